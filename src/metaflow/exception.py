@@ -1,0 +1,285 @@
+"""Every error that Millrace raises, in one tree.
+
+::
+
+    MetaflowException                         what happened; where; hint
+    ├── CommandException                      the command line asks for something that cannot be
+    │   └── MetaflowUnknownUser               nobody can say who runs this
+    ├── InvalidFlow                           the flow's source breaks a rule of the language (file and line)
+    │   ├── InvalidNextException              the arguments of self.next fit no transition
+    │   └── InvalidDecoratorAttribute         a decorator does not know this attribute or its value
+    ├── ParameterFieldFailed                  a function given for a parameter's field raised
+    │   └── ParameterFieldTypeMismatch        … or returned something of another type
+    ├── MetaflowDataMissing                   an artifact or blob is not in the storage
+    │   └── BlobCorrupt                       … or its bytes are not those of its name
+    ├── UnpicklableArtifact                   an artifact cannot be saved (path to the offending member)
+    ├── StorageUnavailable                    the storage refuses: full, read-only, gone
+    ├── MergeArtifactsException               merge_artifacts was called where or how it cannot work
+    │   ├── UnhandledInMergeArtifactsException   names whose values differ between the branches
+    │   └── MissingInMergeArtifactsException     names asked for that no branch has
+    ├── MetaflowNotFound                      the object does not exist
+    ├── MetaflowNamespaceMismatch             the object exists, outside the current namespace
+    ├── MetaflowInvalidPathspec               the text is not a path of the right depth
+    ├── MetaflowTaggingError                  a tag cannot be set or removed
+    ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
+    ├── TaskFailed                            one task ended badly: its class and sentence
+    │   └── RunFailed                         … and with it the run
+    └── MetaflowInternalError                 ours: please report
+
+``MetaflowExceptionWrapper`` stands beside the tree: it is not raised, it is what a failed task stores.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+
+class MetaflowException(Exception):
+    """An error with a person at the other end.
+
+    Parameters
+    ----------
+    msg : str
+        What happened, in one or two sentences that name the values.
+    lineno : int, optional
+        Line in ``source_file`` that the user should look at.
+    source_file : str, optional
+        Path of the user's file.
+    hint : str, optional
+        What to do about it.
+    """
+
+    headline = "Flow failed"
+
+    def __init__(
+        self,
+        msg: str = "",
+        lineno: int | None = None,
+        source_file: str | None = None,
+        *,
+        hint: str | None = None,
+    ) -> None:
+        self.message = msg
+        self.line_no = lineno
+        self.source_file = source_file
+        self.hint = hint
+        super().__init__(msg)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_restore, (type(self), self.message, dict(self.__dict__)))
+
+    @property
+    def where(self) -> str | None:
+        """`file:line` of the user's source, if known."""
+        if self.source_file is None:
+            return None
+        return self.source_file if self.line_no is None else f"{self.source_file}:{self.line_no}"
+
+
+def _restore(cls: type[MetaflowException], message: str, state: dict[str, Any]) -> MetaflowException:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+class CommandException(MetaflowException):
+    headline = "Invalid command"
+
+
+class MetaflowUnknownUser(CommandException):
+    headline = "Unknown user"
+
+
+class InvalidFlow(MetaflowException):
+    headline = "Invalid flow"
+
+
+class InvalidNextException(InvalidFlow):
+    headline = "Invalid self.next() transition"
+
+
+class InvalidDecoratorAttribute(InvalidFlow):
+    headline = "Invalid decorator attribute"
+
+
+class ParameterFieldFailed(MetaflowException):
+    headline = "Parameter field failed"
+
+
+class ParameterFieldTypeMismatch(ParameterFieldFailed):
+    headline = "Parameter field has another type"
+
+
+class MetaflowDataMissing(MetaflowException):
+    headline = "Data missing"
+
+
+class BlobCorrupt(MetaflowDataMissing):
+    """Stored bytes whose SHA-1 is not their name.
+
+    Parameters
+    ----------
+    key : str
+        Name of the blob: the hexadecimal SHA-1 that its bytes should have.
+    path : str
+        Where it is stored.
+    """
+
+    headline = "Blob corrupt"
+
+    def __init__(self, key: str, path: str, reason: str = "its bytes have another SHA-1") -> None:
+        super().__init__(
+            f"The blob {key} at {path} is damaged: {reason}.",
+            hint="delete this file and run the task that wrote it again",
+        )
+        self.key = key
+        self.path = path
+
+
+class UnpicklableArtifact(MetaflowException):
+    """An artifact that pickle refuses.
+
+    Parameters
+    ----------
+    name : str
+        Name of the artifact.
+    path : str
+        Expression that leads to the member that cannot be pickled, such as ``self.model.callbacks[2]``.
+    reason : str
+        What pickle says.
+    """
+
+    headline = "Artifact cannot be saved"
+
+    def __init__(self, name: str, path: str, type_name: str, reason: str) -> None:
+        super().__init__(
+            f"The artifact '{name}' cannot be pickled: {path} is a {type_name} ({reason}).",
+            hint=f"keep it in a local variable, or `del self.{name}` before the step ends",
+        )
+        self.name = name
+        self.path = path
+
+
+class StorageUnavailable(MetaflowException):
+    headline = "Storage unavailable"
+
+
+class MergeArtifactsException(MetaflowException):
+    headline = "Cannot merge artifacts"
+
+
+class UnhandledInMergeArtifactsException(MergeArtifactsException):
+    """Names whose values differ between the inputs of a join.
+
+    Parameters
+    ----------
+    msg : str
+        The sentence.
+    unhandled : sequence of str
+        The conflicting names.
+    """
+
+    headline = "Unhandled artifacts in merge"
+
+    def __init__(self, msg: str, unhandled: Sequence[str]) -> None:
+        super().__init__(msg, hint="set them on self before merge_artifacts, or pass exclude=[…]")
+        self.artifact_names = list(unhandled)
+
+
+class MissingInMergeArtifactsException(MergeArtifactsException):
+    """Names that ``include`` asks for and no input has.
+
+    Parameters
+    ----------
+    msg : str
+        The sentence.
+    missing : sequence of str
+        The missing names.
+    """
+
+    headline = "Missing artifacts in merge"
+
+    def __init__(self, msg: str, missing: Sequence[str]) -> None:
+        super().__init__(msg)
+        self.artifact_names = list(missing)
+
+
+class MetaflowNotFound(MetaflowException):
+    headline = "Object not found"
+
+
+class MetaflowNamespaceMismatch(MetaflowException):
+    headline = "Object not in the current namespace"
+
+
+class MetaflowInvalidPathspec(MetaflowException):
+    headline = "Invalid pathspec"
+
+
+class MetaflowTaggingError(MetaflowException):
+    headline = "Tagging error"
+
+
+class SettingsError(MetaflowException):
+    headline = "Invalid configuration"
+
+
+class TaskFailed(MetaflowException):
+    headline = "Task failed"
+
+
+class RunFailed(TaskFailed):
+    headline = "Workflow failed"
+
+
+class MetaflowInternalError(MetaflowException):
+    headline = "Internal error of Millrace"
+
+
+class MetaflowExceptionWrapper(Exception):
+    """What a failed task stores as its ``_exception`` artifact: texts, so that reading it needs no user code.
+
+    The pickled form (class, argument ``None``, a state of three texts) is that of Metaflow 2.19, so that each side's
+    client reads the other's.
+
+    Attributes
+    ----------
+    type : str
+        Qualified name of the exception's class, such as ``builtins.ValueError``.
+    exception : str
+        ``str()`` of the exception.
+    stacktrace : str
+        The traceback, with the user's frames only.
+    """
+
+    def __init__(self, exc: BaseException | None = None, stacktrace: str | None = None) -> None:
+        self.exception: str | None = None
+        self.type: str | None = None
+        self.stacktrace: str | None = None
+        if exc is not None:
+            self.exception = str(exc)
+            self.type = f"{type(exc).__module__}.{type(exc).__qualname__}"
+            self.stacktrace = stacktrace if stacktrace is not None else "".join(traceback.format_exception(exc))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MetaflowExceptionWrapper, (None,), self.__dict__
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        self.__dict__.update(state or {})
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        if self.stacktrace:
+            return self.stacktrace
+        return f"[no stacktrace]\n{self.type}: {self.exception}"

@@ -1,0 +1,92 @@
+"""Files on a local disk that are there whole or not at all.
+
+Used by every room that writes below a datastore root. A file appears under its final name by one rename, so a reader,
+or a process that comes after a `kill -9`, never sees a part of it. Nothing here knows what the files mean.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from itertools import count
+from typing import NoReturn
+
+from metaflow.exception import StorageUnavailable
+
+_serial = count()
+
+_HINTS = {
+    errno.ENOSPC: "free some space; `resume` continues from the tasks that finished",
+    errno.EDQUOT: "free some of your quota; `resume` continues from the tasks that finished",
+    errno.EACCES: "choose a directory you may write to, or set METAFLOW_DATASTORE_SYSROOT_LOCAL",
+    errno.EPERM: "choose a directory you may write to, or set METAFLOW_DATASTORE_SYSROOT_LOCAL",
+    errno.EROFS: "the file system is read-only: set METAFLOW_DATASTORE_SYSROOT_LOCAL to a directory you may write to",
+    errno.ENOTDIR: "a part of this path is a file: set METAFLOW_DATASTORE_SYSROOT_LOCAL to another directory",
+}
+
+
+def unavailable(error: OSError, path: str) -> NoReturn:
+    """Raise `error` as a sentence about `path`, with a hint for the causes people meet."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    raise StorageUnavailable(f"Cannot write {path}: {reason}.", hint=_HINTS.get(error.errno or 0)) from error
+
+
+def temporary_name(directory: str) -> str:
+    """Return a name in `directory` that no other process or thread uses; files of this form are rubbish if left."""
+    return f"{directory}/.tmp-{os.getpid()}-{next(_serial)}"
+
+
+def write(path: str, data: bytes, *, overwrite: bool = True) -> None:
+    """Write `data` to `path`, atomically, making the directories it needs.
+
+    Parameters
+    ----------
+    path : str
+        The final name.
+    data : bytes
+        The content.
+    overwrite : bool
+        If False, an existing file stays as it is.
+
+    Raises
+    ------
+    StorageUnavailable
+        The disk is full, the directory cannot be written, …
+    """
+    if not overwrite and os.path.exists(path):
+        return
+    directory = path.rpartition("/")[0]
+    temporary = temporary_name(directory)
+    try:
+        try:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        except FileNotFoundError:
+            os.makedirs(directory, exist_ok=True)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError as error:
+        discard(temporary)
+        unavailable(error, path)
+
+
+def read(path: str) -> bytes | None:
+    """Return the content of `path`, or None if there is no such file."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def discard(path: str) -> None:
+    """Remove `path` if it is there."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

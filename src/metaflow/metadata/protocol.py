@@ -1,0 +1,97 @@
+"""What is known of a run: the contract of a metadata provider.
+
+A provider keeps facts about flows, runs, steps, tasks and artifacts: who, when, tags, and named values. It holds no
+user data; an artifact's fact is the name and hash of its blob. The dictionaries that the read side returns are the
+documents of Metaflow's metadata service, whose keys the local provider also writes
+(`run_number`, `step_name`, `task_id`, `tags`, `system_tags`, `user_name`, `ts_epoch` in milliseconds, …).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+Document: TypeAlias = dict[str, Any]
+"""One object as the provider knows it."""
+
+
+class TaskPath(NamedTuple):
+    """The names that lead to a task."""
+
+    flow: str
+    run: str
+    step: str
+    task: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+class Fact(NamedTuple):
+    """A named value about a task: Metaflow's *metadatum*.
+
+    `name` and `type` are mostly equal (``attempt``, ``ds-root``, …); `value` is text.
+    """
+
+    name: str
+    value: str
+    type: str
+
+
+class ArtifactFact(NamedTuple):
+    """Where one artifact's bytes are."""
+
+    name: str
+    sha: str
+    type: str = "metaflow.artifact"
+    content_type: str = "pickle-v4"
+
+
+class Provider(Protocol):
+    """Facts about runs.
+
+    Promises of every implementation: a document is visible whole or not at all; registering twice what exists is no
+    error and changes nothing; tag changes are atomic for readers.
+    """
+
+    kind: str
+    """Name in the registry, such as ``local`` or ``service``."""
+
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
+        """Register a run under a new id and return the id."""
+
+    def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
+        """Register a task and its step."""
+
+    def record(self, task: TaskPath, attempt: int, facts: Sequence[Fact]) -> None:
+        """Add facts about one attempt of a task."""
+
+    def record_artifacts(
+        self,
+        task: TaskPath,
+        attempt: int,
+        artifacts: Sequence[ArtifactFact],
+        *,
+        storage: tuple[str, str],
+        tags: Iterable[str],
+        system_tags: Iterable[str],
+    ) -> None:
+        """Add the artifacts of one attempt; `storage` is its kind and root."""
+
+    def get(self, path: Sequence[str]) -> Document | None:
+        """Return the document of a flow, run, step, task (1 to 4 names) or artifact (5 names), or None."""
+
+    def children(self, path: Sequence[str]) -> list[Document]:
+        """Return the documents one level below `path` (0 to 4 names); of artifacts, each attempt's."""
+
+    def facts(self, path: Sequence[str]) -> list[Document]:
+        """Return the facts of a task (4 names): documents with `field_name`, `value`, `type`, `tags`, `ts_epoch`."""
+
+    def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
+        """Remove, then add user tags of a run in one step; return those it has now.
+
+        Raises
+        ------
+        metaflow.exception.MetaflowTaggingError
+            A tag to remove is a system tag, or a tag is not valid.
+        """

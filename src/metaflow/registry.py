@@ -1,0 +1,87 @@
+"""The one table of everything that is found by name: kind × name → ``module:attribute``.
+
+Strings keep heavy modules unloaded until somebody asks. To add a backend, write its module and a row here; nothing
+else in the house changes. Start reading at `_TABLE`, then `load`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import Any
+
+from metaflow.exception import CommandException
+
+_TABLE: dict[str, dict[str, str]] = {
+    "datastore": {
+        "local": "metaflow.store.local:LocalStorage",
+    },
+    "metadata": {
+        "local": "metaflow.metadata.local:LocalMetadata",
+    },
+    "launcher": {
+        "local": "metaflow.compute.local.launcher:LocalLauncher",
+    },
+    "environment": {
+        "local": "metaflow.compute.command:PlainEnvironment",
+    },
+    "step decorator": {
+        "resources": "metaflow.decorators.resources:ResourcesDecorator",
+    },
+    "flow decorator": {},
+}
+
+# Names that users of Metaflow know and that this version does not have yet: the answer says so.
+_PLANNED: dict[str, tuple[str, ...]] = {
+    "datastore": ("s3", "azure", "gs"),
+    "metadata": ("service",),
+    "environment": ("conda", "pypi", "uv"),
+    "step decorator": (
+        "batch", "card", "catch", "conda", "environment", "kubernetes", "pypi", "retry", "secrets", "timeout",
+    ),
+    "flow decorator": ("conda_base", "exit_hook", "project", "pypi_base", "schedule", "trigger", "trigger_on_finish"),
+}
+
+
+def names(kind: str) -> list[str]:
+    """Return the registered names of `kind`, sorted."""
+    return sorted(_TABLE[kind])
+
+
+def register(kind: str, name: str, target: str) -> None:
+    """Add a row; `target` is ``module:attribute`` and is not imported here."""
+    _TABLE[kind][name] = target
+
+
+def load(kind: str, name: str) -> Any:
+    """Import and return what `name` stands for.
+
+    Parameters
+    ----------
+    kind : str
+        A kind of the table: ``"datastore"``, ``"step decorator"``, …
+    name : str
+        The name that a user wrote.
+
+    Raises
+    ------
+    CommandException
+        Nothing of this kind has this name; the nearest name is the hint.
+    """
+    try:
+        module, _, attribute = _TABLE[kind][name].partition(":")
+    except KeyError:
+        raise unknown(kind, name) from None
+    return getattr(import_module(module), attribute)
+
+
+def unknown(kind: str, name: str) -> CommandException:
+    """Return the error for a name that is not in the table."""
+    if name in _PLANNED.get(kind, ()):
+        return CommandException(f"The {kind} '{name}' is not available in this version of Millrace.")
+    near = difflib.get_close_matches(name, _TABLE[kind], n=1)
+    known = ", ".join(names(kind)) or "none"
+    return CommandException(
+        f"There is no {kind} '{name}'.",
+        hint=f"did you mean '{near[0]}'?" if near else f"known names: {known}",
+    )

@@ -1,0 +1,85 @@
+"""A storage of plain files: the key is the path below the root.
+
+The layout is that of Metaflow's local datastore: ``<root>/<flow>/data/…``, ``<root>/<flow>/<run>/<step>/<task>/…``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, cast
+
+from metaflow import files
+from metaflow.store.protocol import Entry
+
+
+class LocalStorage:
+    """Files below a directory (`metaflow.store.protocol.Storage`).
+
+    Parameters
+    ----------
+    root : str
+        Absolute path of the directory; made at the first `put`.
+    """
+
+    kind = "local"
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def describe(self, key: str) -> str:
+        return f"{self.root}/{key}" if key else self.root
+
+    def put(self, items: Iterable[tuple[str, bytes]], *, overwrite: bool = False) -> None:
+        for key, data in items:
+            files.write(self.describe(key), data, overwrite=overwrite)
+
+    def put_file(self, key: str, path: str) -> None:
+        target = self.describe(key)
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(path, target)
+        except OSError as error:
+            files.discard(path)
+            files.unavailable(error, target)
+
+    def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        for key in keys:
+            yield key, files.read(self.describe(key))
+
+    def open(self, key: str) -> BinaryIO | None:
+        try:
+            return cast(BinaryIO, open(self.describe(key), "rb", buffering=0))
+        except FileNotFoundError:
+            return None
+
+    def head(self, keys: Sequence[str]) -> list[int | None]:
+        return [self._size(self.describe(key)) for key in keys]
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        try:
+            scan = os.scandir(self.describe(prefix))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with scan:
+            for entry in scan:
+                if not entry.name.startswith(".tmp-"):
+                    yield Entry(f"{prefix}/{entry.name}" if prefix else entry.name, entry.is_file())
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            files.discard(self.describe(key))
+
+    def spool_directory(self) -> str:
+        try:
+            os.makedirs(self.root, exist_ok=True)
+        except OSError as error:
+            files.unavailable(error, self.root)
+        return self.root
+
+    @staticmethod
+    def _size(path: str) -> int | None:
+        try:
+            return os.stat(path).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
