@@ -1,0 +1,219 @@
+"""A metadata provider of plain JSON files, beside the data of a local storage.
+
+The layout is that of Metaflow 2.19, below one root::
+
+    <flow>/latest_run                                        id of the newest run
+    <flow>/_meta/_self.json                                  the document of a flow; likewise of a run, step and task
+    <flow>/<run>/<step>/<task>/_meta/sysmeta_<field>_<ms>.json      one fact
+    <flow>/<run>/<step>/<task>/_meta/<attempt>_artifact_<name>.json one artifact
+
+Every task of a run writes some two dozen of these files, so writing is what this module is shaped by: one descriptor
+per directory, the common part of the texts rendered once, a temporary name and one rename per file, no fsync. Reading
+takes what it finds: other files and texts that are no JSON are passed over. Start at `LocalMetadata.record`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii as quote
+
+from metaflow import files
+from metaflow.metadata.protocol import ArtifactFact, Document, Fact, TaskPath
+
+_META = "_meta"
+_SELF = "_self.json"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class LocalMetadata:
+    """Facts in files below a directory (`metaflow.metadata.protocol.Provider`).
+
+    Parameters
+    ----------
+    root : str
+        Absolute path of the directory; made when the first run is registered.
+    user : str
+        Who writes: `user_name` of new documents.
+    """
+
+    kind = "local"
+
+    def __init__(self, root: str, user: str = "") -> None:
+        self.root = root
+        self.user = user
+
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
+        """Register a run; its id is the time in microseconds.
+
+        Raises
+        ------
+        metaflow.exception.StorageUnavailable
+            The directory cannot be written.
+        """
+        top = f"{self.root}/{flow}"
+        try:
+            os.makedirs(top, exist_ok=True)
+            number = time.time_ns() // 1000
+            while True:
+                try:
+                    os.mkdir(f"{top}/{number}")
+                    break
+                except FileExistsError:
+                    number += 1
+        except OSError as error:
+            files.unavailable(error, top)
+        run = str(number)
+        self._introduce(top, {"flow_id": flow})
+        document = {"run_number": run, "flow_id": flow, "user_name": self.user}
+        self._introduce(f"{top}/{run}", document | {"tags": list(tags), "system_tags": list(system_tags)})
+        files.write(f"{top}/latest_run", run.encode())
+        return run
+
+    def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
+        flow, run, step, name = task
+        marks = {"flow_id": flow, "user_name": self.user, "tags": list(tags), "system_tags": list(system_tags)}
+        path = f"{self.root}/{flow}/{run}/{step}"
+        self._introduce(path, {"run_number": run, "step_name": step} | marks)
+        self._introduce(f"{path}/{name}", {"run_number": run, "step_name": step, "task_id": name} | marks)
+
+    def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:
+        flow, run, step, name = task
+        label = "" if attempt is None else f'"attempt_id:{attempt}"'
+        stamp = time.time_ns() // 1_000_000
+        head = (
+            f'{{"flow_id": {quote(flow)}, "run_number": {quote(run)}, "step_name": {quote(step)}, '
+            f'"task_id": {quote(name)}, "field_name": '
+        )
+        tail = f', "tags": [{label}], "user_name": {quote(self.user)}, "ts_epoch": '
+        directory = self._task_directory(task)
+        fd = _open_directory(directory)
+        field = ""
+        try:
+            for field, value, kind in facts:
+                body = f'{head}{quote(field)}, "type": {quote(kind)}, "value": {quote(value)}{tail}'
+                at = stamp
+                # Two facts of one field in one millisecond, here or in another process: the later moves on.
+                while not _write_new(fd, f"sysmeta_{field}_{at}.json", f"{body}{at}}}".encode()):
+                    at += 1
+        except OSError as error:
+            files.unavailable(error, f"{directory}/sysmeta_{field}")
+        finally:
+            os.close(fd)
+
+    def record_artifacts(
+        self,
+        task: TaskPath,
+        attempt: int,
+        artifacts: Sequence[ArtifactFact],
+        *,
+        storage: tuple[str, str],
+        tags: Iterable[str],
+        system_tags: Iterable[str],
+    ) -> None:
+        flow, run, step, name = task
+        kind, root = storage
+        head = (
+            f'{{"run_number": {quote(run)}, "step_name": {quote(step)}, "task_id": {quote(name)}, '
+            f'"attempt_id": {attempt}, "name": '
+        )
+        tail = (
+            f'", "ds_type": {quote(kind)}, "location": {quote(f":root:{root}")}, "flow_id": {quote(flow)}, '
+            f'"user_name": {quote(self.user)}, "tags": {json.dumps(list(tags))}, '
+            f'"system_tags": {json.dumps(list(system_tags))}, "ts_epoch": {time.time_ns() // 1_000_000}}}'
+        )
+        directory = self._task_directory(task)
+        fd = _open_directory(directory)
+        artifact = ""
+        try:
+            for artifact, sha, type_name, content in artifacts:
+                text = (
+                    f'{head}{quote(artifact)}, "content_type": {quote(content)}, "type": {quote(type_name)}, '
+                    f'"sha": "{sha}{tail}'
+                )
+                _write_over(fd, f"{attempt}_artifact_{artifact}.json", text.encode())
+        except OSError as error:
+            files.unavailable(error, f"{directory}/{attempt}_artifact_{artifact}.json")
+        finally:
+            os.close(fd)
+
+    def _task_directory(self, task: TaskPath) -> str:
+        return f"{self.root}/{task[0]}/{task[1]}/{task[2]}/{task[3]}/{_META}"
+
+    def _introduce(self, path: str, document: Document) -> None:
+        """Write the document of `path` unless there is one."""
+        directory = f"{path}/{_META}"
+        target = f"{directory}/{_SELF}"
+        if os.path.exists(target):
+            return
+        text = json.dumps(document | {"ts_epoch": time.time_ns() // 1_000_000})
+        temporary = files.temporary_name(directory)
+        try:
+            try:
+                os.mkdir(directory)
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                os.makedirs(directory, exist_ok=True)
+            _create(temporary, text.encode())
+            try:
+                os.link(temporary, target)  # of siblings that come at once, the first wins
+                os.unlink(temporary)
+            except FileExistsError:
+                os.unlink(temporary)
+            except OSError:
+                os.rename(temporary, target)  # a file system without links
+        except OSError as error:
+            files.discard(temporary)
+            files.unavailable(error, target)
+
+
+def _open_directory(path: str) -> int:
+    try:
+        try:
+            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            os.makedirs(path, exist_ok=True)
+            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        files.unavailable(error, path)
+
+
+def _create(name: str, data: bytes, directory: int | None = None) -> None:
+    """Write a file that must not exist; whatever fails, nothing of it stays."""
+    fd = os.open(name, _NEW, 0o666, dir_fd=directory)
+    try:
+        written = os.write(fd, data)
+        while written < len(data):
+            written += os.write(fd, data[written:])
+    except OSError:
+        os.unlink(name, dir_fd=directory)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _write_new(directory: int, name: str, data: bytes) -> bool:
+    """Write a file unless it exists; say whether it was written.
+
+    The temporary name belongs to the final one, so that of two processes with the same name one is refused here.
+    """
+    temporary = f".tmp-{name}"
+    try:
+        _create(temporary, data, directory)
+    except FileExistsError:
+        return False
+    if os.access(name, os.F_OK, dir_fd=directory):
+        os.unlink(temporary, dir_fd=directory)
+        return False
+    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    return True
+
+
+def _write_over(directory: int, name: str, data: bytes) -> None:
+    """Write a file in the place of an older one."""
+    temporary = files.temporary_name(".")
+    _create(temporary, data, directory)
+    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
