@@ -93,7 +93,8 @@ class LocalMetadata:
         field = ""
         try:
             for field, value, kind in facts:
-                body = f'{head}{quote(field)}, "type": {quote(kind)}, "value": {quote(value)}{tail}'
+                text = quote(value) if isinstance(value, str) else json.dumps(value)
+                body = f'{head}{quote(field)}, "type": {quote(kind)}, "value": {text}{tail}'
                 at = stamp
                 # Two facts of one field in one millisecond, here or in another process: the later moves on.
                 while not _write_new(fd, f"sysmeta_{field}_{at}.json", f"{body}{at}}}".encode()):

@@ -30,11 +30,12 @@ class TaskPath(NamedTuple):
 class Fact(NamedTuple):
     """A named value about a task: Metaflow's *metadatum*.
 
-    `name` and `type` are mostly equal (``attempt``, ``ds-root``, …); `value` is text.
+    `name` and `type` are mostly equal (``attempt``, ``ds-root``, …); `value` is text, or a list of texts
+    (``foreach-stack``).
     """
 
     name: str
-    value: str
+    value: str | list[str]
     type: str
 
 
@@ -63,8 +64,8 @@ class Provider(Protocol):
     def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
         """Register a task and its step."""
 
-    def record(self, task: TaskPath, attempt: int, facts: Sequence[Fact]) -> None:
-        """Add facts about one attempt of a task."""
+    def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:
+        """Add facts about one attempt of a task, or about the task whatever its attempt (None)."""
 
     def record_artifacts(
         self,
