@@ -1,0 +1,65 @@
+# The words of this project. Python 3.11 or newer and make are all that a machine needs: the first word that runs
+# something makes a virtual environment in .venv, and again whenever pyproject.toml changes.
+
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := .venv/bin
+READY := .venv/ready
+# The original Metaflow, to compare with; pinned, so that numbers and formats are those of one version.
+ORIGINAL := 2.19.39
+ORIGINAL_BIN := .venv-original/bin
+ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench interop live clean
+
+help:
+	@echo "make demo     run a real flow on real data and read its result back"
+	@echo "make test     run the tests"
+	@echo "make check    lint, format, types and the import contract"
+	@echo "make bench    measure this project and the original in turn; ARGS='--quick --only hello' narrows it"
+	@echo "make interop  test that this project and the original read each other's runs"
+	@echo "make live     run the tests that need real services"
+	@echo "make clean    remove what these words made (runs in .metaflow stay)"
+
+demo: export METAFLOW_USER ?= demo
+demo: $(READY)
+	$(BIN)/python examples/digits.py run
+	@echo
+	$(BIN)/python examples/read_back.py
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) tests/unit tests/flows $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) $(ORIGINAL_READY)
+	MILLRACE_ORIGINAL_PYTHON=$(CURDIR)/$(ORIGINAL_BIN)/python $(BIN)/python -m benchmarks $(ARGS)
+
+interop: $(READY) $(ORIGINAL_READY)
+	MILLRACE_ORIGINAL_PYTHON=$(CURDIR)/$(ORIGINAL_BIN)/python $(BIN)/python -m pytest -m interop tests/interop $(ARGS)
+
+live: $(READY)
+	@if ls tests/live/test_*.py >/dev/null 2>&1; then $(BIN)/python -m pytest tests/live $(ARGS); \
+	else echo "no live tests in this version"; fi
+
+clean:
+	rm -rf .venv .venv-original build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(ORIGINAL_READY):
+	$(PYTHON) -m venv --clear .venv-original
+	$(ORIGINAL_BIN)/python -m pip install --quiet metaflow==$(ORIGINAL) numpy
+	@touch $@
