@@ -1,0 +1,1 @@
+"""Millrace: an independent implementation of the Metaflow API."""

@@ -1,0 +1,168 @@
+"""What a step decorator is: a name, checked attributes, and a way onto a step.
+
+A decorator of a flow's source (``@resources(cpu=2)``) and one of the command line (``--with resources:cpu=2``) make the
+same object, so everything after this file reads decorators only as objects in ``function.decorators``. The decorators
+themselves live in `metaflow.decorators`, one file each, and are found by name through `metaflow.registry`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from metaflow import registry
+from metaflow.exception import CommandException, InvalidDecoratorAttribute, InvalidFlow
+from metaflow.flow.step import steps_of
+
+
+class StepDecorator:
+    """One decorator on one step.
+
+    Subclasses set `name` and `defaults`, and may check values in `check`.
+
+    Parameters
+    ----------
+    attributes : dict
+        What the user gave; the rest comes from `defaults`.
+    origin : tuple of str and int, optional
+        File and line of the user's ``@name``; None from the command line.
+
+    Attributes
+    ----------
+    attributes : dict
+        All attributes, the user's over the defaults.
+    given : frozenset of str
+        The names that the user gave.
+    """
+
+    name: ClassVar[str]
+    defaults: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, attributes: dict[str, Any], origin: tuple[str, int] | None = None) -> None:
+        self.origin = origin
+        for key in attributes:
+            if key not in self.defaults:
+                near = difflib.get_close_matches(key, self.defaults, n=1)
+                known = ", ".join(self.defaults) or "none"
+                raise self.error(
+                    f"@{self.name} has no attribute '{key}'.",
+                    hint=f"did you mean '{near[0]}'?" if near else f"its attributes: {known}",
+                )
+        self.given = frozenset(attributes)
+        self.attributes = {**self.defaults, **attributes}
+        self.check()
+
+    def check(self) -> None:
+        """Check the values of `attributes`; raise `error(…)` for one that cannot be."""
+
+    def error(self, msg: str, hint: str | None = None) -> InvalidDecoratorAttribute:
+        """Return an error that points to where the user wrote this decorator."""
+        file, line = self.origin or (None, None)
+        return InvalidDecoratorAttribute(msg, line, file, hint=hint)
+
+    def spec(self) -> str:
+        """Return the text that makes this decorator again when given to ``--with``."""
+        given = {key: self.attributes[key] for key in sorted(self.given)}
+        return self.name + (":" + ",".join(f"{k}={json.dumps(v)}" for k, v in given.items()) if given else "")
+
+    def __repr__(self) -> str:
+        return f"@{self.name}({', '.join(f'{k}={self.attributes[k]!r}' for k in sorted(self.given))})"
+
+
+def attach(decorator: type[StepDecorator], function: Callable[..., Any] | None, attributes: dict[str, Any]) -> Any:
+    """Put a decorator on a step, for both ``@name`` and ``@name(…)``.
+
+    Parameters
+    ----------
+    decorator : type of StepDecorator
+        Which.
+    function : callable or None
+        The step when used bare; None when called with attributes, and then a function that takes the step is returned.
+    attributes : dict
+        What the user gave.
+    """
+    frame = sys._getframe(2)
+    origin = (frame.f_code.co_filename, frame.f_lineno)
+
+    def decorate(step: Callable[..., Any]) -> Callable[..., Any]:
+        instance = decorator(attributes, origin)
+        if not getattr(step, "is_step", False):
+            raise InvalidFlow(
+                f"@{decorator.name} stands on '{getattr(step, '__name__', step)}', which is not a step.",
+                origin[1],
+                origin[0],
+                hint="write @step directly above `def`, and all other decorators above it",
+            )
+        if any(other.name == decorator.name for other in step.decorators):  # type: ignore[attr-defined]
+            raise instance.error(f"The step '{step.__name__}' has @{decorator.name} twice.", hint="keep one of them")
+        step.decorators.insert(0, instance)  # type: ignore[attr-defined]
+        return step
+
+    return decorate if function is None else decorate(function)
+
+
+def attach_specs(flow_class: type, specs: Iterable[str]) -> None:
+    """Attach decorators given by ``--with`` to all steps that do not have them yet.
+
+    Raises
+    ------
+    CommandException
+        There is no such decorator, or the text is malformed.
+    InvalidDecoratorAttribute
+        It does not have such an attribute.
+    """
+    for spec in specs:
+        name, attributes = parse_spec(spec)
+        decorator: type[StepDecorator] = registry.load("step decorator", name)
+        for function in steps_of(flow_class).values():
+            decorators: list[StepDecorator] = function.decorators  # type: ignore[attr-defined]
+            if all(other.name != name for other in decorators):
+                decorators.append(decorator(dict(attributes)))
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """Read ``name[:key=value,…]``; a value is JSON where it parses as JSON, else text.
+
+    Commas inside brackets, braces and quotes belong to the value: ``secrets:sources=["a","b"]``.
+
+    Raises
+    ------
+    CommandException
+        The text is malformed.
+    """
+    name, colon, rest = spec.partition(":")
+    if not name:
+        raise CommandException(f"--with '{spec}' names no decorator.", hint="write --with NAME or --with NAME:key=value")
+    attributes: dict[str, Any] = {}
+    for part in _split(rest) if colon else ():
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise CommandException(
+                f"--with '{spec}': '{part}' is not of the form key=value.", hint="write --with NAME:key=value,key=value"
+            )
+        try:
+            attributes[key.strip()] = json.loads(value)
+        except ValueError:
+            attributes[key.strip()] = value.strip()
+    return name, attributes
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, quote, start = [], 0, "", 0
+    for position, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "[{(":
+            depth += 1
+        elif character in "]})":
+            depth -= 1
+        elif character == "," and depth <= 0:
+            parts.append(text[start:position])
+            start = position + 1
+    parts.append(text[start:])
+    return [part for part in parts if part.strip()]

@@ -1,0 +1,43 @@
+"""The loops a task stands in: one frame for each foreach around it, outermost first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ForeachFrame(NamedTuple):
+    """One foreach around a task, as stored in the artifact ``_foreach_stack``.
+
+    Attributes
+    ----------
+    step : str
+        The step that the foreach leads to.
+    var : str
+        Name of the artifact that was iterated over.
+    num_splits : int
+        Width of the foreach.
+    index : int
+        Position of this task's element, from 0.
+    value : str
+        Start of the element's text, for logs and listings only.
+    """
+
+    step: str
+    var: str
+    num_splits: int
+    index: int
+    value: str | None = None
+
+
+# Metaflow's pickles name this class as a member of the main program, and its unpickler looks for it there.
+ForeachFrame.__module__ = "__main__"
+
+MAX_VALUE_CHARACTERS = 30
+
+
+def frame_value(item: object) -> str | None:
+    """Return the text of a foreach element as a frame keeps it, None if it has none."""
+    try:
+        return str(item)[:MAX_VALUE_CHARACTERS]
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        return None

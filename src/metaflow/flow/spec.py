@@ -1,0 +1,463 @@
+"""`FlowSpec`: the class that users derive their flows from.
+
+In a task, one instance is *bound*: it then has the artifacts of earlier steps, loaded when they are first touched, and
+notes what the step assigns and where it goes (`next`). The inputs of a join are bound instances too, one for each
+incoming task. An instance never reads or writes storage itself: it sees a mapping. `metaflow.runtime.task` binds it
+before the step and takes its artifacts afterwards.
+
+Start reading at `Binding`, then `FlowSpec.__getattr__` and `FlowSpec.next`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from metaflow.exception import (
+    InvalidNextException,
+    MergeArtifactsException,
+    MissingInMergeArtifactsException,
+    UnhandledInMergeArtifactsException,
+)
+from metaflow.flow.frames import ForeachFrame
+from metaflow.flow.step import steps_of
+
+INTERNAL = frozenset({"_binding"})
+"""Names in an instance's ``__dict__`` that are ours and never artifacts."""
+
+_SHAPES = (
+    "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
+    "and self.next({'x': self.a, 'y': self.b}, condition='choice')"
+)
+
+
+class Transition:
+    """Where a step goes: the successors, and what the foreach runs over.
+
+    Attributes
+    ----------
+    steps : tuple of str
+        Names of the successors; of a switch, the one chosen.
+    foreach : str or None
+        Name of the artifact that is iterated over.
+    values : sequence or None
+        Its elements, indexable from 0.
+    """
+
+    __slots__ = ("foreach", "steps", "values")
+
+    def __init__(self, steps: tuple[str, ...], foreach: str | None = None, values: Sequence[Any] | None = None) -> None:
+        self.steps = steps
+        self.foreach = foreach
+        self.values = values
+
+
+class Binding:
+    """What connects a flow instance to a task.
+
+    Parameters
+    ----------
+    step : str
+        The step's name.
+    artifacts : mapping of str to object
+        The artifacts that come in; loading happens in ``[]``.
+    keys : mapping of str to str
+        Name to content hash of the same artifacts: what merging compares.
+    frames : list of ForeachFrame
+        The foreaches around the task, outermost first.
+    is_join : bool
+        Whether the step takes inputs.
+
+    Attributes
+    ----------
+    deleted : set of str
+        Incoming artifacts that the step deleted.
+    merged : dict of str to str
+        Artifacts taken over unread by `merge_artifacts`: name to the incoming name's hash.
+    transition : Transition or None
+        What `next` noted.
+    """
+
+    __slots__ = ("artifacts", "deleted", "frames", "is_join", "keys", "merged", "step", "transition", "values")
+
+    def __init__(
+        self,
+        step: str,
+        artifacts: Mapping[str, Any],
+        keys: Mapping[str, str],
+        frames: list[ForeachFrame],
+        is_join: bool = False,
+    ) -> None:
+        self.step = step
+        self.artifacts = artifacts
+        self.keys = keys
+        self.frames = frames
+        self.is_join = is_join
+        self.deleted: set[str] = set()
+        self.merged: dict[str, FlowSpec] = {}
+        self.transition: Transition | None = None
+        self.values: dict[int, Any] = {}
+
+    def element(self, depth: int) -> Any:
+        """Return the foreach element of the frame at `depth`."""
+        if depth not in self.values:
+            frame = self.frames[depth]
+            self.values[depth] = self.artifacts[foreach_values_name(depth)][frame.index]
+        return self.values[depth]
+
+
+def foreach_values_name(depth: int) -> str:
+    """Return the internal artifact that holds the elements of the foreach at `depth`, for all steps inside it."""
+    return f"_foreach_values_{depth}"
+
+
+class FlowSpec:
+    """Base class of all flows: derive from it, decorate methods with `@step`, connect them with `self.next`.
+
+    Calling the subclass under ``if __name__ == '__main__'`` makes the file a command-line program.
+
+    Parameters
+    ----------
+    use_cli : bool, default True
+        Whether to run the command line that the process was started with.
+
+    Attributes
+    ----------
+    index : int or None
+        Position of this task in the innermost foreach, from 0; None outside a foreach.
+    input : object
+        The element that this task handles; None outside a foreach.
+
+    Examples
+    --------
+    >>> class Hello(FlowSpec):
+    ...     @step
+    ...     def start(self):
+    ...         self.greeting = "hello"
+    ...         self.next(self.end)
+    ...
+    ...     @step
+    ...     def end(self):
+    ...         print(self.greeting)
+    """
+
+    _steps: ClassVar[Mapping[str, Callable[..., Any]]] = MappingProxyType({})
+    _constants: ClassVar[frozenset[str]] = frozenset()
+    _binding: Binding
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._steps = MappingProxyType(steps_of(cls))
+        cls._constants = frozenset(constants_of(cls))
+
+    def __init__(self, use_cli: bool = True) -> None:
+        if use_cli:
+            from metaflow.cli.main import main
+
+            main(type(self))
+
+    # --- where the task stands -------------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> int | None:
+        frames = self._bound("index").frames
+        return frames[-1].index if frames else None
+
+    @property
+    def input(self) -> Any:
+        binding = self._bound("input")
+        return binding.element(len(binding.frames) - 1) if binding.frames else None
+
+    @property
+    def script_name(self) -> str:
+        """File name of the flow."""
+        import sys
+
+        return sys.argv[0].rpartition("/")[2]
+
+    def foreach_stack(self) -> list[tuple[int, int, Any]]:
+        """Return ``(index, number of splits, element)`` of each foreach around this task, outermost first."""
+        binding = self._bound("foreach_stack()")
+        return [(frame.index, frame.num_splits, binding.element(n)) for n, frame in enumerate(binding.frames)]
+
+    # --- where it goes ---------------------------------------------------------------------------------------------
+
+    def next(
+        self,
+        *dsts: Callable[..., Any] | dict[Any, Callable[..., Any]],
+        foreach: str | None = None,
+        condition: str | None = None,
+        num_parallel: int | None = None,
+    ) -> None:
+        """Say which step comes after this one; the last statement of every step but ``end``.
+
+        Parameters
+        ----------
+        *dsts : step or dict of object to step
+            One step, several steps for parallel branches, or one dictionary from values to steps with `condition`.
+        foreach : str, optional
+            Name of an artifact: the one successor runs once for each of its elements.
+        condition : str, optional
+            Name of an artifact: its value chooses the successor from the dictionary.
+        num_parallel : int, optional
+            Number of tasks that run together as a gang.
+
+        Raises
+        ------
+        InvalidNextException
+            The arguments fit none of these forms, or `next` was called before in this step.
+        RuntimeError
+            The value of the condition is not a key of the dictionary.
+        """
+        binding = self._bound("next()")
+        if binding.transition is not None:
+            raise InvalidNextException(f"The step '{binding.step}' calls self.next() twice.", hint="call it once, last")
+        if num_parallel is not None:
+            raise InvalidNextException("num_parallel is not available in this version of Millrace.")
+        if condition is not None:
+            binding.transition = self._switch(dsts, foreach, condition)
+            return
+        if not dsts:
+            raise InvalidNextException(f"self.next() in the step '{binding.step}' names no step.", hint=_SHAPES)
+        names = tuple(self._destination(step) for step in dsts)
+        if foreach is None:
+            if len(set(names)) != len(names):
+                raise InvalidNextException(f"self.next() in '{binding.step}' names a step twice.", hint=_SHAPES)
+            binding.transition = Transition(names)
+        elif len(names) != 1:
+            raise InvalidNextException(f"foreach in the step '{binding.step}' leads to {len(names)} steps.", hint=_SHAPES)
+        else:
+            binding.transition = Transition(names, foreach, self._elements(foreach))
+
+    def _switch(self, dsts: tuple[Any, ...], foreach: str | None, condition: str) -> Transition:
+        step = self._binding.step
+        if foreach is not None or len(dsts) != 1 or not isinstance(dsts[0], dict) or not dsts[0]:
+            raise InvalidNextException(
+                f"self.next() in the step '{step}' with condition= takes one dictionary of steps.", hint=_SHAPES
+            )
+        if not isinstance(condition, str):
+            raise InvalidNextException(f"condition= in the step '{step}' is not the name of an artifact.", hint=_SHAPES)
+        cases = {key: self._destination(target) for key, target in dsts[0].items()}
+        try:
+            value = getattr(self, condition)
+        except AttributeError:
+            raise InvalidNextException(
+                f"The step '{step}' switches on self.{condition}, which does not exist.",
+                hint=f"assign self.{condition} before self.next()",
+            ) from None
+        try:
+            return Transition((cases[value],))
+        except (KeyError, TypeError):
+            keys = ", ".join(repr(key) for key in cases)
+            raise RuntimeError(
+                f"self.{condition} is {value!r} in the step '{step}', and no case of the switch has this key: {keys}"
+            ) from None
+
+    def _destination(self, target: Any) -> str:
+        name = getattr(target, "__name__", None)
+        if getattr(target, "__self__", None) is self and name in self._steps:
+            return str(name)
+        shown = f"self.{name}" if name else repr(target)
+        near = difflib.get_close_matches(str(name or target), self._steps, n=1)
+        raise InvalidNextException(
+            f"self.next() in the step '{self._binding.step}' leads to {shown}, which is not a step.",
+            hint=f"did you mean self.{near[0]}?" if near else _SHAPES,
+        )
+
+    def _elements(self, foreach: Any) -> Sequence[Any]:
+        step = self._binding.step
+        if not isinstance(foreach, str):
+            raise InvalidNextException(
+                f"foreach= in the step '{step}' is a {type(foreach).__name__}, not the name of an artifact.",
+                hint="write foreach='items' for self.items",
+            )
+        try:
+            value = getattr(self, foreach)
+        except AttributeError:
+            raise InvalidNextException(
+                f"The step '{step}' has a foreach over self.{foreach}, which does not exist.",
+                hint=f"assign self.{foreach} before self.next()",
+            ) from None
+        elements = value if _is_indexable(value) else None
+        if elements is None:
+            try:
+                elements = list(value)
+            except TypeError:
+                raise InvalidNextException(
+                    f"The step '{step}' has a foreach over self.{foreach}, a {type(value).__name__}, "
+                    "which cannot be iterated over.",
+                    hint="give it a list, a range, or anything else that a for loop takes",
+                ) from None
+            if hasattr(value, "__next__"):
+                setattr(self, foreach, elements)  # an exhausted iterator is no artifact; its elements are
+        if len(elements) == 0:
+            raise InvalidNextException(
+                f"The step '{step}' has a foreach over self.{foreach}, which is empty.",
+                hint="a foreach needs at least one element; a switch can skip it when there is nothing to do",
+            )
+        return elements
+
+    # --- artifacts -------------------------------------------------------------------------------------------------
+
+    def merge_artifacts(
+        self, inputs: Iterable[FlowSpec], exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
+    ) -> None:
+        """In a join, take over the artifacts on which the inputs agree.
+
+        Values are compared by the hash of what is stored and are not loaded. Names that are already set on self are
+        left alone; a name that only some inputs have is taken over.
+
+        Parameters
+        ----------
+        inputs : iterable of FlowSpec
+            The join's inputs.
+        exclude : iterable of str, optional
+            Names to leave out.
+        include : iterable of str, optional
+            The only names to take over; each must be there.
+
+        Raises
+        ------
+        UnhandledInMergeArtifactsException
+            Some names have different values; nothing is taken over.
+        MissingInMergeArtifactsException
+            A name of `include` is on no input.
+        MergeArtifactsException
+            Not called in a join, or with both `include` and `exclude`.
+        """
+        binding = self._bound("merge_artifacts()")
+        if not binding.is_join:
+            raise MergeArtifactsException(f"merge_artifacts() is called in the step '{binding.step}', which is no join.")
+        wanted, unwanted = set(include or ()), set(exclude or ())
+        if wanted and unwanted:
+            raise MergeArtifactsException("merge_artifacts() takes include= or exclude=, not both.")
+        sources: dict[str, tuple[str, FlowSpec]] = {}
+        conflicts: set[str] = set()
+        skip = unwanted | self._constants | set(type(self)._parameter_names()) | (self.__dict__.keys() - INTERNAL)
+        for source in inputs:
+            for name, key in source._binding.keys.items():
+                if name in skip or (wanted and name not in wanted) or name == "name" or name.startswith("_"):
+                    continue
+                if sources.setdefault(name, (key, source))[0] != key:
+                    conflicts.add(name)
+        if conflicts:
+            names = ", ".join(sorted(conflicts))
+            raise UnhandledInMergeArtifactsException(
+                f"The inputs of the join '{binding.step}' differ in: {names}.", sorted(conflicts)
+            )
+        missing = sorted(wanted - sources.keys() - skip)
+        if missing:
+            raise MissingInMergeArtifactsException(
+                f"No input of the join '{binding.step}' has: {', '.join(missing)}.", missing
+            )
+        for name, (_, source) in sources.items():
+            binding.merged[name] = source
+            binding.deleted.discard(name)
+
+    def __getattr__(self, name: str) -> Any:
+        binding = self.__dict__.get("_binding")
+        if binding is not None and name not in binding.deleted:
+            if name in binding.merged:
+                value = binding.merged[name]._binding.artifacts[name]
+            elif name in binding.artifacts:
+                value = binding.artifacts[name]
+            else:
+                raise AttributeError(_missing(self, name, binding))
+            self.__dict__[name] = value
+            return value
+        raise AttributeError(_missing(self, name, binding))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        cls = type(self)
+        if name in cls._steps:
+            raise AttributeError(f"self.{name} cannot be assigned: '{name}' is a step of this flow")
+        if name in cls._constants:
+            raise AttributeError(f"self.{name} cannot be assigned: it is an attribute of the flow's class, the same in all steps")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        binding = self.__dict__.get("_binding")
+        incoming = (
+            binding is not None
+            and name not in binding.deleted
+            and (name in binding.merged or name in binding.artifacts)
+        )
+        if name in self.__dict__ or not incoming:
+            object.__delattr__(self, name)
+        if incoming and binding is not None:
+            binding.deleted.add(name)
+            binding.merged.pop(name, None)
+
+    # --- what the class says of itself -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        """Iterate over the steps, in order of definition."""
+        return (getattr(self, name) for name in self._steps)
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._steps:
+            raise KeyError(f"{type(self).__name__} has no step '{name}'")
+        step: Callable[..., Any] = getattr(self, name)
+        return step
+
+    def __str__(self) -> str:
+        binding = self.__dict__.get("_binding")
+        if binding is None:
+            return f"<flow {type(self).__name__}>"
+        index = "".join(f"[{frame.index}]" for frame in binding.frames)
+        return f"<flow {type(self).__name__} step {binding.step}{index}>"
+
+    def __getstate__(self) -> Any:
+        raise TypeError("a flow cannot be pickled; keep what you need of self in a local variable")
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        from metaflow.flow.parameters import parameters_of
+
+        return list(parameters_of(cls))
+
+    def _bound(self, what: str) -> Binding:
+        binding = self.__dict__.get("_binding")
+        if binding is None:
+            raise AttributeError(f"self.{what} exists only while a step runs")
+        return binding  # type: ignore[no-any-return]
+
+
+def constants_of(flow_class: type) -> dict[str, Any]:
+    """Return the plain values in the bodies of a flow's classes, which every step sees and none may change."""
+    from metaflow.flow.parameters import Parameter
+
+    constants: dict[str, Any] = {}
+    for owner in reversed(flow_class.__mro__):
+        if owner is object or owner.__module__ == __name__:
+            continue
+        for name, value in vars(owner).items():
+            constants.pop(name, None)
+            plain = not isinstance(value, (property, classmethod, staticmethod, type, Parameter))
+            if not name.startswith("_") and plain and not hasattr(type(value), "__get__"):
+                constants[name] = value
+    return constants
+
+
+def _is_indexable(value: Any) -> bool:
+    """Tell whether ``value[0] … value[len - 1]`` are its elements, so that it need not be copied into a list."""
+    if type(value) in (list, tuple, range, str, bytes):
+        return True
+    return type(value).__name__ == "ndarray" and type(value).__module__ == "numpy" and value.ndim > 0
+
+
+def _missing(flow: FlowSpec, name: str, binding: Binding | None) -> str:
+    if binding is None or name.startswith("__"):
+        return f"'{type(flow).__name__}' object has no attribute '{name}'"
+    if name in binding.deleted:
+        return f"the artifact '{name}' was deleted in this step"
+    known = {*binding.artifacts, *binding.merged, *(key for key in flow.__dict__ if key not in INTERNAL)}
+    near = difflib.get_close_matches(name, [key for key in known if not key.startswith("_")], n=1)
+    where = f"the flow '{type(flow).__name__}' has no artifact '{name}' in the step '{binding.step}'"
+    if near:
+        return f"{where}; did you mean '{near[0]}'?"
+    if binding.is_join:
+        return f"{where}: a join starts without artifacts; read them from inputs, or call self.merge_artifacts(inputs)"
+    return where

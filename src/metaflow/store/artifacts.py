@@ -1,0 +1,210 @@
+"""A task's attempt in the storage: its index (artifact name → blob), its log files, its done marker.
+
+Keys below ``<flow>/<run>/<step>/<task>/``, in the layout of Metaflow 2.19, where N is the attempt:
+
+``N.attempt.json``   the attempt has begun
+``N.data.json``      the index: ``objects`` (name → SHA-1) and ``info`` (name → type, size in bytes, encoding)
+``N.DONE.lock``      the attempt has ended, well or not; what is above is final
+``N.runtime_stdout.log``, ``N.runtime_stderr.log``
+
+The order of writing is blobs, index, marker: who sees a name can read its bytes. Attempts without a marker are not
+read, unless asked for by number.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from metaflow.exception import MetaflowDataMissing
+from metaflow.store import serializers
+from metaflow.store.blobs import SPOOL_ABOVE, Blobs
+from metaflow.store.protocol import Storage
+
+
+class TaskIndex:
+    """What one attempt of a task has stored.
+
+    Attributes
+    ----------
+    objects : dict of str to str
+        Artifact name to blob key.
+    info : dict of str to dict
+        Artifact name to ``{"size": bytes, "type": text, "encoding": text, …}``.
+    attempt : int
+        The attempt's number, from 0.
+    """
+
+    __slots__ = ("attempt", "info", "objects")
+
+    def __init__(self, objects: dict[str, str], info: dict[str, dict[str, Any]], attempt: int = 0) -> None:
+        self.objects = objects
+        self.info = info
+        self.attempt = attempt
+
+
+class Artifacts(Mapping[str, Any]):
+    """The artifacts of one attempt as a mapping that loads a value when it is asked for, and keeps none."""
+
+    __slots__ = ("blobs", "index")
+
+    def __init__(self, blobs: Blobs, index: TaskIndex) -> None:
+        self.blobs = blobs
+        self.index = index
+
+    def __getitem__(self, name: str) -> Any:
+        return load_artifact(self.blobs, self.index.objects[name], name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.index.objects
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.index.objects)
+
+    def __len__(self) -> int:
+        return len(self.index.objects)
+
+
+def load_artifact(blobs: Blobs, key: str, name: str) -> Any:
+    """Load and unpickle one artifact.
+
+    Parameters
+    ----------
+    blobs : Blobs
+        The flow's blobs.
+    key : str
+        SHA-1 of the pickle.
+    name : str
+        The artifact's name, for errors.
+
+    Raises
+    ------
+    MetaflowDataMissing
+        The blob is missing, or a class it needs cannot be imported.
+    BlobCorrupt
+        Its bytes are not those of its name.
+    """
+    size = blobs.size(key)
+    if size is not None and size > SPOOL_ABOVE:
+        with blobs.open(key) as reader:
+            return serializers.load(reader, name)
+    return serializers.loads(blobs.load(key), name)
+
+
+def save_artifacts(blobs: Blobs, values: Iterable[tuple[str, Any]], index: TaskIndex) -> None:
+    """Pickle and store `values`, and add them to `index`.
+
+    Raises
+    ------
+    UnpicklableArtifact
+        One of them refuses; names the member at fault.
+    """
+    small: list[tuple[str, Any, bytes]] = []
+    for name, value in values:
+        writer = blobs.writer()
+        try:
+            serializers.dump(value, writer)
+        except BaseException as error:
+            writer.discard()
+            if isinstance(error, Exception) and _is_refusal(error):
+                raise serializers.explain(name, value, error) from error
+            raise
+        if writer.in_memory:
+            small.append((name, value, writer.content()))
+        else:
+            _enter(index, name, value, writer.finish(), writer.size)
+    for (name, value, content), key in zip(small, blobs.save(content for _, _, content in small), strict=True):
+        _enter(index, name, value, key, len(content))
+
+
+def _is_refusal(error: Exception) -> bool:
+    from metaflow.exception import MetaflowException
+
+    return not isinstance(error, (MetaflowException, OSError, MemoryError))
+
+
+def _enter(index: TaskIndex, name: str, value: Any, key: str, size: int) -> None:
+    index.objects[name] = key
+    index.info[name] = {
+        "size": size,
+        "type": str(type(value)),
+        "encoding": serializers.ENCODING,
+        "serializer_info": {"source": "metaflow"},
+    }
+
+
+class TaskStore:
+    """One task's place in a storage.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where.
+    task : str
+        ``flow/run/step/task``.
+    """
+
+    def __init__(self, storage: Storage, task: str) -> None:
+        self._storage = storage
+        self.prefix = task
+
+    def key(self, attempt: int, name: str) -> str:
+        """Return the storage key of one of the attempt's files."""
+        return f"{self.prefix}/{attempt}.{name}"
+
+    def begin(self, attempt: int, now: float) -> None:
+        """Mark the attempt as begun at `now` (seconds since the epoch)."""
+        self._storage.put([(self.key(attempt, "attempt.json"), json.dumps({"time": now}).encode())], overwrite=True)
+
+    def write_index(self, index: TaskIndex) -> None:
+        """Write the index; all blobs that it names must be there."""
+        document = {
+            "datastore": self._storage.kind,
+            "version": "1.0",
+            "attempt": index.attempt,
+            "python_version": sys.version,
+            "objects": index.objects,
+            "info": index.info,
+        }
+        key = self.key(index.attempt, "data.json")
+        self._storage.put([(key, json.dumps(document).encode())], overwrite=True)
+
+    def mark_done(self, attempt: int) -> None:
+        """Mark the attempt as ended: last of all."""
+        self._storage.put([(self.key(attempt, "DONE.lock"), b'""')], overwrite=True)
+
+    def attempts(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the attempts that have begun, and of those that are done; both sorted."""
+        begun, done = set(), set()
+        for entry in self._storage.list(self.prefix):
+            number, _, rest = entry.key.rpartition("/")[2].partition(".")
+            if number.isdigit():
+                if rest == "attempt.json":
+                    begun.add(int(number))
+                elif rest == "DONE.lock":
+                    done.add(int(number))
+        return sorted(begun), sorted(done)
+
+    def read_index(self, attempt: int | None = None) -> TaskIndex | None:
+        """Read an attempt's index: the latest that is done, or that of `attempt`, done or not."""
+        if attempt is None:
+            done = self.attempts()[1]
+            if not done:
+                return None
+            attempt = done[-1]
+        key = self.key(attempt, "data.json")
+        data = next(iter(self._storage.get([key])))[1]
+        if data is None:
+            return None
+        try:
+            document = json.loads(data)
+            return TaskIndex(document["objects"], document.get("info", {}), attempt)
+        except (ValueError, KeyError, TypeError) as error:
+            raise MetaflowDataMissing(f"The index {self._storage.describe(key)} is damaged: {error}.") from error
+
+
+def read_index(storage: Storage, task: str, attempt: int | None = None) -> TaskIndex | None:
+    """Read the index of ``flow/run/step/task``: of the latest attempt that is done, or of `attempt`."""
+    return TaskStore(storage, task).read_index(attempt)

@@ -1,0 +1,342 @@
+"""Content-addressed bytes of one flow: a blob's name is the SHA-1 of what it holds.
+
+The layout is that of Metaflow 2.19: ``<flow>/data/<first two digits>/<sha1>`` beside ``<sha1>_meta``, a JSON document
+``{"cas_raw": bool, "cas_version": 1}`` that tells whether the bytes are stored as they are or gzipped.
+
+Small blobs are common (a run has dozens per task) and cost one existence test and two small files. Big blobs pass
+through: hashed while they are written to a temporary file, which then moves to its name, so that saving an array takes
+no second copy of it. A blob is compressed only where that pays: not below a disk block, and not when a sample of it
+does not shrink; random floats are written at the disk's speed.
+
+The ``_meta`` file is written before its blob, so a blob that is there can always be read. A reader checks the hash and
+does not depend on ``_meta`` being right: two programs may have stored the same content in the two forms at once.
+
+Start reading at `Blobs.save` and `BlobWriter`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from metaflow import files
+from metaflow.exception import BlobCorrupt, MetaflowDataMissing
+from metaflow.store.protocol import Storage
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+SPOOL_ABOVE = 1 << 20
+"""Bytes above which a blob goes through a temporary file instead of memory."""
+
+_COMPRESS_ABOVE = 4096
+_SAMPLE = 1 << 16
+_PAYS_BELOW = 0.8
+_GZIP_LEVEL = 1
+_CHUNK = 1 << 20
+_META = {True: b'{"cas_raw": true, "cas_version": 1}', False: b'{"cas_raw": false, "cas_version": 1}'}
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Blobs:
+    """The blobs of one flow in one storage.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where they are.
+    flow : str
+        The flow's name; blobs are shared within a flow, not between flows.
+    """
+
+    def __init__(self, storage: Storage, flow: str) -> None:
+        self._storage = storage
+        self._prefix = f"{flow}/data"
+
+    def path(self, key: str) -> str:
+        """Return the storage key of the blob `key`."""
+        return f"{self._prefix}/{key[:2]}/{key}"
+
+    def save(self, blobs: Iterable[bytes]) -> list[str]:
+        """Store each of `blobs`, if it is not there yet, and return their keys in order."""
+        contents = list(blobs)
+        keys = [hashlib.sha1(content, usedforsecurity=False).hexdigest() for content in contents]
+        paths = [self.path(key) for key in keys]
+        present = self._storage.head(paths)
+        new: dict[str, bytes] = {}
+        for path, content, size in zip(paths, contents, present, strict=True):
+            if size is None:
+                packed = content if _is_raw(content) else _gzip(content)
+                new[path + "_meta"] = _META[packed is content]
+                new[path] = packed
+        self._storage.put(new.items())
+        return keys
+
+    def writer(self) -> BlobWriter:
+        """Return a file-like object that stores what is written to it as one blob."""
+        return BlobWriter(self, self._storage)
+
+    def load(self, key: str) -> bytes:
+        """Return the content of the blob `key`, checked.
+
+        Raises
+        ------
+        MetaflowDataMissing
+            There is no such blob.
+        BlobCorrupt
+            What is there has another SHA-1.
+        """
+        return self.load_many([key])[0]
+
+    def load_many(self, keys: Sequence[str]) -> list[bytes]:
+        """Return the contents of several blobs, in order."""
+        contents = []
+        for key, (path, packed) in zip(keys, self._storage.get([self.path(key) for key in keys]), strict=True):
+            if packed is None:
+                raise self._missing(key)
+            contents.append(_unpack(key, packed, self._storage.describe(path)))
+        return contents
+
+    def size(self, key: str) -> int | None:
+        """Return the stored size in bytes, None if there is no such blob."""
+        return self._storage.head([self.path(key)])[0]
+
+    def open(self, key: str) -> BlobReader:
+        """Open a big blob for reading without holding all of it in memory; closing it checks its hash."""
+        path = self.path(key)
+        source = self._storage.open(path)
+        if source is None:
+            raise self._missing(key)
+        return BlobReader(key, source, self._storage.describe(path))
+
+    def _missing(self, key: str) -> MetaflowDataMissing:
+        return MetaflowDataMissing(f"The blob {key} is not at {self._storage.describe(self.path(key))}.")
+
+
+class BlobWriter:
+    """A blob while it is written: `write` repeatedly, then `finish` once; `discard` if it shall not be.
+
+    Attributes
+    ----------
+    size : int
+        Bytes written so far, unpacked.
+    """
+
+    def __init__(self, blobs: Blobs, storage: Storage) -> None:
+        self._blobs = blobs
+        self._storage = storage
+        self._buffer = bytearray()
+        self._sha = hashlib.sha1(usedforsecurity=False)
+        self._spool: BinaryIO | None = None
+        self._spool_path = ""
+        self._deflate: Any = None
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        """Take over bytes, a memoryview, or another buffer; it may be freed when this returns."""
+        view = memoryview(data).cast("B")
+        self.size += len(view)
+        if self._spool is None:
+            if len(self._buffer) + len(view) <= SPOOL_ABOVE:
+                self._buffer += view
+                return len(view)
+            self._open_spool(view)
+        self._append(view)
+        return len(view)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all of it is small enough to be here; then take `content` and save it with others."""
+        return self._spool is None
+
+    def content(self) -> bytes:
+        """Return what was written, while it is in memory."""
+        return bytes(self._buffer)
+
+    def finish(self) -> str:
+        """Store the blob, if it is not there yet, and return its key."""
+        if self._spool is None:
+            return self._blobs.save([self.content()])[0]
+        try:
+            if self._deflate is not None:
+                self._spool.write(self._deflate.flush())
+            self._spool.close()
+        except OSError as error:
+            self.discard()
+            files.unavailable(error, self._spool_path)
+        key = self._sha.hexdigest()
+        path = self._blobs.path(key)
+        if self._storage.head([path])[0] is None:
+            self._storage.put([(path + "_meta", _META[self._deflate is None])])
+            self._storage.put_file(path, self._spool_path)
+        else:
+            files.discard(self._spool_path)
+        return key
+
+    def discard(self) -> None:
+        """Forget what was written."""
+        self._buffer.clear()
+        if self._spool is not None:
+            try:
+                self._spool.close()
+            finally:
+                files.discard(self._spool_path)
+
+    def _open_spool(self, coming: memoryview) -> None:
+        self._spool_path = files.temporary_name(self._storage.spool_directory())
+        try:
+            self._spool = open(self._spool_path, "wb", buffering=0)
+        except OSError as error:
+            files.unavailable(error, self._spool_path)
+        if not _is_raw(memoryview(self._buffer), coming):
+            self._deflate = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
+        head = bytes(self._buffer)
+        self._buffer.clear()
+        self._append(memoryview(head))
+
+    def _append(self, view: memoryview) -> None:
+        if len(view) < SPOOL_ABOVE:
+            self._sha.update(view)
+            self._store(view)
+            return
+        # Hashing and writing both release the interpreter's lock: a big buffer does the two at once.
+        from threading import Thread
+
+        hashing = Thread(target=self._sha.update, args=(view,))
+        hashing.start()
+        try:
+            self._store(view)
+        finally:
+            hashing.join()
+
+    def _store(self, view: memoryview) -> None:
+        assert self._spool is not None
+        try:
+            if self._deflate is None:
+                _write_all(self._spool, view)
+            else:
+                for start in range(0, len(view), _CHUNK):
+                    _write_all(self._spool, self._deflate.compress(view[start : start + _CHUNK]))
+        except OSError as error:
+            self.discard()
+            files.unavailable(error, self._spool_path)
+
+
+class BlobReader:
+    """A blob while it is read, with the three methods that `pickle` calls; hashes what passes."""
+
+    def __init__(self, key: str, source: BinaryIO, where: str) -> None:
+        self._key = key
+        self._where = where
+        self._source = source
+        self._sha = hashlib.sha1(usedforsecurity=False)
+        self._ahead = b""
+        magic = source.read(2)
+        source.seek(0)
+        if magic == _GZIP_MAGIC:
+            import gzip
+
+            self._source = gzip.open(source)  # type: ignore[assignment]
+
+    def readinto(self, target: Any) -> int:
+        view = memoryview(target).cast("B")
+        got = min(len(self._ahead), len(view))
+        view[:got] = self._ahead[:got]
+        self._ahead = self._ahead[got:]
+        while got < len(view):
+            count = self._source.readinto(view[got : got + (64 << 20)])  # type: ignore[attr-defined]
+            if not count:
+                break
+            self._sha.update(view[got : got + count])
+            got += count
+        return got
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            rest = [self._ahead, *iter(self._more, b"")]
+            self._ahead = b""
+            return b"".join(rest)
+        while len(self._ahead) < size:
+            more = self._more(size - len(self._ahead))
+            if not more:
+                break
+            self._ahead += more
+        result, self._ahead = self._ahead[:size], self._ahead[size:]
+        return result
+
+    def readline(self) -> bytes:
+        while (end := self._ahead.find(b"\n")) < 0:
+            more = self._more()
+            if not more:
+                end = len(self._ahead) - 1
+                break
+            self._ahead += more
+        line, self._ahead = self._ahead[: end + 1], self._ahead[end + 1 :]
+        return line
+
+    def check(self) -> None:
+        """Read what is left and compare the hash with the blob's name.
+
+        Raises
+        ------
+        BlobCorrupt
+            They differ.
+        """
+        try:
+            while self._more():
+                pass
+        except (OSError, EOFError, zlib.error) as error:
+            raise BlobCorrupt(self._key, self._where, str(error)) from error
+        if self._sha.hexdigest() != self._key:
+            raise BlobCorrupt(self._key, self._where)
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> BlobReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _more(self, size: int = 0) -> bytes:
+        data = self._source.read(max(size, 1 << 16))
+        self._sha.update(data)
+        return data
+
+
+def _is_raw(head: bytes | memoryview, coming: bytes | memoryview = b"") -> bool:
+    """Tell from a sample whether compressing does not pay."""
+    if len(head) + len(coming) < _COMPRESS_ABOVE:
+        return True
+    sample = bytes(head[: _SAMPLE // 2])
+    rest = coming if len(coming) else head
+    middle = len(rest) // 2
+    sample += bytes(rest[middle : middle + _SAMPLE // 2])
+    return len(zlib.compress(sample, 1)) > _PAYS_BELOW * len(sample)
+
+
+def _gzip(content: bytes) -> bytes:
+    deflate = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
+    return deflate.compress(content) + deflate.flush()
+
+
+def _unpack(key: str, packed: bytes, where: str) -> bytes:
+    if hashlib.sha1(packed, usedforsecurity=False).hexdigest() == key:
+        return packed
+    try:
+        content = zlib.decompress(packed, 31)
+    except zlib.error:
+        raise BlobCorrupt(key, where) from None
+    if hashlib.sha1(content, usedforsecurity=False).hexdigest() != key:
+        raise BlobCorrupt(key, where)
+    return content
+
+
+def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file.fileno(), view) :]

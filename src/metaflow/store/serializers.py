@@ -1,0 +1,117 @@
+"""Python objects to bytes and back: pickle, protocol 5, streamed.
+
+Written with protocol 5 a big array goes to the blob writer as the memory it is, not as a copy. Reading maps the class
+paths that Metaflow's pickles contain to ours. When an object refuses, `explain` finds the member that does.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from metaflow.exception import MetaflowDataMissing, UnpicklableArtifact
+
+if TYPE_CHECKING:
+    from metaflow.store.blobs import BlobReader, BlobWriter
+
+ENCODING = "pickle-v4"
+"""What the index calls this form: the name under which Metaflow reads pickles of any protocol."""
+
+_PROTOCOL = 5
+_CLASSES: dict[tuple[str, str], tuple[str, str]] = {
+    # The original defines this tuple in whatever module is the main program.
+    ("__main__", "ForeachFrame"): ("metaflow.flow.frames", "ForeachFrame"),
+}
+
+
+def dump(value: Any, writer: BlobWriter) -> None:
+    """Pickle `value` into `writer`."""
+    pickle.Pickler(cast(BinaryIO, writer), _PROTOCOL).dump(value)
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle a small `value`."""
+    return pickle.dumps(value, _PROTOCOL)
+
+
+def loads(data: bytes, name: str) -> Any:
+    """Unpickle `data`; `name` is for the error."""
+    return _load(io.BytesIO(data), name)
+
+
+def load(reader: BlobReader, name: str) -> Any:
+    """Unpickle from a blob that is being read, and check its hash."""
+    value = _load(cast(BinaryIO, reader), name)
+    reader.check()
+    return value
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(*_CLASSES.get((module, name), (module, name)))
+
+
+def _load(source: BinaryIO, name: str) -> Any:
+    try:
+        return _Unpickler(source).load()
+    except (ImportError, AttributeError) as error:
+        raise MetaflowDataMissing(
+            f"The artifact '{name}' cannot be read here: {error}.",
+            hint="the library or class that it was made with must be importable where it is read",
+        ) from error
+
+
+def explain(name: str, value: Any, error: Exception) -> UnpicklableArtifact:
+    """Return the error for an artifact that cannot be pickled, with the path to the deepest member at fault.
+
+    Parameters
+    ----------
+    name : str
+        Name of the artifact.
+    value : object
+        The artifact.
+    error : Exception
+        What pickle raised for it.
+    """
+    path, seen = f"self.{name}", {id(value)}
+    while True:
+        for step, member in _members(value):
+            if id(member) in seen:
+                continue
+            seen.add(id(member))
+            refusal = _refusal(member)
+            if refusal is not None:
+                path, value, error = path + step, member, refusal
+                break
+        else:
+            kind = type(value).__qualname__
+            if type(value).__module__ != "builtins":
+                kind = f"{type(value).__module__}.{kind}"
+            return UnpicklableArtifact(name, path, kind, str(error) or type(error).__name__)
+
+
+def _refusal(value: Any) -> Exception | None:
+    try:
+        pickle.dumps(value, _PROTOCOL)
+    except Exception as error:  # noqa: BLE001 - whatever a __reduce__ raises
+        return error
+    return None
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield f"[{key!r}]", member
+    elif isinstance(value, (list, tuple)):
+        for index, member in enumerate(value):
+            yield f"[{index}]", member
+    elif isinstance(value, (set, frozenset)):
+        for member in value:
+            yield "{…}", member
+    else:
+        state = getattr(value, "__dict__", None)
+        if isinstance(state, dict):
+            for key, member in state.items():
+                yield f".{key}", member

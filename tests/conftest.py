@@ -1,0 +1,50 @@
+"""Fixtures of the whole suite: the site in which flow tests run their flows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import processes
+from support.interpreter import is_ours
+from support.site import Site
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ours: Millrace does better than the original here, on purpose")
+    os.environ.setdefault("METAFLOW_USER", "tester")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("ours") and not is_ours():
+            item.add_marker(pytest.mark.skip(reason="the original behaves otherwise"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses `mode`, directly or through `site`, once in each way to make a task."""
+    if "mode" in metafunc.fixturenames:
+        metafunc.parametrize("mode", ["fork", "exec"] if is_ours() else ["exec"])
+
+
+@pytest.fixture
+def site(tmp_path: Path, mode: str) -> Iterator[Site]:
+    """A directory to run flows in; when the test is over, nothing it started may be alive."""
+    yield from _tended(Site(tmp_path, mode))
+
+
+@pytest.fixture
+def one_site(tmp_path: Path) -> Iterator[Site]:
+    """Like `site`, for behaviour that does not depend on how tasks are made."""
+    yield from _tended(Site(tmp_path, "fork"))
+
+
+def _tended(site: Site) -> Iterator[Site]:
+    try:
+        yield site
+    except BaseException:
+        processes.kill_all(site.mark)
+        raise
+    processes.assert_gone(site.mark)

@@ -1,0 +1,151 @@
+"""The shapes a flow can have: lines, branches, foreach, joins, switch, recursion and what they make of each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.site import Site
+
+
+def test_a_line_of_steps_passes_its_artifacts_on(site: Site) -> None:
+    finished = site.run_flow("linear.py", "run").succeeded()
+    end = finished.values("end")
+    assert end["history"] == ["start", "middle", "end"]
+    assert (end["answer"], end["doubled"], end["changed"]) == (42, 84, "second")
+    assert [step.id for step in finished.run] == ["end", "middle", "start"]
+    assert finished.run.successful
+
+
+def test_branches_nest_and_join(site: Site) -> None:
+    finished = site.run_flow("branches.py", "run").succeeded()
+    inner = finished.values("inner_join")
+    assert inner["by_name"] == (11, 20, 30)
+    assert inner["iterated"] == inner["indexed"] == [11, 20, 30]
+    assert inner["length"] == 3
+    assert inner["twice"] == [3, 3]
+    assert inner["paths"] == [
+        "start>right>one>after_one",
+        "start>right>three",
+        "start>right>two",
+    ]
+    assert inner["inherited"] is False
+    assert inner["no_such_branch"] is False
+    assert "path" not in inner
+    outer = finished.values("outer_join")
+    assert outer["values"] == (1, 61)
+    assert outer["by_name"] == (11, 20, 30)
+
+
+FOREACH = {
+    "list": ["a", "b", "c"],
+    "tuple": ["a", "b", "c"],
+    "range": [3, 4, 5],
+    "dict": ["k", "l"],
+    "set": ["only"],
+    "str": ["a", "b", "c"],
+    "bytes": [97, 98],
+    "numpy": [0.0, 1.5, 3.0],
+    "sequence": ["item 0", "item 1", "item 2"],
+    "iterable": ["x", "y", "z"],
+    "one": ["single"],
+    "none": [None, None],
+}
+
+
+@pytest.mark.parametrize("kind", FOREACH)
+def test_foreach_takes_every_iterable(one_site: Site, kind: str) -> None:
+    _check_foreach(one_site, kind, FOREACH[kind])
+
+
+def test_foreach_in_both_ways_to_make_a_task(site: Site) -> None:
+    _check_foreach(site, "list", FOREACH["list"])
+
+
+def _check_foreach(site: Site, kind: str, items: list[Any]) -> None:
+    finished = site.run_flow("foreach.py", "run", "--kind", kind).succeeded()
+    end = finished.values("end")
+    join = finished.values("join")
+    wide = len(items)
+    assert join["length"] == wide
+    assert join["order"] == list(range(wide))
+    assert join["seen_after"] == list(enumerate(items))
+    assert join["inputs_seen"] == items
+    assert [(index, item) for index, item, _ in join["seen"]] == list(enumerate(items))
+    assert [stack for _, _, stack in join["seen"]] == [[(index, wide, item)] for index, item in enumerate(items)]
+    assert join["first"] == join["seen"][0]
+    assert join["outside"] == (None, None, [])
+    assert "things" not in join
+    assert end["seen"] == join["seen"]
+    assert sorted(task.index for task in finished.run["work"]) == list(range(wide))
+
+
+def test_foreach_and_branches_nest(site: Site) -> None:
+    rows = site.run_flow("nested.py", "run").succeeded().values("end")["rows"]
+    assert rows == [
+        (
+            [[(0, 2, "a"), (0, 1, 0)]],
+            [("a", 0, 0)],
+            (0, "a"),
+            [(0, 2, "a")],
+            [(0, 2, "a")],
+            (0, "a"),
+        ),
+        (
+            [[(1, 2, "bb"), (0, 2, 0)], [(1, 2, "bb"), (1, 2, 1)]],
+            [("bb", 0, 0), ("bb", 1, 1)],
+            (1, "bb"),
+            [(1, 2, "bb")],
+            [(1, 2, "bb")],
+            (1, "bb"),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "went"),
+    [("3", "number>more"), ("true", "truth"), ("2.5", "fraction"), ('"word"', "text")],
+)
+def test_switch_takes_one_way_by_key_of_any_type(one_site: Site, value: str, went: str) -> None:
+    finished = one_site.run_flow("switch.py", "run", "--value", value).succeeded()
+    assert finished.values("end")["kept"][0] == went
+    ran = {step.id for step in finished.run}
+    assert ran == {"start", "meet", "end", *went.split(">")}
+
+
+def test_switch_in_both_ways_to_make_a_task(site: Site) -> None:
+    assert site.run_flow("switch.py", "run").succeeded().values("end")["kept"] == ("text", "word")
+
+
+def test_switch_without_a_matching_key_fails(site: Site) -> None:
+    finished = site.run_flow("switch.py", "run", "--value", '"elsewhere"').failed()
+    assert "elsewhere" in finished.stdout
+    assert "RuntimeError" in finished.stdout
+    task = finished.run["start"].task
+    assert task.successful is False
+    assert task.exception.type.endswith("RuntimeError")
+
+
+def test_recursion_carries_artifacts_over_and_keeps_each_iteration(site: Site) -> None:
+    finished = site.run_flow("recursion.py", "run", "--times", "4").succeeded()
+    end = finished.values("end")
+    assert end["count"] == 4
+    tasks = sorted(finished.run["loop"], key=lambda task: int(task.id))
+    assert [task["count"].data for task in tasks] == [1, 2, 3, 4]
+    assert end["trail"] == [task.id for task in tasks]
+
+
+def test_recursion_that_ends_at_once(one_site: Site) -> None:
+    finished = one_site.run_flow("recursion.py", "run", "--times", "1").succeeded()
+    assert len(list(finished.run["loop"])) == 1
+
+
+def test_switch_and_recursion_inside_a_foreach_behind_a_switch(site: Site) -> None:
+    finished = site.run_flow("mixed.py", "run").succeeded()
+    assert finished.values("end")["results"] == [
+        (0, 1, 1, "odd", [(0, 1, 1)]),
+        (1, 2, 2, "even", [(1, 2, 1), (1, 2, 1)]),
+        (2, 4, 4, "even", [(2, 4, 1)] * 4),
+    ]
+    assert len(list(finished.run["climb"])) == 7
+    assert "narrow" not in finished.run
