@@ -1,0 +1,92 @@
+"""Run the works, the two sides in turn, and print one Markdown table of medians.
+
+python -m benchmarks --original .venv-original/bin/python
+python -m benchmarks --quick --only hello --only import
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.measure import Failure, Measure, Side
+from benchmarks.works import FULL, QUICK, Work, works
+
+
+def main() -> int:
+    options = _options()
+    ours = Side("ours", options.ours)
+    sides = [ours, Side("original", options.original)] if options.original else [ours]
+    chosen = [
+        work for work in works(QUICK if options.quick else FULL, ours) if not options.only or work.name in options.only
+    ]
+    print(report.machine(sides), end="\n\n", flush=True)
+    if options.quick:
+        print("Quick sizes: too small to compare with reach and aim.", end="\n\n", flush=True)
+
+    rows, failed = [], False
+    for work in chosen:
+        try:
+            results = _measure(work, sides, options)
+        except Failure as failure:
+            _say(f"{work.name}: {failure}")
+            failed, results = True, {}
+        rows.append(report.row(work, results))
+    print(report.table(rows))
+    return int(failed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Millrace and the original.")
+    names = [work.name for work in works(FULL, Side("ours", sys.executable))]
+    parser.add_argument("--only", action="append", choices=names, help="measure this work only; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="small sizes and at most two repetitions")
+    parser.add_argument("--repeat", type=int, help="repetitions of each work on each side")
+    parser.add_argument("--directory", help="where to put the runs (default: a temporary directory)")
+    parser.add_argument("--ours", default=sys.executable, help="Python that has millrace (default: this one)")
+    parser.add_argument(
+        "--original",
+        default=os.environ.get("MILLRACE_ORIGINAL_PYTHON"),
+        help="Python that has the original (default: $MILLRACE_ORIGINAL_PYTHON; without it only ours is measured)",
+    )
+    return parser.parse_args()
+
+
+def _measure(work: Work, sides: list[Side], options: argparse.Namespace) -> dict[str, list[Measure]]:
+    """Return the measures of each side; the sides take turns, so that a slow minute of the machine meets both."""
+    measures: dict[str, list[Measure]] = {side.name: [] for side in sides if side.name in work.turns}
+    with _directory(work, options.directory) as shared:
+        if work.prepare:
+            _say(f"{work.name}: prepare")
+            work.prepare(shared)
+        for turn in range(options.repeat or max(work.turns.values())):
+            for side in sides:
+                if side.name not in measures or turn >= (options.repeat or work.turns[side.name]):
+                    continue
+                _say(f"{work.name}: {side.name}, turn {turn + 1}", end=" … ")
+                with _directory(work, options.directory) as own:
+                    measure = work.run(side, shared if work.prepare else own)
+                _say(f"{measure.seconds:.3f} s")
+                measures[side.name].append(measure)
+    return measures
+
+
+def _directory(work: Work, parent: str | None) -> tempfile.TemporaryDirectory[str]:
+    """Return a directory with room for what `work` writes; it is removed when left."""
+    free = shutil.disk_usage(parent or tempfile.gettempdir()).free / 1e9
+    if free < work.disk_gb:
+        raise Failure(f"needs {work.disk_gb:g} GB of disk, {free:.1f} GB are free (choose another with --directory)")
+    return tempfile.TemporaryDirectory(prefix="millrace-bench-", dir=parent and Path(parent).resolve())
+
+
+def _say(text: str, end: str = "\n") -> None:
+    print(text, end=end, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
