@@ -9,7 +9,8 @@ The layout is that of Metaflow 2.19, below one root::
 
 Every task of a run writes some two dozen of these files, so writing is what this module is shaped by: one descriptor
 per directory, the common part of the texts rendered once, a temporary name and one rename per file, no fsync. Reading
-takes what it finds: other files and texts that are no JSON are passed over. Start at `LocalMetadata.record`.
+takes what it finds: other files and texts that are no JSON are passed over. Start at `LocalMetadata.record` for the
+writing, at `LocalMetadata.get` for the reading.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii as quote
 
 from metaflow import files
+from metaflow.exception import MetaflowNotFound
+from metaflow.metadata import tags as tag_rules
 from metaflow.metadata.protocol import ArtifactFact, Document, Fact, TaskPath
 
 _META = "_meta"
@@ -140,6 +143,66 @@ class LocalMetadata:
         finally:
             os.close(fd)
 
+    def get(self, path: Sequence[str], attempt: int = 0) -> Document | None:
+        name = _SELF if len(path) < 5 else f"{attempt}_artifact_{path[4]}.json"
+        return _read("/".join((self.root, *path[:4], _META, name)))
+
+    def names(self, path: Sequence[str]) -> list[str]:
+        place = "/".join((self.root, *path))
+        try:
+            with os.scandir(place) as scan:
+                names = [entry.name for entry in scan if entry.name[0] != "."]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name for name in names if os.path.exists(f"{place}/{name}/{_META}/{_SELF}")]
+
+    def children(self, path: Sequence[str]) -> Iterator[Document]:
+        for name in self.names(path):
+            document = self.get((*path, name))
+            if document is not None:
+                yield document
+
+    def facts(self, path: Sequence[str], field: str | None = None) -> list[Document]:
+        directory = "/".join((self.root, *path, _META))
+        try:
+            names = os.listdir(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = []
+        for name in names:
+            prefix, _, stamp = name.rpartition("_")
+            if not prefix.startswith("sysmeta_") or not stamp.endswith(".json"):
+                continue
+            if field is None or prefix == f"sysmeta_{field}":
+                document = _read(f"{directory}/{name}")
+                if document is not None and "field_name" in document and "value" in document:
+                    found.append(document)
+        found.sort(key=lambda document: (document.get("ts_epoch", 0), document["field_name"]))
+        return found
+
+    def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
+        import fcntl
+
+        directory = f"{self.root}/{flow}/{run}/{_META}"
+        target = f"{directory}/{_SELF}"
+        if not os.path.exists(target):
+            raise MetaflowNotFound(f"There is no run {flow}/{run}.")
+        try:
+            lock = os.open(f"{directory}/.tags.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            files.unavailable(error, target)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            document = _read(target)
+            if document is None:
+                raise MetaflowNotFound(f"The document of the run {flow}/{run} at {target} cannot be read.")
+            system = document.get("system_tags", [])
+            user = tag_rules.changed(document.get("tags", []), system, add=add, remove=remove)
+            files.write(target, json.dumps(document | {"tags": user}).encode())
+        finally:
+            os.close(lock)
+        return user
+
     def _task_directory(self, task: TaskPath) -> str:
         return f"{self.root}/{task[0]}/{task[1]}/{task[2]}/{task[3]}/{_META}"
 
@@ -169,6 +232,18 @@ class LocalMetadata:
         except OSError as error:
             files.discard(temporary)
             files.unavailable(error, target)
+
+
+def _read(path: str) -> Document | None:
+    """Return the JSON object in a file, or None if there is no such file or no such thing in it."""
+    data = files.read(path)
+    if not data:
+        return None
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _open_directory(path: str) -> int:

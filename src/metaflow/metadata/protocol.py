@@ -79,14 +79,21 @@ class Provider(Protocol):
     ) -> None:
         """Add the artifacts of one attempt; `storage` is its kind and root."""
 
-    def get(self, path: Sequence[str]) -> Document | None:
-        """Return the document of a flow, run, step, task (1 to 4 names) or artifact (5 names), or None."""
+    def get(self, path: Sequence[str], attempt: int = 0) -> Document | None:
+        """Return the document of a flow, run, step or task (1 to 4 names) or of an attempt's artifact (5), or None."""
 
-    def children(self, path: Sequence[str]) -> list[Document]:
-        """Return the documents one level below `path` (0 to 4 names); of artifacts, each attempt's."""
+    def names(self, path: Sequence[str]) -> list[str]:
+        """Return the names one level below `path` (0 to 3 names), in no particular order."""
 
-    def facts(self, path: Sequence[str]) -> list[Document]:
-        """Return the facts of a task (4 names): documents with `field_name`, `value`, `type`, `tags`, `ts_epoch`."""
+    def children(self, path: Sequence[str]) -> Iterable[Document]:
+        """Yield the documents one level below `path` (0 to 3 names), in no particular order."""
+
+    def facts(self, path: Sequence[str], field: str | None = None) -> list[Document]:
+        """Return the facts of a task (4 names), or those named `field`, oldest first.
+
+        A fact is a document with `field_name`, `value`, `type`, `tags` and `ts_epoch`; the tag ``attempt_id:N`` says
+        of which attempt it is.
+        """
 
     def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
         """Remove, then add user tags of a run in one step; return those it has now.
