@@ -28,12 +28,12 @@ class Work(NamedTuple):
 
     name: str
     title: str
+    reach: str
+    aim: str
     turns: dict[str, int]
     """Repetitions for each side; a side that is not named does not take part."""
     run: Callable[[Side, str], Measure]
     """Does the work in a directory."""
-    reach: str
-    aim: str
     memory: str = ""
     """Whose peak memory the table shows: ``engine``, ``task`` or nobody's."""
     prepare: Callable[[str], object] | None = None
@@ -43,71 +43,41 @@ class Work(NamedTuple):
 
 def works(sizes: Sizes, ours: Side) -> list[Work]:
     """Return all works; `ours` makes the run that both clients read."""
+    narrow, middle, wide, mb = sizes.narrow, sizes.middle, sizes.wide, sizes.array_mb
+    names = "`from metaflow import FlowSpec, Parameter, current, step`"
+    wide_title = f"foreach {wide:,}, a join that reads one small artifact of each"
+    array_title = f"{mb} MB random float64 array, saved by one step, summed by the next"
+    client_title = f"client: the artifact of each of {wide:,} tasks of one run"
+    wide_gb = wide * 250e-6  # each task leaves some forty small files
 
     def turns(ours: int, original: int) -> dict[str, int]:
         most = 2 if sizes.quick else 99
         return {"ours": min(ours, most), "original": min(original, most)}
 
+    def foreach(width: int) -> Callable[[Side, str], Measure]:
+        return partial(_foreach, width)
+
+    def prepare(directory: str) -> None:
+        _foreach(wide, ours, directory)
+
     return [
-        Work("import", "`import metaflow`", turns(15, 15), partial(_import, "package"), "4x", "5x"),
-        Work(
-            "import-names",
-            "`from metaflow import FlowSpec, Parameter, current, step`",
-            turns(15, 15),
-            partial(_import, "names"),
-            "",
-            "",
-        ),
-        Work("hello", "hello (2 tasks)", turns(9, 9), _hello, "4x", "5x", memory="engine"),
-        Work(
-            "narrow",
-            f"foreach {sizes.narrow:,}",
-            turns(5, 3),
-            partial(_foreach, sizes.narrow),
-            "20x",
-            "40x",
-            memory="engine",
-        ),
-        Work(
-            "middle",
-            f"foreach {sizes.middle:,}",
-            turns(3, 1),
-            partial(_foreach, sizes.middle),
-            "30x",
-            "50x",
-            memory="engine",
-        ),
-        Work(
-            "wide",
-            f"foreach {sizes.wide:,}, a join that reads one small artifact of each",
-            {"ours": 1},
-            partial(_foreach, sizes.wide),
-            "90 s, 300 MB",
-            "45 s",
-            memory="engine",
-            disk_gb=sizes.wide * 250e-6,
-        ),
+        Work("import", "`import metaflow`", "4x", "5x", turns(15, 15), partial(_import, "package")),
+        Work("import-names", names, "", "", turns(15, 15), partial(_import, "names")),
+        Work("hello", "hello (2 tasks)", "4x", "5x", turns(9, 9), _hello, "engine"),
+        Work("narrow", f"foreach {narrow:,}", "20x", "40x", turns(5, 3), foreach(narrow), "engine"),
+        Work("middle", f"foreach {middle:,}", "30x", "50x", turns(3, 1), foreach(middle), "engine"),
+        Work("wide", wide_title, "90 s, 300 MB", "45 s", {"ours": 1}, foreach(wide), "engine", disk_gb=wide_gb),
         Work(
             "array",
-            f"{sizes.array_mb} MB random float64 array, saved by one step, summed by the next",
-            turns(3, 1),
-            partial(_array, sizes.array_mb),
-            f"10x, {1.3 * sizes.array_mb + 100:.0f} MB",
+            array_title,
+            f"10x, {1.3 * mb + 100:.0f} MB",
             "15x",
-            memory="task",
-            disk_gb=3 * sizes.array_mb / 1000,
-        ),
-        Work(
-            "client",
-            f"client: the artifact of each of {sizes.wide:,} tasks of one run",
             turns(3, 1),
-            partial(_client, sizes.wide),
-            "3x",
-            "10x",
-            memory="engine",
-            prepare=lambda directory: _foreach(sizes.wide, ours, directory),
-            disk_gb=sizes.wide * 250e-6,
+            partial(_array, mb),
+            "task",
+            disk_gb=3 * mb / 1000,
         ),
+        Work("client", client_title, "3x", "10x", turns(3, 1), partial(_client, wide), "engine", prepare, wide_gb),
     ]
 
 

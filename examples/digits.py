@@ -76,7 +76,7 @@ class DigitsFlow(FlowSpec):
         self.accuracy = float((predicted == self.test_y).mean())
         self.confusion = confusion_matrix(self.test_y, predicted)
         print(f"Best: {self.best_kind} {self.best_options}")
-        print(f"It reads {self.accuracy:.1%} of {len(self.test_y)} unseen digits correctly.")
+        print(f"Unseen digits read correctly: {self.accuracy:.1%} of {len(self.test_y)}.")
 
 
 if __name__ == "__main__":

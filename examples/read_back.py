@@ -14,7 +14,7 @@ for score, kind, options in best.board:
     print(f"  {score:6.1%}  {kind:20} {options}")
 print()
 print(f"Best: {best.best_kind} {best.best_options}")
-print(f"It reads {best.accuracy:.1%} of {len(best.test_y)} unseen digits correctly.")
+print(f"Unseen digits read correctly: {best.accuracy:.1%} of {len(best.test_y)}.")
 
 mistakes = [
     (int(count), truth, guess)
