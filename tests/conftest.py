@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support import processes
 from support.interpreter import is_ours
 from support.site import Site

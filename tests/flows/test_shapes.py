@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from support.site import Site
 
 
@@ -41,8 +42,6 @@ FOREACH = {
     "list": ["a", "b", "c"],
     "tuple": ["a", "b", "c"],
     "range": [3, 4, 5],
-    "dict": ["k", "l"],
-    "set": ["only"],
     "str": ["a", "b", "c"],
     "bytes": [97, 98],
     "numpy": [0.0, 1.5, 3.0],
@@ -56,6 +55,26 @@ FOREACH = {
 @pytest.mark.parametrize("kind", FOREACH)
 def test_foreach_takes_every_iterable(one_site: Site, kind: str) -> None:
     _check_foreach(one_site, kind, FOREACH[kind])
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize(
+    ("kind", "items"), [("dict", ["k", "l"]), ("keys", ["k", "l"]), ("generator", ["a", "b", "c"])]
+)
+def test_foreach_takes_what_has_no_index_or_no_pickle(site: Site, kind: str, items: list[Any]) -> None:
+    _check_foreach(site, kind, items)
+
+
+@pytest.mark.ours
+def test_foreach_over_a_set_sees_each_member_once(site: Site) -> None:
+    """Members of a set come in another order in each process that is no fork of a common parent."""
+    seen = site.run_flow("foreach.py", "run", "--kind", "set").succeeded().values("end")["seen"]
+    assert sorted(item for _, item, _ in seen) == ["a", "b", "c"]
+
+
+def test_foreach_over_rows_of_an_array(one_site: Site) -> None:
+    seen = one_site.run_flow("foreach.py", "run", "--kind", "matrix").succeeded().values("end")["seen"]
+    assert [item.tolist() for _, item, _ in seen] == [[1.0, 0.0], [0.0, 1.0]]
 
 
 def test_foreach_in_both_ways_to_make_a_task(site: Site) -> None:
@@ -81,25 +100,66 @@ def _check_foreach(site: Site, kind: str, items: list[Any]) -> None:
 
 
 def test_foreach_and_branches_nest(site: Site) -> None:
-    rows = site.run_flow("nested.py", "run").succeeded().values("end")["rows"]
-    assert rows == [
-        (
-            [[(0, 2, "a"), (0, 1, 0)]],
-            [("a", 0, 0)],
-            (0, "a"),
-            [(0, 2, "a")],
-            [(0, 2, "a")],
-            (0, "a"),
-        ),
-        (
-            [[(1, 2, "bb"), (0, 2, 0)], [(1, 2, "bb"), (1, 2, 1)]],
-            [("bb", 0, 0), ("bb", 1, 1)],
-            (1, "bb"),
-            [(1, 2, "bb")],
-            [(1, 2, "bb")],
-            (1, "bb"),
-        ),
-    ]
+    assert site.run_flow("nested.py", "run").succeeded().values("end")["rows"] == NESTED
+
+
+@pytest.mark.ours
+def test_the_outer_item_is_known_after_an_inner_join_that_merges_nothing(site: Site) -> None:
+    assert site.run_flow("nested.py", "run", "--merge", "false").succeeded().values("end")["rows"] == NESTED
+
+
+NESTED = [
+    (
+        [[(0, 2, "a"), (0, 1, 0)]],
+        [("a", 0, 0)],
+        (0, "a"),
+        [(0, 2, "a")],
+        [(0, 2, "a")],
+        (0, "a"),
+    ),
+    (
+        [[(1, 2, "bb"), (0, 2, 0)], [(1, 2, "bb"), (1, 2, 1)]],
+        [("bb", 0, 0), ("bb", 1, 1)],
+        (1, "bb"),
+        [(1, 2, "bb")],
+        [(1, 2, "bb")],
+        (1, "bb"),
+    ),
+]
+
+
+@pytest.mark.ours
+def test_inputs_have_a_length_and_slices(site: Site) -> None:
+    source = """
+        from metaflow import FlowSpec, step
+
+        class LengthFlow(FlowSpec):
+            @step
+            def start(self):
+                self.items = range(4)
+                self.next(self.work, foreach="items")
+
+            @step
+            def work(self):
+                self.x = self.input
+                self.next(self.join)
+
+            @step
+            def join(self, inputs):
+                self.length = len(inputs)
+                self.last = inputs[-1].x
+                self.some = [one.x for one in inputs[1:3]]
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            LengthFlow()
+    """
+    end = site.run_flow(source, "run").succeeded().values("end")
+    assert (end["length"], end["last"], end["some"]) == (4, 3, [1, 2])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from functools import cache
 
 PYTHON = os.environ.get("MILLRACE_TEST_PYTHON", sys.executable)
 
-_PROBE = "import importlib.metadata as m; print(any((d.metadata['Name'] or '') == 'millrace' for d in m.distributions()))"
+_PROBE = (
+    "import importlib.metadata as m; print(any((d.metadata['Name'] or '') == 'millrace' for d in m.distributions()))"
+)
 
 
 @cache

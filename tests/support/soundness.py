@@ -66,4 +66,6 @@ def _done_faults(path: Path) -> list[str]:
         return [f"{path}: no index beside it"]
     blobs = path.parents[3] / "data"
     objects = json.loads(index.read_bytes())["objects"]
-    return [f"{index}: no blob {sha} of {name}" for name, sha in objects.items() if not (blobs / sha[:2] / sha).exists()]
+    return [
+        f"{index}: no blob {sha} of {name}" for name, sha in objects.items() if not (blobs / sha[:2] / sha).exists()
+    ]

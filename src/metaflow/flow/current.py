@@ -6,7 +6,7 @@ exist only where the decorator is, so that code can probe with ``hasattr``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from metaflow import registry
@@ -22,6 +22,7 @@ class Current:
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
+        self._lazy: dict[str, Callable[[], Any]] = {}
 
     @property
     def is_running_flow(self) -> bool:
@@ -61,6 +62,9 @@ class Current:
         values = self.__dict__.get("_values", {})
         if name in values:
             return values[name]
+        if name in self.__dict__.get("_lazy", {}):
+            values[name] = self._lazy.pop(name)()
+            return values[name]
         if name in _CORE:
             return None
         raise AttributeError(
@@ -74,6 +78,10 @@ class Current:
     def _set(self, values: Mapping[str, Any]) -> None:
         """Set attributes: the task's own place, then those of its decorators."""
         self._values.update(values)
+
+    def _set_lazily(self, name: str, value: Callable[[], Any]) -> None:
+        """Set an attribute that is computed when somebody asks."""
+        self._lazy[name] = value
 
 
 current = Current()

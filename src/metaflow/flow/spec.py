@@ -27,6 +27,8 @@ from metaflow.flow.step import steps_of
 INTERNAL = frozenset({"_binding"})
 """Names in an instance's ``__dict__`` that are ours and never artifacts."""
 
+_IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, type(None)})
+
 _SHAPES = (
     "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
     "and self.next({'x': self.a, 'y': self.b}, condition='choice')"
@@ -74,13 +76,17 @@ class Binding:
     ----------
     deleted : set of str
         Incoming artifacts that the step deleted.
-    merged : dict of str to str
-        Artifacts taken over unread by `merge_artifacts`: name to the incoming name's hash.
+    merged : dict of str to FlowSpec
+        Artifacts taken over unread by `merge_artifacts`: name to the input that has it.
+    unchanging : dict of str to object
+        Incoming artifacts that were read and cannot be changed in place, so that they are not saved again.
     transition : Transition or None
         What `next` noted.
     """
 
-    __slots__ = ("artifacts", "deleted", "frames", "is_join", "keys", "merged", "step", "transition", "values")
+    __slots__ = (
+        "artifacts", "deleted", "frames", "is_join", "keys", "merged", "step", "transition", "unchanging", "values",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -97,6 +103,7 @@ class Binding:
         self.is_join = is_join
         self.deleted: set[str] = set()
         self.merged: dict[str, FlowSpec] = {}
+        self.unchanging: dict[str, Any] = {}
         self.transition: Transition | None = None
         self.values: dict[int, Any] = {}
 
@@ -358,16 +365,19 @@ class FlowSpec:
 
     def __getattr__(self, name: str) -> Any:
         binding = self.__dict__.get("_binding")
-        if binding is not None and name not in binding.deleted:
-            if name in binding.merged:
-                value = binding.merged[name]._binding.artifacts[name]
-            elif name in binding.artifacts:
-                value = binding.artifacts[name]
-            else:
-                raise AttributeError(_missing(self, name, binding))
-            self.__dict__[name] = value
-            return value
-        raise AttributeError(_missing(self, name, binding))
+        if binding is None or name in binding.deleted:
+            raise AttributeError(_missing(self, name, binding))
+        if name in binding.unchanging:
+            return binding.unchanging[name]
+        source = binding.merged[name]._binding if name in binding.merged else binding
+        if name not in source.artifacts:
+            raise AttributeError(_missing(self, name, binding))
+        value = source.artifacts[name]
+        if type(value) in _IMMUTABLE:
+            binding.unchanging[name] = value
+        else:
+            self.__dict__[name] = value  # the step may change it in place, so it is saved again
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)

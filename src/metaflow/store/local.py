@@ -12,6 +12,8 @@ from typing import BinaryIO, cast
 from metaflow import files
 from metaflow.store.protocol import Entry
 
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
 
 class LocalStorage:
     """Files below a directory (`metaflow.store.protocol.Storage`).
@@ -42,6 +44,23 @@ class LocalStorage:
         except OSError as error:
             files.discard(path)
             files.unavailable(error, target)
+
+    def append(self, key: str, data: bytes) -> None:
+        path = self.describe(key)
+        try:
+            try:
+                fd = os.open(path, _APPEND, 0o666)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                fd = os.open(path, _APPEND, 0o666)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(fd, view) :]
+            finally:
+                os.close(fd)
+        except OSError as error:
+            files.unavailable(error, path)
 
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         for key in keys:

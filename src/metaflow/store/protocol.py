@@ -41,6 +41,9 @@ class Storage(Protocol):
     def put_file(self, key: str, path: str) -> None:
         """Take over the local file at `path` as the object `key`; the file is gone afterwards."""
 
+    def append(self, key: str, data: bytes) -> None:
+        """Add to the end of an object that grows while a task runs: a log. Not atomic, for one writer."""
+
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Yield ``(key, bytes)`` in the order given; None for what is not there."""
 

@@ -50,7 +50,7 @@ class BranchesFlow(FlowSpec):
         self.iterated = sorted(branch.value for branch in inputs)
         self.indexed = sorted(inputs[i].value for i in range(3))
         self.twice = [len(list(inputs)), len(list(inputs))]
-        self.length = len(inputs)
+        self.length = sum(1 for _ in inputs)
         self.paths = sorted(branch.path for branch in inputs)
         self.value = sum(branch.value for branch in inputs)
         self.inherited = hasattr(self, "path")

@@ -28,7 +28,8 @@ def things(kind):
         "tuple": ("a", "b", "c"),
         "range": range(3, 6),
         "dict": {"k": 1, "l": 2},
-        "set": {"only"},
+        "set": {"a", "b", "c"},
+        "generator": (letter for letter in "abc"),
         "str": "abc",
         "bytes": b"ab",
         "numpy": numpy.arange(3) * 1.5,
@@ -61,7 +62,7 @@ class ForeachFlow(FlowSpec):
 
     @step
     def join(self, inputs):
-        self.length = len(inputs)
+        self.length = sum(1 for _ in inputs)
         self.order = [one.index for one in inputs]
         self.seen = [one.seen for one in inputs]
         self.seen_after = [one.seen_after for one in inputs]

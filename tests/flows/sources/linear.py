@@ -17,7 +17,6 @@ class LinearFlow(FlowSpec):
         self.history = ["start"]
         self.gone = "deleted before the end"
         self.changed = "first"
-        self.passing = "until middle"
         del self.gone
         self.next(self.middle)
 
@@ -29,8 +28,6 @@ class LinearFlow(FlowSpec):
         self.had_gone = hasattr(self, "gone")
         self.had_answer = hasattr(self, "answer")
         self.default = getattr(self, "nowhere", "default")
-        del self.passing
-        self.had_passing = hasattr(self, "passing")
         self.next(self.end)
 
     @step

@@ -1,8 +1,10 @@
-from metaflow import FlowSpec, step
+from metaflow import FlowSpec, Parameter, step
 
 
 class NestedFlow(FlowSpec):
     """Foreach in foreach in branch in foreach, with an inner width that depends on the outer item."""
+
+    merge = Parameter("merge", default=True)
 
     @step
     def start(self):
@@ -32,6 +34,8 @@ class NestedFlow(FlowSpec):
 
     @step
     def inner_join(self, inputs):
+        if self.merge:
+            self.merge_artifacts(inputs, include=["outer"])
         self.stacks = [one.stack for one in inputs]
         self.all_mine = [one.mine for one in inputs]
         self.own_stack = self.foreach_stack()
@@ -40,6 +44,8 @@ class NestedFlow(FlowSpec):
 
     @step
     def meet(self, inputs):
+        if self.merge:
+            self.merge_artifacts(inputs, include=["outer"])
         self.stacks = inputs.inner_join.stacks
         self.all_mine = inputs.inner_join.all_mine
         self.own = inputs.inner_join.own

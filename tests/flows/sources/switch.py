@@ -35,8 +35,6 @@ class SwitchFlow(FlowSpec):
         self.next(self.meet)
 
     @step
-
-    @step
     def fraction(self):
         self.went = "fraction"
         self.next(self.meet)

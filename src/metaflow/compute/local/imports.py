@@ -1,0 +1,122 @@
+"""Which modules a flow imports, read from source: what the zygote preloads.
+
+First-party files are read and followed, never imported: running a user's code in the zygote would give every task what
+one process computed. Third-party and standard modules are named; importing those once is the point of a zygote.
+
+What is third-party is told by where it lies: below a ``site-packages`` or ``dist-packages`` directory, or with the
+standard library. Everything else on ``sys.path`` is the user's own.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+
+UNSAFE = frozenset({"__main__", "this", "antigravity", "idlelib", "turtle", "tkinter", "metaflow"})
+"""Not preloaded: importing them does something, or they are already here."""
+
+_MAX_FILES = 200
+
+
+def third_party_imports(path: str, parse: Callable[[str], ast.Module | None]) -> list[str]:
+    """Return the modules that a flow file and its first-party modules import, in order of first mention.
+
+    Parameters
+    ----------
+    path : str
+        The flow file.
+    parse : callable
+        File name to its syntax tree, None if it cannot be read.
+
+    Returns
+    -------
+    list of str
+        Dotted names; some may not exist.
+    """
+    found: dict[str, None] = {}
+    files, seen = [(path, "")], {path}
+    while files and len(seen) < _MAX_FILES:
+        file, package = files.pop()
+        tree = parse(file)
+        for name in _imported(tree, package) if tree is not None else ():
+            top = name.partition(".")[0]
+            if top in UNSAFE or name in found:
+                continue
+            if top in sys.stdlib_module_names:
+                found[name] = None
+                continue
+            for spec in _own_files(name):
+                if spec is None:
+                    found[name] = None
+                elif spec.origin and spec.origin not in seen:
+                    seen.add(spec.origin)
+                    parent = spec.name if spec.submodule_search_locations else spec.name.rpartition(".")[0]
+                    files.append((spec.origin, parent))
+    return list(found)
+
+
+def _imported(tree: ast.Module, package: str) -> Iterator[str]:
+    typing_only = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.unparse(test.test)
+        for part in test.body
+        for node in ast.walk(part)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join(part for part in (*parents, base) if part)
+            if base:
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+
+
+def _own_files(name: str) -> Iterator[ModuleSpec | None]:
+    """Yield the specs of the first-party files that importing `name` would run, or one None if it is not first-party."""
+    path = None
+    prefix = ""
+    for part in name.split("."):
+        prefix = f"{prefix}.{part}" if prefix else part
+        try:
+            spec = PathFinder.find_spec(prefix, path)
+        except (ImportError, ValueError, OSError):
+            return
+        if spec is None:
+            return
+        origin = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
+        if "site-packages" in origin or "dist-packages" in origin:
+            yield None
+            return
+        if origin.endswith(".py"):
+            yield spec
+        path = spec.submodule_search_locations
+        if path is None:
+            return
+
+
+def preload(names: list[str]) -> None:
+    """Import each of `names`; what fails is left to the task, which then says so itself.
+
+    A name such as ``package.thing`` may be a module or a member of one: both are tried.
+    """
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    for name in names:
+        parent, _, _ = name.rpartition(".")
+        try:
+            if parent and (parent not in sys.modules or find_spec(name) is None):
+                continue
+            import_module(name)
+        except BaseException as error:  # noqa: BLE001 - a broken or hostile import must not end the zygote
+            if isinstance(error, KeyboardInterrupt):
+                raise

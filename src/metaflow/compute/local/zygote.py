@@ -1,0 +1,340 @@
+"""The process that local tasks are forked from. It imports; it never runs the flow file or first-party code.
+
+An interpreter start and its imports cost a hundred times what a small task does, so they are paid once: the zygote is
+a fresh, single-threaded interpreter, started by exec beside the engine with the environment as the flow file left it.
+It preloads our own package and the third-party modules that the flow imports (`imports`), then forks one child per
+task. The child becomes what ``python flow.py … step …`` would be: flow file executed from its top as ``__main__``,
+own process group, own streams, exit as an interpreter exits. Why imports only: libraries that have computed something
+in the parent hang in a forked child (polars and torch do), and no count of threads warns of it. A request may ask for
+exec instead; then the child execs the same command line, and the zygote only watches it.
+
+Messages go over one SOCK_SEQPACKET pair, one JSON document each, so children may write to it too: a task's own account
+of its outcome is queued before its end is reported.
+
+==========  ============================================================================================
+to zygote   ``{"spawn": id, "argv": […], "env": {…}, "exec": bool}`` with two descriptors: stdout, stderr
+            ``{"kill": id, "signal": number}``
+to engine   ``{"ready": true}``, ``{"started": id, "pid": n}``, ``{"outcome": id, …}`` (from the child),
+            ``{"ended": id, "status": wait status}``
+==========  ============================================================================================
+
+Nothing outlives its purpose: children die with the zygote (``PR_SET_PDEATHSIG``); when the engine's end of the socket
+closes, the zygote kills all groups and exits; when a task ends, its group is killed, and what left the group but
+descends from the task is found because the zygote is the subreaper (``PR_SET_CHILD_SUBREAPER``).
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from types import CodeType, ModuleType
+from typing import Any, NoReturn
+
+from metaflow.compute.local.imports import preload, third_party_imports
+
+CONTROL_FD = 3
+MESSAGE_BYTES = 1 << 20
+OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
+"""``<descriptor>:<id>``: where a child reports its outcome; taken out of the environment by the task."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> NoReturn:
+    """Run the zygote; the first message is its configuration."""
+    control = socket.socket(fileno=CONTROL_FD)
+    config = json.loads(control.recv(MESSAGE_BYTES) or b"null")
+    if config is None:
+        os._exit(0)
+    prctl = _prctl()
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    zygote = Zygote(control, config, prctl)
+    zygote.prepare()
+    status = 0
+    try:
+        zygote.serve()
+    except (OSError, KeyboardInterrupt):
+        status = 1
+    zygote.kill_all()
+    os._exit(status)
+
+
+class Zygote:
+    """Forks tasks and watches them.
+
+    Parameters
+    ----------
+    control : socket.socket
+        To the engine.
+    config : dict
+        ``path`` and ``script`` of the flow file, ``fork`` (whether children will be forked at all), ``python`` (the
+        command line of the interpreter).
+    prctl : callable
+        The system call.
+    """
+
+    def __init__(self, control: socket.socket, config: dict[str, Any], prctl: Any) -> None:
+        self._control = control
+        self._path: str = config["path"]
+        self._script: str = config["script"]
+        self._fork: bool = config["fork"]
+        self._python: list[str] = config["python"]
+        self._prctl = prctl
+        self._code: CodeType | None = None
+        self._pids: dict[int, int] = {}  # pid → id
+        self._pid = os.getpid()
+
+    def prepare(self) -> None:
+        """Preload what tasks will import, and compile the flow file."""
+        if self._fork:
+            from metaflow.flow.graph import parse_file  # the trees stay cached for the children
+
+            null = os.open(os.devnull, os.O_WRONLY)
+            kept = [(fd, os.dup(fd)) for fd in (1, 2)]
+            for fd, _ in kept:
+                os.dup2(null, fd)
+            os.close(null)
+            preload([*_OWN, *third_party_imports(self._path, parse_file)])
+            for fd, copy in kept:
+                os.dup2(copy, fd)
+                os.close(copy)
+            tree = parse_file(self._path)
+            if tree is not None:
+                self._code = _compile(tree, self._path)
+            gc.collect()
+            gc.freeze()
+        self._send({"ready": True, "threads": _python_threads()})
+
+    def serve(self) -> None:
+        """Answer requests until the engine is gone."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's; it says what is to be done
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wake_read, select.POLLIN)
+        self._close_in_child = (wake_read, wake_write)
+        while True:
+            ready = dict(poll.poll())
+            if wake_read in ready:
+                try:
+                    os.read(wake_read, 4096)
+                except BlockingIOError:
+                    pass
+                self._reap()
+            if ready.get(self._control.fileno(), 0):
+                data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2)
+                if not data:
+                    return
+                self._obey(json.loads(data), descriptors)
+
+    def kill_all(self) -> None:
+        """Kill every group and every descendant."""
+        for pid in self._pids:
+            _kill_group(pid)
+        for pid in self._children():
+            _kill_group(pid)
+
+    def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        if "kill" in message:
+            for pid, id in self._pids.items():
+                if id == message["kill"]:
+                    _kill_group(pid, message["signal"])
+            return
+        id = message["spawn"]
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._send({"ended": id, "status": None, "reason": f"no process could be started: {error.strerror}"})
+            for fd in descriptors:
+                os.close(fd)
+            return
+        if pid == 0:
+            _Child(self, message, descriptors).run()
+        for fd in descriptors:
+            os.close(fd)
+        self._pids[pid] = id
+        self._send({"started": id, "pid": pid})
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            id = self._pids.pop(pid, None)
+            if id is None:
+                continue
+            _kill_group(pid)
+            for orphan in self._children():
+                if orphan not in self._pids:
+                    _kill_group(orphan)
+            self._send({"ended": id, "status": status})
+
+    def _children(self) -> list[int]:
+        try:
+            with open(f"/proc/self/task/{self._pid}/children", "rb") as file:
+                return [int(pid) for pid in file.read().split()]
+        except OSError:
+            return []
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._control.send(json.dumps(message).encode())
+
+
+class _Child:
+    """A forked child on its way to being a task."""
+
+    def __init__(self, zygote: Zygote, message: dict[str, Any], descriptors: list[int]) -> None:
+        self._zygote = zygote
+        self._message = message
+        self._descriptors = descriptors
+
+    def run(self) -> NoReturn:
+        try:
+            self._detach()
+            argv = self._message["argv"]
+            if self._message["exec"] or self._zygote._code is None:
+                command = [*self._zygote._python, self._zygote._path, *argv]
+                os.execve(command[0], command, dict(os.environ))
+            self._become_fresh(argv)
+        except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go back to serve()
+            os.write(2, f"The task could not be started: {error!r}\n".encode())
+            os._exit(1)
+        _run_main(self._zygote._code, self._zygote._path)
+
+    def _detach(self) -> None:
+        zygote = self._zygote
+        os.setpgid(0, 0)
+        zygote._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        zygote._prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        if os.getppid() != zygote._pid:
+            os._exit(1)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        for fd in zygote._close_in_child:
+            os.close(fd)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (self._descriptors[0], 1), (self._descriptors[1], 2)):
+            os.dup2(source, target)
+            os.close(source)
+        os.environ.update(self._message["env"])
+        os.environ[OUTCOME_VARIABLE] = f"{CONTROL_FD}:{self._message['spawn']}"
+
+    def _become_fresh(self, argv: list[str]) -> None:
+        """Give the child what a new interpreter would have."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = [self._zygote._script, *argv]
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdout = _stream(1, "strict")
+        sys.stderr = _stream(2, "backslashreplace")
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+        # `random`, `uuid` and `tempfile` take care of themselves after a fork; numpy's global generator does not.
+        numpy_random = sys.modules.get("numpy.random")
+        if numpy_random is not None:
+            numpy_random.seed()
+
+
+def _run_main(code: CodeType | None, path: str) -> NoReturn:
+    """Execute the flow file as the main program, and end as an interpreter ends."""
+    assert code is not None
+    from importlib.machinery import SourceFileLoader
+
+    main = ModuleType("__main__")
+    main.__file__ = path
+    main.__dict__["__builtins__"] = sys.modules["builtins"]
+    main.__dict__["__cached__"] = None
+    main.__loader__ = SourceFileLoader("__main__", path)
+    sys.modules["__main__"] = main
+    status = 0
+    try:
+        exec(code, main.__dict__)
+    except SystemExit as leave:
+        if leave.code is None or isinstance(leave.code, int):
+            status = leave.code or 0
+        else:
+            print(leave.code, file=sys.stderr)
+            status = 1
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:  # noqa: BLE001 - reported as the interpreter would
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    _finalize()
+    os._exit(status & 0xFF)
+
+
+def _finalize() -> None:
+    import atexit
+    import threading
+
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except BaseException:  # noqa: BLE001
+        sys.excepthook(*sys.exc_info())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+
+
+_OWN = (
+    "json", "pickle", "random", "zlib", "hashlib", "traceback", "linecache", "click",
+    "metaflow.cli.main", "metaflow.cli.step", "metaflow.runtime.task", "metaflow.store.local", "metaflow.metadata.local",
+    "metaflow.decorators.resources", "metaflow.flow.graph", "metaflow.client",
+)  # fmt: skip
+"""What every task needs of ours and of the standard library."""
+
+
+def _stream(fd: int, errors: str) -> Any:
+    """Open an output stream as an interpreter with PYTHONUNBUFFERED does: what is printed is out."""
+    import io
+
+    raw = io.FileIO(fd, "w", closefd=False)
+    raw.name = "<stdout>" if fd == 1 else "<stderr>"  # type: ignore[misc]
+    return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=True, line_buffering=fd == 2)  # type: ignore[type-var]
+
+
+def _compile(tree: ast.Module, path: str) -> CodeType | None:
+    try:
+        return compile(tree, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _python_threads() -> int:
+    threading = sys.modules.get("threading")
+    return threading.active_count() if threading is not None else 1
+
+
+def _prctl() -> Any:
+    """Return Linux's prctl; elsewhere a stand-in, and orphans of killed tasks are then not found."""
+    if sys.platform != "linux":
+        return lambda *_: 0
+    import ctypes
+
+    return ctypes.CDLL(None).prctl

@@ -1,0 +1,316 @@
+"""The engine: one asyncio loop that carries out what the scheduler decides, and tells it what came of it.
+
+It owns the clock, the signals, the console and the stored logs; it decides nothing about which task runs. A launcher
+reports on this loop; each report becomes a line, a stored log, or an event for the scheduler.
+
+Start reading at `Engine.run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, assert_never
+
+from metaflow.compute.command import FlowCommand
+from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest
+from metaflow.metadata.protocol import Fact, Provider, TaskPath
+from metaflow.runtime.console import Console, StepCount, TaskLabel
+from metaflow.runtime.events import (
+    Cancelled,
+    Event,
+    Finish,
+    Instruction,
+    Launch,
+    Outcome,
+    Retries,
+    RetryDue,
+    Stop,
+    TaskEnded,
+    TaskRef,
+    Wait,
+)
+from metaflow.runtime.inputs import encode_input_paths
+from metaflow.runtime.scheduler import Scheduler
+from metaflow.runtime.task import PARAMETERS
+from metaflow.runtime.tasklogs import TaskLog
+from metaflow.store.artifacts import Artifacts, read_index
+from metaflow.store.blobs import Blobs
+from metaflow.store.protocol import Storage
+
+if TYPE_CHECKING:
+    from metaflow.flow.graph import Graph
+
+
+class RunOptions:
+    """How a run is carried out: the options of the command line.
+
+    Parameters
+    ----------
+    max_workers : int
+        Most tasks at a time.
+    max_splits : int
+        Widest foreach.
+    max_log_bytes : int
+        Most bytes kept of each stream of a task.
+    """
+
+    def __init__(self, max_workers: int = 16, max_splits: int = 100, max_log_bytes: int = 10_000_000) -> None:
+        self.max_workers = max_workers
+        self.max_splits = max_splits
+        self.max_log_bytes = max_log_bytes
+
+
+class _Running:
+    __slots__ = ("label", "launch", "log", "since")
+
+    def __init__(self, launch: Launch, label: TaskLabel, log: TaskLog) -> None:
+        self.launch = launch
+        self.label = label
+        self.log = log
+        self.since = time.monotonic()
+
+
+class Engine:
+    """Carries out one run.
+
+    Parameters
+    ----------
+    command : FlowCommand
+        What all tasks have in common.
+    graph : Graph
+        The flow.
+    launcher : Launcher
+        Where tasks run.
+    storage, metadata
+        Where the run is kept.
+    options : RunOptions
+        Limits.
+    retries : callable
+        Step name to `Retries`.
+    """
+
+    def __init__(
+        self,
+        command: FlowCommand,
+        graph: Graph,
+        launcher: Launcher,
+        storage: Storage,
+        metadata: Provider,
+        options: RunOptions,
+        retries: Callable[[str], Retries] = lambda step: Retries(),
+    ) -> None:
+        self._command = command
+        self._graph = graph
+        self._launcher = launcher
+        self._storage = storage
+        self._metadata = metadata
+        self._options = options
+        self._retries = retries
+        self._scheduler = Scheduler(
+            {name for name, node in graph.nodes.items() if node.is_join},
+            slots=options.max_workers,
+            max_splits=options.max_splits,
+            retries=retries,
+        )
+        self._running: dict[int, _Running] = {}
+        self._done: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._first_failure: str = ""
+
+    async def run(self, console: Callable[[asyncio.AbstractEventLoop], Console]) -> Finish:
+        """Run the flow to its end and return how it ended."""
+        self._loop = asyncio.get_running_loop()
+        self._console = console(self._loop)
+        self._finished: asyncio.Future[Finish] = self._loop.create_future()
+        self._interrupts = 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._interrupt, number)
+        started = time.monotonic()
+        await self._launcher.open(self._on_report)
+        try:
+            self._console.run(f"Workflow starts (run-id {self._command.run}).")
+            self._perform(self._scheduler.start(TaskRef(PARAMETERS, 0)))
+            finish = await self._finished
+            self._conclude(finish, time.monotonic() - started)
+            return finish
+        finally:
+            await self._launcher.close()
+            self._console.close()
+
+    # --- instructions ----------------------------------------------------------------------------------------------------
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._perform(self._scheduler.handle(event))
+        except Exception as error:  # noqa: BLE001 - an error in a callback must end the run, not vanish in the loop
+            self._break_down(error)
+
+    def _perform(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Launch():
+                    self._launch(instruction)
+                case Wait(task, step, attempt, delay):
+                    self._console.run(f"The task {task} of the step {step} is tried again in {delay:.0f} s.")
+                    self._loop.call_later(delay, self._tell, RetryDue(task, attempt))
+                case Stop(task):
+                    self._launcher.cancel(task)
+                case Finish():
+                    if not self._finished.done():
+                        self._finished.set_result(instruction)
+                case _ as never:
+                    assert_never(never)
+
+    def _launch(self, launch: Launch) -> None:
+        task = TaskPath(self._command.flow, self._command.run, launch.step, str(launch.task))
+        label = TaskLabel(self._command.run, launch.step, launch.task, "waiting")
+        log = TaskLog(self._storage, str(task), launch.attempt, self._options.max_log_bytes, _line_id)
+        self._running[launch.task] = _Running(launch, label, log)
+        command = self._command.step(
+            launch.step,
+            launch.task,
+            attempt=launch.attempt,
+            retries=self._retries(launch.step).times,
+            input_paths=encode_input_paths(self._command.run, launch.inputs),
+            split_index=launch.split_index,
+        )
+        self._launcher.submit(TaskRequest(launch.task, launch.step, launch.attempt, command))
+
+    # --- reports ---------------------------------------------------------------------------------------------------------
+
+    def _on_report(self, report: Report) -> None:
+        try:
+            match report:
+                case Started(task, attempt, where):
+                    running = self._running[task]
+                    running.label = running.label._replace(where=where)
+                    self._console.status(running.label, "Task starts." if attempt == 0 else "Task starts (retry).")
+                    self._console.progress(self._counts)
+                case Output():
+                    self._on_output(report)
+                case Ended():
+                    self._on_ended(report)
+                case _ as never:
+                    assert_never(never)
+        except Exception as error:  # noqa: BLE001 - see _tell
+            self._break_down(error)
+
+    def _on_output(self, output: Output) -> None:
+        running = self._running[output.task]
+        lines = running.log.append(output.stream, output.lines, output.time)
+        self._console.task(running.label, [line.decode("utf-8", "replace") for line in lines], output.time)
+
+    def _on_ended(self, ended: Ended) -> None:
+        running = self._running.pop(ended.task)
+        launch = running.launch
+        outcome = self._outcome(ended, launch)
+        if outcome.ok and not set(outcome.next) <= set(self._graph[launch.step].next):
+            outcome = Outcome(False, reason=self._unexpected(launch.step, outcome.next))
+        if outcome.ok:
+            self._done[launch.step] += 1
+            took = time.monotonic() - running.since
+            width = f" It opens a foreach of {outcome.width} tasks." if outcome.width is not None else ""
+            self._console.status(running.label, f"Task done in {took:.2f} s.{width}")
+        else:
+            self._failed[launch.step] += 1
+            self._on_failure(running, ended, outcome)
+        self._console.progress(self._counts)
+        self._tell(TaskEnded(ended.task, ended.attempt, outcome))
+
+    def _on_failure(self, running: _Running, ended: Ended, outcome: Outcome) -> None:
+        launch = running.launch
+        now = time.time()
+        if ended.outcome is None:
+            # The process died without a word; say it where its words would be.
+            sentence = f"{outcome.reason[0].upper()}{outcome.reason[1:]}."
+            self._console.task(running.label, [sentence], now)
+            running.log.append("stderr", [sentence.encode()], now)
+            task = TaskPath(self._command.flow, self._command.run, launch.step, str(launch.task))
+            self._metadata.record(task, launch.attempt, [Fact("attempt_ok", "False", "internal_attempt_status")])
+        self._console.status(running.label, "Task failed.")
+
+    def _outcome(self, ended: Ended, launch: Launch) -> Outcome:
+        told = ended.outcome
+        if told is None:
+            told = self._stored_outcome(launch)
+        if told is None:
+            return Outcome(False, reason=ended.reason or end_sentence(ended.code, ended.signal, launch.step))
+        if not told["ok"]:
+            return Outcome(False, reason=str(told["reason"]))
+        steps, width = told["next"], told["width"]
+        assert isinstance(steps, list)
+        return Outcome(True, tuple(steps), width if isinstance(width, int) else None)
+
+    def _stored_outcome(self, launch: Launch) -> dict[str, object] | None:
+        """Return what the attempt has stored of its outcome, if it came to its done marker."""
+        task = f"{self._command.flow}/{self._command.run}/{launch.step}/{launch.task}"
+        index = read_index(self._storage, task)
+        if index is None or index.attempt != launch.attempt:
+            return None
+        values = Artifacts(Blobs(self._storage, self._command.flow), index)
+        if not values["_task_ok"]:
+            return None
+        transition = values["_transition"]
+        steps = list(transition[0]) if transition else []
+        return {"ok": True, "next": steps, "width": values["_foreach_num_splits"]}
+
+    def _unexpected(self, step: str, steps: tuple[str, ...]) -> str:
+        return f"the step '{step}' went on to {', '.join(steps)}, which its source does not say"
+
+    # --- signals and the end ---------------------------------------------------------------------------------------------
+
+    def _interrupt(self, number: int) -> None:
+        self._interrupts += 1
+        name = {signal.SIGINT: "Ctrl-C", signal.SIGHUP: "the terminal was closed"}.get(
+            signal.Signals(number), signal.Signals(number).name
+        )
+        if self._interrupts == 1:
+            self._console.run(f"Interrupted ({name}): {len(self._running)} running tasks are ended.")
+        self._tell(Cancelled(f"interrupted ({name})"))
+
+    def _break_down(self, error: Exception) -> None:
+        if not self._finished.done():
+            self._finished.set_exception(error)
+
+    def _conclude(self, finish: Finish, seconds: float) -> None:
+        tasks = sum(self._done.values())
+        if finish.ok:
+            self._console.run(f"Workflow done in {seconds:.2f} s: {tasks} tasks.")
+            return
+        self._console.run("Workflow failed.")
+
+    def _counts(self) -> list[StepCount]:
+        running = Counter(running.launch.step for running in self._running.values())
+        pending = self._scheduler.pending()
+        return [
+            StepCount(name, self._done[name], running[name], pending.get(name, 0), self._failed[name])
+            for name in self._graph.nodes
+        ]
+
+
+_ENDS = {
+    signal.SIGSEGV: "it crashed with a segmentation fault, an error in native code",
+    signal.SIGKILL: "it was killed (SIGKILL), by somebody or by the kernel for lack of memory",
+    signal.SIGABRT: "it aborted (SIGABRT), an error in native code",
+    signal.SIGTERM: "it was terminated (SIGTERM)",
+}
+
+
+def end_sentence(code: int | None, number: int | None, step: str) -> str:
+    """Say how a task's process ended that left no word."""
+    if number is not None:
+        known = _ENDS.get(signal.Signals(number)) if number in set(signal.Signals) else None
+        return f"the step '{step}' did not finish: {known or f'it was ended by signal {number}'}"
+    if code == 0:
+        return f"the step '{step}' did not finish: its process ended early, with exit status 0 (os._exit?)"
+    return f"the step '{step}' did not finish: its process ended with exit status {code}"
+
+
+def _line_id() -> str:
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"

@@ -1,0 +1,122 @@
+"""The tasks that a task takes its artifacts from: how they are named on a command line, and how a join reads them.
+
+A join of ten thousand tasks names them as ``RUN/STEP/2-10001`` and opens each when it is touched: `Inputs` is a
+sequence that keeps nothing alive that nobody holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
+from weakref import WeakValueDictionary
+
+from metaflow.exception import CommandException, MetaflowDataMissing
+from metaflow.flow.spec import FlowSpec
+from metaflow.runtime.events import TaskRef
+
+
+def encode_input_paths(run: str, inputs: Sequence[TaskRef]) -> str:
+    """Write tasks as ``run/step/id`` and ``run/step/first-last``, separated by commas, in order.
+
+    >>> encode_input_paths("7", [TaskRef("a", 2), TaskRef("a", 3), TaskRef("b", 4)])
+    '7/a/2-3,7/b/4'
+    """
+    parts = []
+    start = 0
+    while start < len(inputs):
+        end = start
+        step, first = inputs[start]
+        while end + 1 < len(inputs) and inputs[end + 1] == (step, first + end + 1 - start):
+            end += 1
+        parts.append(f"{run}/{step}/{first}" + (f"-{inputs[end].id}" if end > start else ""))
+        start = end + 1
+    return ",".join(parts)
+
+
+def decode_input_paths(text: str) -> list[str]:
+    """Return the tasks that `encode_input_paths` wrote, each as ``run/step/id``.
+
+    Raises
+    ------
+    CommandException
+        The text is malformed.
+    """
+    paths = []
+    for part in text.split(","):
+        head, _, task = part.rpartition("/")
+        first, dash, last = task.partition("-")
+        if head.count("/") != 1 or not task:
+            raise CommandException(f"--input-paths: '{part}' is not of the form run/step/task.")
+        if dash and first.isdigit() and last.isdigit():
+            paths += [f"{head}/{number}" for number in range(int(first), int(last) + 1)]
+        else:
+            paths.append(part)
+    return paths
+
+
+class Inputs(Sequence[FlowSpec]):
+    """The inputs of a join: by position, by iterating, and those of a static split also by step name.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        ``run/step/task`` of each, in the order of the split.
+    open_input : callable
+        Path to the flow instance that reads this task's artifacts.
+    """
+
+    def __init__(self, paths: Sequence[str], open_input: Callable[[str], FlowSpec]) -> None:
+        self._paths = paths
+        self._open_input = open_input
+        self._opened: WeakValueDictionary[int, FlowSpec] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> FlowSpec: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FlowSpec]: ...
+    def __getitem__(self, index: int | slice) -> FlowSpec | list[FlowSpec]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        position = range(len(self._paths))[index]
+        flow = self._opened.get(position)
+        if flow is None:
+            flow = self._opened[position] = self._open_input(self._paths[position])
+        return flow
+
+    def __iter__(self) -> Iterator[FlowSpec]:
+        return (self[position] for position in range(len(self)))
+
+    def __getattr__(self, name: str) -> FlowSpec:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        steps = [path.split("/")[1] for path in self._paths]
+        if name in steps:
+            return self[steps.index(name)]
+        known = ", ".join(sorted(set(steps)))
+        raise AttributeError(
+            f"no input comes from a step '{name}' (they come from: {known}); "
+            f"iterate over inputs to read the artifact of each: [i.{name} for i in inputs]"
+        )
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(path.split("/")[1] for path in self._paths)})
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} inputs>"
+
+
+def missing_input(path: str) -> MetaflowDataMissing:
+    """Return the error for an input whose index is not there."""
+    return MetaflowDataMissing(
+        f"The task {path} has no stored results.", hint="was its data removed while the run was going on?"
+    )
+
+
+def attributes_of(flow: FlowSpec) -> dict[str, Any]:
+    """Return what a step has assigned on self."""
+    from metaflow.flow.spec import INTERNAL
+
+    return {name: value for name, value in flow.__dict__.items() if name not in INTERNAL}

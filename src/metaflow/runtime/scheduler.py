@@ -1,0 +1,309 @@
+"""What runs next: a synchronous machine without I/O, clock or randomness. Events in, instructions out.
+
+A task that ends well hands a *token* to each step that follows. A split (static or foreach) opens a `Split`, and each
+of its branches carries one token, however many steps it goes through, loops of a recursion and switches included. A
+join takes the tokens of one split, all of them, and closes it. So joins need no look at the graph: the innermost open
+split of the arriving tasks says what belongs together.
+
+What is ready but not started costs little: a foreach of ten thousand elements is one `_Range` with a counter. At most
+`slots` attempts run at once. Tokens that continue a branch go first, new elements of a foreach after them, so that
+branches finish early and open state stays small.
+
+After the first failure without a retry left nothing new starts, running tasks are stopped, and `Finish` comes when
+the last one has ended. The same holds for `Cancelled`.
+
+Start reading at `Scheduler.handle`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import assert_never
+
+from metaflow.exception import MetaflowInternalError
+from metaflow.runtime.events import (
+    Cancelled,
+    Event,
+    Finish,
+    Instruction,
+    Launch,
+    Outcome,
+    Retries,
+    RetryDue,
+    Stop,
+    TaskEnded,
+    TaskRef,
+    Wait,
+)
+
+
+class Split:
+    """One opened split.
+
+    Attributes
+    ----------
+    width : int
+        Number of branches.
+    outer : Split or None
+        The split around it.
+    position : int
+        Position in `outer` of the branch that this split is in.
+    arrived : list of TaskRef or None
+        By branch: the task whose token waits at the join.
+    missing : int
+        Branches that have not arrived.
+    """
+
+    __slots__ = ("arrived", "join", "missing", "outer", "position", "width")
+
+    def __init__(self, width: int, outer: Split | None, position: int) -> None:
+        self.width = width
+        self.outer = outer
+        self.position = position
+        self.arrived: list[TaskRef | None] = [None] * width
+        self.missing = width
+        self.join: str | None = None
+
+
+class _Task:
+    __slots__ = ("attempt", "id", "inputs", "position", "split", "split_index", "step")
+
+    def __init__(
+        self,
+        id: int,
+        step: str,
+        split: Split | None,
+        position: int,
+        split_index: int | None,
+        inputs: tuple[TaskRef, ...],
+    ) -> None:
+        self.id = id
+        self.step = step
+        self.split = split
+        self.position = position
+        self.split_index = split_index
+        self.inputs = inputs
+        self.attempt = 0
+
+    @property
+    def ref(self) -> TaskRef:
+        return TaskRef(self.step, self.id)
+
+
+class _Single:
+    """One ready task."""
+
+    __slots__ = ("inputs", "position", "split", "step")
+
+    def __init__(self, step: str, split: Split | None, position: int, inputs: tuple[TaskRef, ...]) -> None:
+        self.step = step
+        self.split = split
+        self.position = position
+        self.inputs = inputs
+
+
+class _Range:
+    """The elements of a foreach that have not started: from `start` to the split's width."""
+
+    __slots__ = ("inputs", "split", "start", "step")
+
+    def __init__(self, step: str, split: Split, inputs: tuple[TaskRef, ...]) -> None:
+        self.step = step
+        self.split = split
+        self.inputs = inputs
+        self.start = 0
+
+
+class Scheduler:
+    """Decides what runs.
+
+    Parameters
+    ----------
+    joins : collection of str
+        Names of the steps that take inputs.
+    slots : int
+        Most attempts at a time (``--max-workers``).
+    max_splits : int
+        Widest foreach allowed (``--max-num-splits``).
+    retries : callable
+        Step name to `Retries`.
+    """
+
+    def __init__(
+        self,
+        joins: Collection[str],
+        *,
+        slots: int,
+        max_splits: int,
+        retries: Callable[[str], Retries] = lambda step: Retries(),
+    ) -> None:
+        self._joins = joins
+        self._slots = slots
+        self._max_splits = max_splits
+        self._retries = retries
+        self._last_id = 0
+        self._continuing: deque[_Single] = deque()
+        self._ranges: deque[_Range] = deque()
+        self._again: deque[_Task] = deque()
+        self._running: dict[int, _Task] = {}
+        self._waiting: dict[int, _Task] = {}
+        self._succeeded = False
+        self._failure: Finish | None = None
+        self._finished = False
+
+    # --- what can be asked ---------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Number of attempts that run."""
+        return len(self._running)
+
+    def pending(self) -> dict[str, int]:
+        """Return the number of ready tasks that wait for a slot, by step."""
+        count: dict[str, int] = {}
+        for single in self._continuing:
+            count[single.step] = count.get(single.step, 0) + 1
+        for rest in self._ranges:
+            count[rest.step] = count.get(rest.step, 0) + rest.split.width - rest.start
+        for task in (*self._again, *self._waiting.values()):
+            count[task.step] = count.get(task.step, 0) + 1
+        return count
+
+    # --- events ----------------------------------------------------------------------------------------------------------
+
+    def start(self, parameters: TaskRef) -> list[Instruction]:
+        """Begin the run: `parameters` is the pseudo-task whose artifacts the first step gets."""
+        self._continuing.append(_Single("start", None, 0, (parameters,)))
+        return self._fill()
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """Take in an event and return what is to be done, in order."""
+        if self._finished:
+            raise MetaflowInternalError(f"The scheduler had finished when {event!r} came.")
+        match event:
+            case TaskEnded(task, attempt, outcome):
+                return self._on_end(self._pop(task, attempt), outcome)
+            case RetryDue(task, _):
+                waiting = self._waiting.pop(task, None)
+                if waiting is not None:
+                    self._again.append(waiting)
+                return self._fill()
+            case Cancelled(reason):
+                return self._fail(None, reason)
+            case _ as never:
+                assert_never(never)
+
+    def _pop(self, id: int, attempt: int) -> _Task:
+        task = self._running.pop(id, None)
+        if task is None or task.attempt != attempt:
+            raise MetaflowInternalError(f"Attempt {attempt} of task {id} ended, which does not run.")
+        return task
+
+    def _on_end(self, task: _Task, outcome: Outcome) -> list[Instruction]:
+        if outcome.ok and outcome.width is not None and outcome.width > self._max_splits:
+            outcome = Outcome(False, reason=self._too_wide(task.step, outcome.width))
+            return self._fail(task.ref, outcome.reason)
+        if outcome.ok:
+            self._advance(task, outcome)
+            return self._fill()
+        if self._failure is not None:
+            return self._fill()
+        retries = self._retries(task.step)
+        if task.attempt >= retries.times:
+            return self._fail(task.ref, outcome.reason)
+        task.attempt += 1
+        if retries.delay <= 0:
+            self._again.append(task)
+            return self._fill()
+        self._waiting[task.id] = task
+        return [Wait(task.id, task.step, task.attempt, retries.delay), *self._fill()]
+
+    def _too_wide(self, step: str, width: int) -> str:
+        return (
+            f"the foreach of the step '{step}' has {width} elements, and --max-num-splits allows {self._max_splits}; "
+            f"run with --max-num-splits {width} if so many tasks are intended"
+        )
+
+    # --- tokens ----------------------------------------------------------------------------------------------------------
+
+    def _advance(self, task: _Task, outcome: Outcome) -> None:
+        if not outcome.next:
+            self._succeeded = task.step == "end"
+            return
+        inputs = (task.ref,)
+        if outcome.width is not None:
+            (step,) = outcome.next
+            self._ranges.append(_Range(step, Split(outcome.width, task.split, task.position), inputs))
+        elif len(outcome.next) > 1:
+            split = Split(len(outcome.next), task.split, task.position)
+            for position, step in enumerate(outcome.next):
+                self._arrive(step, split, position, inputs)
+        else:
+            self._arrive(outcome.next[0], task.split, task.position, inputs)
+
+    def _arrive(self, step: str, split: Split | None, position: int, inputs: tuple[TaskRef, ...]) -> None:
+        if step not in self._joins:
+            self._continuing.append(_Single(step, split, position, inputs))
+            return
+        if split is None or split.arrived[position] is not None or split.join not in (None, step):
+            raise MetaflowInternalError(f"A token came to the join '{step}' that belongs to no open split.")
+        split.join = step
+        split.arrived[position] = inputs[0]
+        split.missing -= 1
+        if split.missing == 0:
+            arrived = tuple(ref for ref in split.arrived if ref is not None)
+            split.arrived = []
+            self._continuing.append(_Single(step, split.outer, split.position, arrived))
+
+    # --- slots -----------------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> list[Instruction]:
+        instructions: list[Instruction] = []
+        while self._failure is None and len(self._running) < self._slots:
+            task = self._next_ready()
+            if task is None:
+                break
+            self._running[task.id] = task
+            instructions.append(Launch(task.id, task.step, task.attempt, task.split_index, task.inputs))
+        if not self._running and not self._waiting:
+            instructions.append(self._finish())
+        return instructions
+
+    def _next_ready(self) -> _Task | None:
+        if self._again:
+            return self._again.popleft()
+        if self._continuing:
+            ready = self._continuing.popleft()
+            return self._new(ready.step, ready.split, ready.position, None, ready.inputs)
+        if self._ranges:
+            rest = self._ranges[0]
+            position = rest.start
+            rest.start += 1
+            if rest.start == rest.split.width:
+                self._ranges.popleft()
+            return self._new(rest.step, rest.split, position, position, rest.inputs)
+        return None
+
+    def _new(
+        self, step: str, split: Split | None, position: int, split_index: int | None, inputs: tuple[TaskRef, ...]
+    ) -> _Task:
+        self._last_id += 1
+        return _Task(self._last_id, step, split, position, split_index, inputs)
+
+    # --- the end ---------------------------------------------------------------------------------------------------------
+
+    def _fail(self, culprit: TaskRef | None, reason: str) -> list[Instruction]:
+        if self._failure is None:
+            self._failure = Finish(False, culprit, reason)
+        self._waiting.clear()
+        stops: list[Instruction] = [Stop(id, reason) for id in self._running]
+        return [*stops, *self._fill()]
+
+    def _finish(self) -> Finish:
+        self._finished = True
+        if self._failure is not None:
+            return self._failure
+        if not self._succeeded:
+            return Finish(False, None, "no task is left to run, and the step 'end' was not reached")
+        return Finish(True)

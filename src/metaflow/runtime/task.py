@@ -1,0 +1,393 @@
+"""One task, in the process that runs it: artifacts in, the user's step, artifacts out.
+
+Everything that is written goes in an order that never lets a reader see a name without its bytes: the task is
+registered, its attempt marked as begun; then the step runs; then blobs, the index that names them, the facts, and last
+the done marker. A step that raises stores what it had assigned and its exception, and is marked done, not successful.
+
+The process tells its outcome by its exit status and, where somebody listens, by one message
+(``ok``, ``next``, ``width``, ``reason``), so that the engine need not read back what was just written.
+
+Start reading at `Task.run`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from metaflow.exception import (
+    InvalidNextException,
+    MetaflowException,
+    MetaflowExceptionWrapper,
+    MetaflowInternalError,
+    UnpicklableArtifact,
+)
+from metaflow.flow.current import current
+from metaflow.flow.frames import ForeachFrame, frame_value
+from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name
+from metaflow.metadata.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
+from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
+from metaflow.store.blobs import SPOOL_ABOVE, Blobs
+from metaflow.store.protocol import Storage
+
+if TYPE_CHECKING:
+    from metaflow.flow.graph import Graph
+
+PARAMETERS = "_parameters"
+"""The pseudo-step whose task 0 holds the parameters of a run."""
+
+_OWN_TO_EACH_TASK = frozenset(
+    {
+        "_current_step", "_exception", "_foreach_num_splits", "_foreach_stack", "_foreach_values", "_foreach_var",
+        "_iteration_stack", "_success", "_task_ok", "_transition",
+    }
+)  # fmt: skip
+_FACTS_OF_INTERNALS = frozenset({"_exception", "_foreach_stack", "_graph_info", "_success", "_task_ok", "_transition"})
+"""The internal artifacts that clients ask the provider for; the index has all."""
+
+
+class TaskPlan(NamedTuple):
+    """What the command line says of a task."""
+
+    run: str
+    step: str
+    task: str
+    attempt: int
+    input_paths: str
+    split_index: int | None
+    namespace: str | None
+    origin_run: str | None
+    tags: tuple[str, ...]
+    system_tags: tuple[str, ...]
+    user: str
+    tempdir: str
+    facts: tuple[Fact, ...]
+
+
+class Task:
+    """One attempt of a task.
+
+    Parameters
+    ----------
+    flow_class : type of FlowSpec
+        The user's flow.
+    graph : callable
+        Returns the flow's graph; called only where it is needed.
+    plan : TaskPlan
+        Which task, and what comes in.
+    storage, metadata
+        Where it writes.
+    report : callable
+        Takes the outcome.
+    """
+
+    def __init__(
+        self,
+        flow_class: type[FlowSpec],
+        graph: Callable[[], Graph],
+        plan: TaskPlan,
+        storage: Storage,
+        metadata: Provider,
+        report: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._class = flow_class
+        self._graph = graph
+        self._plan = plan
+        self._storage = storage
+        self._metadata = metadata
+        self._report = report
+        self._path = TaskPath(flow_class.__name__, plan.run, plan.step, plan.task)
+        self._store = TaskStore(storage, str(self._path))
+        self._blobs = Blobs(storage, flow_class.__name__)
+        self._function = flow_class._steps[plan.step]
+        self._is_join = self._function.__code__.co_argcount > 1
+
+    def run(self) -> int:
+        """Run the attempt and return the exit status of the process."""
+        plan = self._plan
+        self._metadata.register_task(self._path, tags=plan.tags, system_tags=plan.system_tags)
+        self._store.begin(plan.attempt, time.time())
+        paths = decode_input_paths(plan.input_paths)
+        incoming, frames = self._join_start(paths) if self._is_join else self._start(paths)
+        self._metadata.record(self._path, plan.attempt, self._facts(frames))
+        binding = Binding(plan.step, Artifacts(self._blobs, incoming), incoming.objects, frames, self._is_join)
+        flow = self._instance(binding)
+        self._set_current(incoming)
+        error = self._call(flow, paths)
+        return self._finish(flow, incoming, error)
+
+    # --- artifacts in ----------------------------------------------------------------------------------------------------
+
+    def _read(self, path: str) -> TaskIndex:
+        index = read_index(self._storage, f"{self._class.__name__}/{path}")
+        if index is None:
+            raise missing_input(path)
+        return index
+
+    def _start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
+        if len(paths) != 1:
+            raise MetaflowInternalError(f"The step '{self._plan.step}' is no join and got {len(paths)} inputs.")
+        parent = self._read(paths[0])
+        values = Artifacts(self._blobs, parent)
+        frames: list[ForeachFrame] = list(values["_foreach_stack"]) if "_foreach_stack" in values else []
+        incoming = TaskIndex(
+            {name: key for name, key in parent.objects.items() if name not in _OWN_TO_EACH_TASK},
+            {name: info for name, info in parent.info.items() if name not in _OWN_TO_EACH_TASK},
+        )
+        if self._plan.split_index is not None:
+            depth = foreach_values_name(len(frames))
+            incoming.objects[depth] = parent.objects["_foreach_values"]
+            incoming.info[depth] = parent.info["_foreach_values"]
+            frames.append(self._new_frame(values, self._plan.split_index))
+        return incoming, frames
+
+    def _new_frame(self, parent: Artifacts, index: int) -> ForeachFrame:
+        # The text of the element is for listings only: not worth loading a long list of big elements.
+        size = parent.index.info["_foreach_values"]["size"]
+        value = frame_value(parent["_foreach_values"][index]) if size <= SPOOL_ABOVE else None
+        return ForeachFrame(self._plan.step, parent["_foreach_var"], parent["_foreach_num_splits"], index, value)
+
+    def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
+        frames: list[ForeachFrame] = list(Artifacts(self._blobs, self._read(paths[0]))["_foreach_stack"])
+        if self._graph().closes_foreach(self._plan.step):
+            frames.pop()
+        return self._read(f"{self._plan.run}/{PARAMETERS}/0"), frames
+
+    def _instance(self, binding: Binding) -> FlowSpec:
+        flow = self._class.__new__(self._class)
+        flow.__dict__["_binding"] = binding
+        return flow
+
+    def _open_input(self, path: str) -> FlowSpec:
+        index = self._read(path)
+        artifacts = Artifacts(self._blobs, index)
+        return self._instance(Binding(path.split("/")[1], artifacts, index.objects, artifacts["_foreach_stack"]))
+
+    # --- the step --------------------------------------------------------------------------------------------------------
+
+    def _set_current(self, incoming: TaskIndex) -> None:
+        plan = self._plan
+        values = Artifacts(self._blobs, incoming)
+        current._set(
+            {
+                "flow_name": self._class.__name__,
+                "run_id": plan.run,
+                "step_name": plan.step,
+                "task_id": plan.task,
+                "retry_count": plan.attempt,
+                "origin_run_id": plan.origin_run,
+                "namespace": plan.namespace,
+                "username": plan.user,
+                "parameter_names": self._class._parameter_names(),
+                "tempdir": plan.tempdir,
+                "tags": frozenset(plan.tags),
+            }
+        )
+        current._set_lazily("graph", lambda: values["_graph_info"])
+
+    def _call(self, flow: FlowSpec, paths: list[str]) -> BaseException | None:
+        try:
+            if self._is_join:
+                self._function(flow, Inputs(paths, self._open_input))
+            else:
+                self._function(flow)
+            self._check_transition(flow)
+        except BaseException as error:  # noqa: BLE001 - also sys.exit and KeyboardInterrupt end a step, not the task
+            return error
+        return None
+
+    def _check_transition(self, flow: FlowSpec) -> None:
+        step, transition = self._plan.step, flow._binding.transition
+        code = self._function.__code__
+        if transition is None and step != "end":
+            raise InvalidNextException(
+                f"The step '{step}' ended without calling self.next().",
+                code.co_firstlineno,
+                code.co_filename,
+                hint="call self.next(…) as the last statement on every way through the step",
+            )
+        if transition is not None and step == "end":
+            raise InvalidNextException(
+                "The step 'end' calls self.next(), and nothing comes after it.", code.co_firstlineno, code.co_filename
+            )
+
+    # --- artifacts out ---------------------------------------------------------------------------------------------------
+
+    def _finish(self, flow: FlowSpec, incoming: TaskIndex, error: BaseException | None) -> int:
+        assigned = attributes_of(flow)
+        index = self._outgoing(flow, incoming)
+        if error is None:
+            try:
+                self._save(index, assigned, flow._binding, None)
+            except UnpicklableArtifact as refusal:
+                error = refusal
+        if error is not None:
+            self._save_failed(index, assigned, flow._binding, error)
+        return self._close(index, flow._binding.transition, error)
+
+    def _outgoing(self, flow: FlowSpec, incoming: TaskIndex) -> TaskIndex:
+        """Return an index with what passes through the step unread."""
+        binding = flow._binding
+        index = TaskIndex(dict(incoming.objects), dict(incoming.info), self._plan.attempt)
+        for name in binding.deleted:
+            index.objects.pop(name, None)
+            index.info.pop(name, None)
+        for name, source in binding.merged.items():
+            artifacts = source._binding.artifacts
+            assert isinstance(artifacts, Artifacts)
+            index.objects[name] = artifacts.index.objects[name]
+            index.info[name] = artifacts.index.info[name]
+        return index
+
+    def _save(
+        self, index: TaskIndex, assigned: Mapping[str, Any], binding: Binding, failure: MetaflowExceptionWrapper | None
+    ) -> None:
+        transition = None if failure is not None else binding.transition
+        foreach = transition.foreach if transition else None
+        internal = {
+            "_current_step": self._plan.step,
+            "_exception": failure,
+            "_foreach_num_splits": len(transition.values) if transition and transition.values is not None else None,
+            "_foreach_stack": binding.frames,
+            "_foreach_var": foreach,
+            "_iteration_stack": [],
+            "_success": failure is None,
+            "_task_ok": failure is None,
+            "_transition": (list(transition.steps), foreach) if transition else None,
+        }
+        with _frames_as_pickled():
+            save_artifacts(self._blobs, [*assigned.items(), *internal.items()], index)
+            if transition is not None and foreach is not None:
+                self._save_elements(index, transition, assigned, binding)
+
+    def _save_elements(
+        self, index: TaskIndex, transition: Transition, assigned: Mapping[str, Any], binding: Binding
+    ) -> None:
+        assert transition.foreach is not None
+        artifact = assigned.get(transition.foreach, binding.unchanging.get(transition.foreach))
+        if artifact is transition.values:
+            index.objects["_foreach_values"] = index.objects[transition.foreach]
+            index.info["_foreach_values"] = index.info[transition.foreach]
+        else:
+            save_artifacts(self._blobs, [("_foreach_values", transition.values)], index)
+
+    def _save_failed(
+        self, index: TaskIndex, assigned: Mapping[str, Any], binding: Binding, error: BaseException
+    ) -> None:
+        failure = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
+        print(failure.stacktrace, file=sys.stderr, end="", flush=True)
+        keep = {}
+        for name, value in assigned.items():
+            try:
+                save_artifacts(self._blobs, [(name, value)], index)
+                keep[name] = value
+            except UnpicklableArtifact:
+                continue
+        self._save(index, {}, binding, failure)
+
+    def _close(self, index: TaskIndex, transition: Transition | None, error: BaseException | None) -> int:
+        plan, attempt = self._plan, self._plan.attempt
+        self._store.write_index(index)
+        self._metadata.record_artifacts(
+            self._path,
+            attempt,
+            [
+                ArtifactFact(name, key)
+                for name, key in index.objects.items()
+                if not name.startswith("_") or name in _FACTS_OF_INTERNALS
+            ],
+            storage=(self._storage.kind, self._storage.root),
+            tags=plan.tags,
+            system_tags=plan.system_tags,
+        )
+        ok = error is None
+        self._metadata.record(self._path, attempt, [Fact("attempt_ok", str(ok), "internal_attempt_status")])
+        self._store.mark_done(attempt)
+        self._metadata.record(self._path, attempt, [Fact("attempt-done", str(attempt), "attempt-done")])
+        if error is not None:
+            self._report({"ok": False, "reason": failure_sentence(error, plan.step)})
+            return 1
+        width = len(transition.values) if transition and transition.values is not None else None
+        self._report({"ok": True, "next": list(transition.steps) if transition else [], "width": width})
+        return 0
+
+    def _facts(self, frames: list[ForeachFrame]) -> list[Fact]:
+        plan = self._plan
+        facts = [
+            Fact("attempt", str(plan.attempt), "attempt"),
+            Fact("origin-run-id", str(plan.origin_run), "origin-run-id"),
+            Fact("ds-type", self._storage.kind, "ds-type"),
+            Fact("ds-root", self._storage.root, "ds-root"),
+            *plan.facts,
+        ]
+        if frames:
+            stack = [f"{frame.var}={frame.value}" for frame in frames]
+            path = ",".join(f"{frame.step}:{frame.index}" for frame in frames)
+            facts.append(Fact("foreach-stack", stack, "foreach-stack"))
+            facts.append(Fact("foreach-execution-path", path, "foreach-execution-path"))
+        return facts
+
+
+class _frames_as_pickled:
+    """While in effect, `ForeachFrame` can be pickled under the name that Metaflow gives it: a member of ``__main__``."""
+
+    def __enter__(self) -> None:
+        self._main = sys.modules["__main__"].__dict__
+        self._before = self._main.get("ForeachFrame", self)
+        self._main["ForeachFrame"] = ForeachFrame
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is self:
+            del self._main["ForeachFrame"]
+        else:
+            self._main["ForeachFrame"] = self._before
+
+
+def failure_sentence(error: BaseException, step: str) -> str:
+    """Say in one sentence why a step failed."""
+    if isinstance(error, SystemExit):
+        return f"the step '{step}' called sys.exit({'' if error.code is None else repr(error.code)}) before it had finished"
+    if isinstance(error, KeyboardInterrupt):
+        return f"the step '{step}' was interrupted"
+    text = str(error).strip().partition("\n")[0]
+    name = type(error).__name__ if type(error).__module__ == "builtins" else f"{type(error).__module__}.{type(error).__name__}"
+    return f"{name}: {text}" if text else name
+
+
+def describe_failure(error: BaseException, step: str) -> str:
+    """Return what a failed step prints: the user's frames and the exception, or one sentence where no frame helps."""
+    import traceback
+
+    frames = _user_frames(error.__traceback__)
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        where = "".join(traceback.format_tb(frames))
+        return f"{where}{failure_sentence(error, step)[0].upper()}{failure_sentence(error, step)[1:]}.\n"
+    if isinstance(error, MetaflowException):
+        where_line = error.where
+        user_frame = _last_user_frame(frames)
+        if where_line is None and user_frame is not None:
+            where_line = user_frame
+        lines = [f"{error.headline}:", f"    {error.message}"]
+        lines += [f"    {where_line}"] if where_line else []
+        lines += [f"    hint: {error.hint}"] if error.hint else []
+        return "\n".join(lines) + "\n"
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def _user_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Drop our own frames at the top of a traceback."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("metaflow."):
+        trace = trace.tb_next
+    return trace
+
+
+def _last_user_frame(trace: TracebackType | None) -> str | None:
+    where = None
+    while trace is not None and not trace.tb_frame.f_globals.get("__name__", "").startswith("metaflow."):
+        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return where

@@ -1,0 +1,136 @@
+"""Artifacts: what becomes one, how it travels, and what is left of it in the storage."""
+
+from __future__ import annotations
+
+import json
+
+from support.site import Site
+from support.soundness import assert_sound
+
+
+def test_values_of_many_types_travel(site: Site) -> None:
+    finished = site.run_flow("artifacts.py", "run").succeeded()
+    run = finished.run
+    data = run["end"].task.data
+    assert [name for name, good in data.checks.items() if not good] == []
+    assert data.limit_at_end == 5
+    assert {"limit", "constant", "del limit"} <= set(data.read_only)
+    assert run["start"].task.data.mutable == [1, 2]
+    assert_sound(finished.root)
+
+
+def test_a_read_artifact_that_was_changed_in_place_is_stored_anew(site: Site) -> None:
+    finished = site.run_flow("artifacts.py", "run").succeeded()
+    assert finished.run["middle"].task.data.mutable == [1, 2, 3]
+    assert finished.run["end"].task.data.mutated == [1, 2, 3]
+
+
+def test_locals_and_deleted_names_are_no_artifacts(site: Site) -> None:
+    finished = site.run_flow("linear.py", "run").succeeded()
+    names = {artifact.id for artifact in finished.run["start"].task}
+    assert names == {"answer", "history", "changed", "name", "constant"}
+    middle = finished.values("middle")
+    assert (middle["had_gone"], middle["had_answer"], middle["default"]) == (False, True, "default")
+    end = finished.values("end")
+    assert end["outside"] == (None, None, [])
+    assert "nowhere" in end["missing"]
+    assert end["class_value"] == "of the class"
+    assert end["label"].startswith("LinearFlow: ")
+    assert end["name"] == "LinearFlow"
+
+
+def test_underscored_attributes_are_stored_and_hidden(site: Site) -> None:
+    finished = site.run_flow("artifacts.py", "run").succeeded()
+    task = finished.run["start"].task
+    assert "_private" not in {artifact.id for artifact in task}
+    assert task["_private"].data == "underscored"
+
+
+def test_equal_blobs_are_stored_once_per_flow(site: Site) -> None:
+    first = site.run_flow("artifacts.py", "run").succeeded()
+    second = site.run_flow("artifacts.py", "run").succeeded()
+    shas = [one.run[step].task["big"].sha for one in (first, second) for step in ("start", "middle", "end")]
+    assert len(set(shas)) == 1
+    assert (first.root / "ArtifactsFlow" / "data" / shas[0][:2] / shas[0]).exists()
+
+
+def test_artifacts_of_tasks_that_succeeded_outlive_a_failed_run(site: Site) -> None:
+    source = """
+        from metaflow import FlowSpec, step
+
+        class HalfFlow(FlowSpec):
+            @step
+            def start(self):
+                self.kept = "good"
+                self.next(self.end)
+
+            @step
+            def end(self):
+                self.lost = "all or nothing"
+                raise ValueError("halfway")
+
+        if __name__ == "__main__":
+            HalfFlow()
+    """
+    finished = site.run_flow(source, "run").failed()
+    run = finished.run
+    assert (run.successful, run.finished) == (False, False)
+    assert run["start"].task.successful
+    assert run["start"].task.data.kept == "good"
+    failed = run["end"].task
+    assert not failed.successful
+    assert (failed.exception.type, failed.exception.exception) == ("builtins.ValueError", "halfway")
+    assert "halfway" in failed.exception.stacktrace
+    assert 'raise ValueError("halfway")' in failed.stderr + failed.stdout
+    assert run.end_task is None or not run.end_task.successful
+
+
+def test_the_graph_is_an_artifact(site: Site) -> None:
+    source = """
+        from metaflow import FlowSpec, step
+
+        class GraphFlow(FlowSpec):
+            '''What it is for.'''
+
+            @step
+            def start(self):
+                self.graph = self._graph_info
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            GraphFlow()
+    """
+    graph = site.run_flow(source, "run").succeeded().values("end")["graph"]
+    assert graph["doc"] == "What it is for."
+    assert set(graph["steps"]) == {"start", "end"}
+    assert graph["steps"]["start"]["next"] == ["end"]
+    json.dumps(graph)
+
+
+def test_a_failed_task_keeps_what_it_had_set(site: Site) -> None:
+    """It helps to find the fault; no later task reads it."""
+    source = """
+        from metaflow import FlowSpec, step
+
+        class RemainsFlow(FlowSpec):
+            @step
+            def start(self):
+                self.begun = 1
+                raise ValueError("no")
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            RemainsFlow()
+    """
+    task = site.run_flow(source, "run").failed().run["start"].task
+    assert task["begun"].data == 1
+    assert task["_task_ok"].data is False
+    assert not task.successful
