@@ -1,0 +1,131 @@
+"""Log files of a task: one line's form, and back.
+
+Every line that a task writes is stored behind a prefix that says when it was emitted::
+
+    [MFLOG|0|2019-11-29T02:43:39.689123Z|runtime|8a8f0a8c]text of the line
+
+that is: version, UTC time, which process stamped the line (``runtime`` on this machine, ``task`` in a remote
+container), and a text that is unique to the line. The form is that of Metaflow 2.19. A stream of an attempt may be in
+several files, one per stamping process; `read` merges them by time and drops what is in two of them.
+
+Lines without a prefix (a file that something else wrote, or a half-written end) keep their place and take the time of
+the line before. Nothing here decodes the text: a task may write any bytes. Writing goes through `format_line`, which is
+on the path of every line that any task prints.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from metaflow.store.protocol import Storage
+
+STREAMS = ("stdout", "stderr")
+_SOURCES = ("runtime", "task")
+_PREFIX = re.compile(
+    rb"^\[MFLOG\|0\|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)Z\|[^|\]]*\|([^\]]*)\]", re.ASCII | re.MULTILINE
+)
+
+
+class Line(NamedTuple):
+    """One line of a log.
+
+    Attributes
+    ----------
+    time : datetime.datetime or None
+        When it was emitted: UTC, without a time zone in the object. None if nothing in the file says so.
+    text : bytes
+        The line without its end.
+    ident : bytes
+        What is unique to the line; empty if it had no prefix.
+    """
+
+    time: datetime | None
+    text: bytes
+    ident: bytes
+
+
+def format_line(text: bytes, now: float, ident: str) -> bytes:
+    """Return a line as it is stored, with its end.
+
+    Parameters
+    ----------
+    text : bytes
+        The line without its end; contains no newline.
+    now : float
+        Seconds since the epoch.
+    ident : str
+        Text without ``]`` that no other line of the task has.
+    """
+    second, micro = divmod(int(now * 1_000_000), 1_000_000)
+    return b"[MFLOG|0|%b.%06dZ|runtime|%b]%b\n" % (_clock(second), micro, ident.encode(), text)
+
+
+def parse(data: bytes) -> Iterator[Line]:
+    """Yield the lines of a log file's content."""
+    if not data:
+        return
+    first = _PREFIX.search(data)
+    moment = _moment(first[1]) if first else None
+    for line in data.removesuffix(b"\n").split(b"\n"):
+        match = _PREFIX.match(line)
+        if match is None:
+            yield Line(moment, line, b"")
+        else:
+            moment = _moment(match[1]) or moment
+            yield Line(moment, line[match.end() :], match[2])
+
+
+def merge(logs: Iterable[bytes]) -> list[Line]:
+    """Return the lines of several files of one stream by time; a line that is in two of them comes once."""
+    filled = [data for data in logs if data]
+    if len(filled) < 2:
+        return [line for data in filled for line in parse(data)]
+    known: set[bytes] = set()
+    lines = []
+    for data in filled:
+        own = [line for line in parse(data) if not line.ident or line.ident not in known]
+        known.update(line.ident for line in own)
+        lines += own
+    lines.sort(key=lambda line: line.time or datetime.min)
+    return lines
+
+
+def keys(task: str, attempt: int, stream: str) -> list[str]:
+    """Return the storage keys under which a stream of an attempt of ``flow/run/step/task`` may be."""
+    return [f"{task}/{attempt}.{source}_{stream}.log" for source in _SOURCES]
+
+
+def read(storage: Storage, task: str, attempt: int, stream: str) -> list[Line]:
+    """Return the lines of ``stdout`` or ``stderr`` of an attempt; none if there is no log."""
+    return merge(data for _, data in storage.get(keys(task, attempt, stream)) if data)
+
+
+def size(storage: Storage, task: str, attempt: int, stream: str) -> int:
+    """Return the bytes that a stream of an attempt takes in the storage, prefixes included."""
+    return sum(size or 0 for size in storage.head(keys(task, attempt, stream)))
+
+
+def scrub(storage: Storage, task: str, attempt: int, stream: str) -> bool:
+    """Replace the content of a stream's files by one line that says so; tell whether there were any."""
+    there = keys(task, attempt, stream)
+    there = [key for key, size in zip(there, storage.head(there), strict=True) if size is not None]
+    line = format_line(b"(this log was scrubbed)", time.time(), "scrubbed")
+    storage.put([(key, line) for key in there], overwrite=True)
+    return bool(there)
+
+
+@lru_cache(maxsize=4)
+def _clock(second: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+
+
+def _moment(text: bytes) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.decode())
+    except ValueError:
+        return None
