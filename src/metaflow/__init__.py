@@ -1,1 +1,101 @@
-"""Millrace: an independent implementation of the Metaflow API."""
+"""Millrace: an independent implementation of the Metaflow API.
+
+This file lists the public names by hand and binds each when it is first touched, so that `import metaflow` costs next
+to nothing and a step that needs no client does not load it. It has no other logic. The rooms, from the top:
+
+    cli                       doors: commands, and this file
+    runtime │ client          a living run │ a finished one
+    compute │ decorators      how a task goes out │ what is wrapped around it
+    store │ metadata │ flow   bytes │ facts │ the language
+    registry │ settings │ files
+    exception
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from metaflow.version import __version__
+
+if TYPE_CHECKING:
+    from metaflow.client import (
+        DataArtifact,
+        Flow,
+        Metaflow,
+        Run,
+        Step,
+        Task,
+        default_metadata,
+        default_namespace,
+        get_metadata,
+        get_namespace,
+        metadata,
+        namespace,
+    )
+    from metaflow.decorators.resources import resources
+    from metaflow.flow.current import current
+    from metaflow.flow.includefile import IncludeFile
+    from metaflow.flow.parameters import JSONType, JSONTypeClass, Parameter
+    from metaflow.flow.spec import FlowSpec
+    from metaflow.flow.step import step
+
+_HOME = {
+    "DataArtifact": "metaflow.client",
+    "Flow": "metaflow.client",
+    "FlowSpec": "metaflow.flow.spec",
+    "IncludeFile": "metaflow.flow.includefile",
+    "JSONType": "metaflow.flow.parameters",
+    "JSONTypeClass": "metaflow.flow.parameters",
+    "Metaflow": "metaflow.client",
+    "Parameter": "metaflow.flow.parameters",
+    "Run": "metaflow.client",
+    "Step": "metaflow.client",
+    "Task": "metaflow.client",
+    "current": "metaflow.flow.current",
+    "default_metadata": "metaflow.client",
+    "default_namespace": "metaflow.client",
+    "get_metadata": "metaflow.client",
+    "get_namespace": "metaflow.client",
+    "metadata": "metaflow.client",
+    "namespace": "metaflow.client",
+    "resources": "metaflow.decorators.resources",
+    "step": "metaflow.flow.step",
+}
+
+__all__ = [
+    "DataArtifact",
+    "Flow",
+    "FlowSpec",
+    "IncludeFile",
+    "JSONType",
+    "JSONTypeClass",
+    "Metaflow",
+    "Parameter",
+    "Run",
+    "Step",
+    "Task",
+    "__version__",
+    "current",
+    "default_metadata",
+    "default_namespace",
+    "get_metadata",
+    "get_namespace",
+    "metadata",
+    "namespace",
+    "resources",
+    "step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'metaflow' has no attribute '{name}' in this version of Millrace")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

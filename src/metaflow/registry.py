@@ -29,6 +29,11 @@ _TABLE: dict[str, dict[str, str]] = {
         "resources": "metaflow.decorators.resources:ResourcesDecorator",
     },
     "flow decorator": {},
+    "client object": {
+        "Run": "metaflow.client:Run",
+        "Task": "metaflow.client:Task",
+        "namespace": "metaflow.client:namespace",
+    },
 }
 
 # Names that users of Metaflow know and that this version does not have yet: the answer says so.

@@ -134,7 +134,7 @@ class Engine:
         await self._launcher.open(self._on_report)
         try:
             self._console.run(f"Workflow starts (run-id {self._command.run}).")
-            self._perform(self._scheduler.start(TaskRef(PARAMETERS, 0)))
+            self._perform(self._scheduler.start(self._graph.start, TaskRef(PARAMETERS, 0)))
             finish = await self._finished
             self._conclude(finish, time.monotonic() - started)
             return finish

@@ -153,7 +153,8 @@ class Task:
 
     def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
         frames: list[ForeachFrame] = list(Artifacts(self._blobs, self._read(paths[0]))["_foreach_stack"])
-        if self._graph().closes_foreach(self._plan.step):
+        graph = self._graph()
+        if graph[graph[self._plan.step].split_parents[-1]].kind == "foreach":
             frames.pop()
         return self._read(f"{self._plan.run}/{PARAMETERS}/0"), frames
 
@@ -203,16 +204,17 @@ class Task:
     def _check_transition(self, flow: FlowSpec) -> None:
         step, transition = self._plan.step, flow._binding.transition
         code = self._function.__code__
-        if transition is None and step != "end":
+        is_end = step == "end" or len(self._class._steps) == 1
+        if transition is None and not is_end:
             raise InvalidNextException(
                 f"The step '{step}' ended without calling self.next().",
                 code.co_firstlineno,
                 code.co_filename,
                 hint="call self.next(…) as the last statement on every way through the step",
             )
-        if transition is not None and step == "end":
+        if transition is not None and is_end:
             raise InvalidNextException(
-                "The step 'end' calls self.next(), and nothing comes after it.", code.co_firstlineno, code.co_filename
+                f"The step '{step}' calls self.next(), and nothing comes after it.", code.co_firstlineno, code.co_filename
             )
 
     # --- artifacts out ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 
 UNSAFE = frozenset({"__main__", "this", "antigravity", "idlelib", "turtle", "tkinter", "metaflow"})
@@ -20,15 +20,13 @@ UNSAFE = frozenset({"__main__", "this", "antigravity", "idlelib", "turtle", "tki
 _MAX_FILES = 200
 
 
-def third_party_imports(path: str, parse: Callable[[str], ast.Module | None]) -> list[str]:
+def third_party_imports(path: str) -> list[str]:
     """Return the modules that a flow file and its first-party modules import, in order of first mention.
 
     Parameters
     ----------
     path : str
         The flow file.
-    parse : callable
-        File name to its syntax tree, None if it cannot be read.
 
     Returns
     -------
@@ -39,8 +37,7 @@ def third_party_imports(path: str, parse: Callable[[str], ast.Module | None]) ->
     files, seen = [(path, "")], {path}
     while files and len(seen) < _MAX_FILES:
         file, package = files.pop()
-        tree = parse(file)
-        for name in _imported(tree, package) if tree is not None else ():
+        for name in _imported(_parse(file), package):
             top = name.partition(".")[0]
             if top in UNSAFE or name in found:
                 continue
@@ -55,6 +52,14 @@ def third_party_imports(path: str, parse: Callable[[str], ast.Module | None]) ->
                     parent = spec.name if spec.submodule_search_locations else spec.name.rpartition(".")[0]
                     files.append((spec.origin, parent))
     return list(found)
+
+
+def _parse(path: str) -> ast.Module:
+    try:
+        with open(path, "rb") as file:
+            return ast.parse(file.read(), path)
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:

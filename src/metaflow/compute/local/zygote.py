@@ -25,7 +25,6 @@ descends from the task is found because the zygote is the subreaper (``PR_SET_CH
 
 from __future__ import annotations
 
-import ast
 import gc
 import json
 import os
@@ -95,20 +94,16 @@ class Zygote:
     def prepare(self) -> None:
         """Preload what tasks will import, and compile the flow file."""
         if self._fork:
-            from metaflow.flow.graph import parse_file  # the trees stay cached for the children
-
             null = os.open(os.devnull, os.O_WRONLY)
             kept = [(fd, os.dup(fd)) for fd in (1, 2)]
             for fd, _ in kept:
                 os.dup2(null, fd)
             os.close(null)
-            preload([*_OWN, *third_party_imports(self._path, parse_file)])
+            preload([*_OWN, *third_party_imports(self._path)])
             for fd, copy in kept:
                 os.dup2(copy, fd)
                 os.close(copy)
-            tree = parse_file(self._path)
-            if tree is not None:
-                self._code = _compile(tree, self._path)
+            self._code = _compile(self._path)
             gc.collect()
             gc.freeze()
         self._send({"ready": True, "threads": _python_threads()})
@@ -311,10 +306,12 @@ def _stream(fd: int, errors: str) -> Any:
     return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=True, line_buffering=fd == 2)  # type: ignore[type-var]
 
 
-def _compile(tree: ast.Module, path: str) -> CodeType | None:
+def _compile(path: str) -> CodeType | None:
+    """Compile the flow file; None leaves it to an exec of the interpreter to say what is wrong."""
     try:
-        return compile(tree, path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
+        with open(path, "rb") as file:
+            return compile(file.read(), path, "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
         return None
 
 

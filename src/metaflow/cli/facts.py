@@ -1,0 +1,37 @@
+"""What is recorded of every run and task of this installation: versions, user, script."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from metaflow import registry
+from metaflow.metadata.protocol import Fact
+from metaflow.version import __version__
+
+if TYPE_CHECKING:
+    from metaflow.settings import Settings
+
+_PYTHON = ".".join(str(part) for part in sys.version_info[:3])
+
+
+def system_tags(settings: Settings) -> tuple[str, ...]:
+    """Return the immutable tags of a run."""
+    return ("runtime:dev", f"user:{settings.user}", f"metaflow_version:{__version__}", f"python_version:{_PYTHON}")
+
+
+def system_facts(settings: Settings, script: str) -> tuple[Fact, ...]:
+    """Return the facts that every task records."""
+    values = {
+        "metaflow_version": __version__,
+        "python_version": _PYTHON,
+        "runtime": "dev",
+        "script-name": script.rpartition("/")[2],
+        "user": settings.user,
+    }
+    return tuple(Fact(name, value, name) for name, value in values.items())
+
+
+def set_namespace(namespace: str | None) -> None:
+    """Set the namespace that the client uses in this process."""
+    registry.load("client object", "namespace")(namespace)

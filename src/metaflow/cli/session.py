@@ -1,0 +1,89 @@
+"""What every command works with: the flow, the settings, where data and facts are kept, and a voice.
+
+Everything but the flow's class is made when it is first asked for, so that a task pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from metaflow import registry
+
+if TYPE_CHECKING:
+    from metaflow.flow.graph import Graph
+    from metaflow.flow.spec import FlowSpec
+    from metaflow.metadata.protocol import Provider
+    from metaflow.settings import Settings
+    from metaflow.store.protocol import Storage
+
+
+class Session:
+    """One invocation of a flow's command line.
+
+    Parameters
+    ----------
+    flow_class : type of FlowSpec
+        The user's flow.
+    environ : mapping
+        Environment variables.
+
+    Attributes
+    ----------
+    options : dict
+        The top-level options, as parsed.
+    """
+
+    def __init__(self, flow_class: type[FlowSpec], environ: Mapping[str, str]) -> None:
+        from metaflow import settings
+
+        self.flow_class = flow_class
+        self.flow_name = flow_class.__name__
+        self.settings: Settings = settings.load(environ)
+        self.options: dict[str, Any] = {}
+        self.script = sys.argv[0]
+        self.path = os.path.abspath(getattr(sys.modules["__main__"], "__file__", None) or self.script)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The flow's graph, read from source."""
+        from metaflow.flow import graph
+
+        return graph.read(self.flow_class)
+
+    @cached_property
+    def root(self) -> str:
+        """Directory of local data and metadata."""
+        return self.options.get("datastore_root") or self.settings.local_root(os.getcwd())
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where bytes are kept."""
+        kind = self.options.get("datastore") or self.settings.default_datastore
+        storage: Storage = registry.load("datastore", kind)(self.root)
+        return storage
+
+    @cached_property
+    def metadata(self) -> Provider:
+        """Where facts are kept."""
+        kind = self.options.get("metadata") or self.settings.default_metadata
+        provider: Provider = registry.load("metadata", kind)(self.settings.local_root(os.getcwd()), self.settings.user)
+        return provider
+
+    @property
+    def quiet(self) -> bool:
+        """Whether to leave out what is not asked for."""
+        return bool(self.options.get("quiet"))
+
+    def echo(self, text: str = "") -> None:
+        """Print a result."""
+        sys.stdout.write(f"{text}\n")
+
+    def say(self, text: str, *, always: bool = False) -> None:
+        """Print a remark, to stderr, unless the session is quiet."""
+        if always or not self.quiet:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()

@@ -1,0 +1,71 @@
+"""Commands about the flow itself, which run nothing: ``check``, ``show``, ``output-dot``, ``output-raw``, ``version``."""
+
+from __future__ import annotations
+
+import click
+
+from metaflow.cli.session import Session
+
+
+def check_flow(session: Session) -> None:
+    """Check the flow as `run` does: parameters, decorators of the command line, graph.
+
+    Raises
+    ------
+    MetaflowException
+        At the first thing that is wrong, with the user's file and line.
+    """
+    from metaflow.flow import lint
+    from metaflow.flow.decorator import attach_specs
+    from metaflow.flow.parameters import check_parameters
+
+    session.say(f"Millrace ({session.settings.user}) {session.flow_name} {session.script}") if False else None
+    check_parameters(session.flow_class)
+    attach_specs(session.flow_class, session.options["decospecs"])
+    lint.check(session.graph)
+
+
+@click.command(help="Check the flow's graph and parameters.")
+@click.option("--warnings/--no-warnings", default=False, help="Accepted; there is one kind of remark.")
+@click.pass_obj
+def check(session: Session, warnings: bool) -> None:
+    check_flow(session)
+    session.say(f"The flow {session.flow_name} is valid: {len(session.graph)} steps.")
+
+
+@click.command(help="Print the steps and how they follow one another.")
+@click.pass_obj
+def show(session: Session) -> None:
+    check_flow(session)
+    session.echo(session.graph.show())
+
+
+@click.command(help="Print the graph in the language of Graphviz.")
+@click.pass_obj
+def output_dot(session: Session) -> None:
+    check_flow(session)
+    session.echo(session.graph.dot())
+
+
+@click.command(help="Print the graph as it was read from the source, faults included.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def output_raw(session: Session, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        session.echo(json.dumps(session.graph.info(), indent=2, default=repr))
+        return
+    for node in session.graph.nodes.values():
+        session.echo(f"[{node.name}]  {node.source_file}:{node.line}")
+        for field in node._fields[1:]:
+            if field not in ("source_file", "line", "definition"):
+                session.echo(f"    {field} = {getattr(node, field)!r}")
+
+
+@click.command(help="Print the version.")
+@click.pass_obj
+def version(session: Session) -> None:
+    from metaflow.version import __version__
+
+    session.echo(__version__)

@@ -1,0 +1,104 @@
+"""What a run says of its flow: the artifact ``_graph_info``, in the form that Metaflow 2.19 writes.
+
+User interfaces draw the flow from it. Knows graphs, and nothing of where the artifact goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from metaflow.flow.graph import DecoratorSpec, Graph, Node
+
+
+def describe(graph: Graph, parameters: Iterable[tuple[str, str]], decorators: Iterable[DecoratorSpec]) -> dict[str, Any]:
+    """Return the artifact; see `Graph.info`."""
+    structure, order = _structure(graph)
+    return {
+        "file": graph.source_file.rpartition("/")[2],
+        "start_step": graph.start,
+        "end_step": graph.end,
+        "parameters": [{"name": name, "type": kind} for name, kind in sorted(parameters)],
+        "constants": [{"name": name, "type": kind} for name, kind in graph.constants],
+        "steps": {name: _step(graph[name], name == graph.start) for name in order},
+        "graph_structure": structure,
+        "doc": graph.doc,
+        "decorators": [_decorator(decorator) for decorator in decorators],
+        "extensions": {"installed": {}},
+    }
+
+
+def _step(node: Node, first: bool) -> dict[str, Any]:
+    kinds = {"split": "split-static", "foreach": "split-foreach", "switch": "split-switch"}
+    if first:
+        kinds["linear"] = "start"
+    step: dict[str, Any] = {
+        "name": node.name,
+        "type": kinds.get(node.kind, node.kind),
+        "line": node.line,
+        "source_file": node.source_file,
+        "doc": node.doc,
+        "decorators": [_decorator(decorator) for decorator in node.decorators],
+        "next": [target for _, target in node.cases] or list(node.next),
+        "node_info": {},
+    }
+    if node.kind == "foreach":
+        step["foreach_artifact"] = node.foreach
+    if node.kind == "switch":
+        step["condition"] = node.condition
+        step["switch_cases"] = dict(node.cases)
+    if node.matching_join:
+        step["matching_join"] = node.matching_join
+    return step
+
+
+def _structure(graph: Graph) -> tuple[list[Any], list[str]]:
+    """Return the flow as nested lists, and its steps in the order in which these name them.
+
+    A split is followed by the list of its branches and then by its join. The branches of a switch run on to the next
+    join or end, common steps repeated; equal ones are one list object, or a row of switches would take exponential
+    space.
+    """
+    order: dict[str, None] = {}
+    known: dict[tuple[str, str], list[Any]] = {}
+
+    def branch(name: str, until: str) -> list[Any]:
+        if (name, until) not in known:
+            known[name, until] = walk(name, until)
+        return known[name, until]
+
+    def walk(name: str, until: str) -> list[Any]:
+        out: list[Any] = []
+        while name != until:
+            node = graph[name]
+            order.setdefault(name)
+            out.append(name)
+            if node.kind == "switch":
+                out.append([branch(target, until) for _, target in node.cases if target != name])
+                break
+            if node.matching_join:
+                out.append([branch(target, node.matching_join) for target in node.next])
+            name = node.matching_join or node.next[0]
+        return out
+
+    return [*walk(graph.start, graph.end), graph.end], [*order, graph.end]
+
+
+def _decorator(decorator: DecoratorSpec) -> dict[str, Any]:
+    return {
+        "name": decorator.name,
+        "attributes": _plain(decorator.attributes),
+        "statically_defined": decorator.static,
+        "inserted_by": None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` in numbers, texts, lists and dictionaries; anything else as its text (None as ``'None'``)."""
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value)

@@ -1,0 +1,1 @@
+def check(graph): pass

@@ -1,0 +1,76 @@
+"""How a run begins: an id, and the parameters stored as the artifacts of a pseudo-task.
+
+Every later task gets these artifacts by reference: parameters, the plain values of the flow's class, the graph, and the
+flow's name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from metaflow.flow.spec import FlowSpec, constants_of
+from metaflow.metadata.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.runtime.task import PARAMETERS
+from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
+from metaflow.store.blobs import Blobs
+from metaflow.store.protocol import Storage
+
+
+def begin_run(
+    flow_class: type[FlowSpec],
+    parameters: Mapping[str, Any],
+    graph_document: Mapping[str, Any],
+    storage: Storage,
+    metadata: Provider,
+    *,
+    tags: Iterable[str],
+    system_tags: Iterable[str],
+    facts: Iterable[Fact],
+) -> str:
+    """Register a run, store its parameters, and return its id.
+
+    Parameters
+    ----------
+    flow_class : type of FlowSpec
+        The flow.
+    parameters : mapping of str to object
+        Attribute name to value.
+    graph_document : mapping
+        The artifact ``_graph_info``.
+    storage, metadata
+        Where the run is kept.
+    tags, system_tags : iterable of str
+        The run's tags.
+    facts : iterable of Fact
+        What is recorded of the pseudo-task.
+    """
+    flow = flow_class.__name__
+    tags, system_tags = list(tags), list(system_tags)
+    run = metadata.new_run(flow, tags=tags, system_tags=system_tags)
+    task = TaskPath(flow, run, PARAMETERS, "0")
+    metadata.register_task(task, tags=tags, system_tags=system_tags)
+    store = TaskStore(storage, str(task))
+    store.begin(0, time.time())
+    index = TaskIndex({}, {})
+    values = {
+        **constants_of(flow_class),
+        **parameters,
+        "name": flow,
+        "_configs_processed": True,
+        "_foreach_stack": [],
+        "_graph_info": dict(graph_document),
+        "_success": True,
+        "_task_ok": True,
+        "_transition": None,
+    }
+    save_artifacts(Blobs(storage, flow), values.items(), index)
+    store.write_index(index)
+    metadata.record(task, 0, list(facts))
+    artifacts = [ArtifactFact(name, key) for name, key in index.objects.items()]
+    where = (storage.kind, storage.root)
+    metadata.record_artifacts(task, 0, artifacts, storage=where, tags=tags, system_tags=system_tags)
+    store.mark_done(0)
+    metadata.record(task, 0, [Fact("attempt-done", "0", "attempt-done")])
+    return run

@@ -1,0 +1,300 @@
+"""The scheduler as a protocol: events in, exact instructions out; and its promises on random flows."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaflow.exception import MetaflowInternalError
+from metaflow.runtime.events import (
+    Cancelled,
+    Finish,
+    Launch,
+    Outcome,
+    Retries,
+    RetryDue,
+    Stop,
+    TaskEnded,
+    TaskRef,
+    Wait,
+)
+from metaflow.runtime.scheduler import Scheduler
+
+PARAMETERS = TaskRef("_parameters", 0)
+
+
+def scheduler(*joins: str, slots: int = 4, max_splits: int = 100, retries: Retries | None = None) -> Scheduler:
+    return Scheduler(set(joins), slots=slots, max_splits=max_splits, retries=lambda step: retries or Retries())
+
+
+def ok(*steps: str, width: int | None = None) -> Outcome:
+    return Outcome(True, steps, width)
+
+
+def failed(reason: str = "boom") -> Outcome:
+    return Outcome(False, reason=reason)
+
+
+def test_linear() -> None:
+    """1. start runs. 2. its end starts `end`. 3. that one's end finishes the run."""
+    machine = scheduler()
+    assert machine.start("start", PARAMETERS) == [Launch(1, "start", 0, None, (PARAMETERS,))]
+    assert machine.handle(TaskEnded(1, 0, ok("end"))) == [Launch(2, "end", 0, None, (TaskRef("start", 1),))]
+    assert machine.handle(TaskEnded(2, 0, ok())) == [Finish(True)]
+
+
+def test_a_join_gets_the_branches_in_their_order_whoever_comes_first() -> None:
+    machine = scheduler("join")
+    machine.start("start", PARAMETERS)
+    machine.handle(TaskEnded(1, 0, ok("a", "b")))
+    assert machine.handle(TaskEnded(3, 0, ok("join"))) == []
+    assert machine.handle(TaskEnded(2, 0, ok("join"))) == [
+        Launch(4, "join", 0, None, (TaskRef("a", 2), TaskRef("b", 3)))
+    ]
+
+
+def test_a_wide_foreach_starts_as_slots_come_free_and_waits_as_one_counter() -> None:
+    machine = scheduler("join", slots=2, max_splits=10**6)
+    machine.start("start", PARAMETERS)
+    source = (TaskRef("start", 1),)
+    assert machine.handle(TaskEnded(1, 0, ok("work", width=10**6))) == [
+        Launch(2, "work", 0, 0, source),
+        Launch(3, "work", 0, 1, source),
+    ]
+    assert machine.pending() == {"work": 10**6 - 2}
+    assert machine.handle(TaskEnded(3, 0, ok("join"))) == [Launch(4, "work", 0, 2, source)]
+
+
+def test_branches_that_have_begun_go_before_new_elements() -> None:
+    machine = scheduler("join", slots=1)
+    machine.start("start", PARAMETERS)
+    machine.handle(TaskEnded(1, 0, ok("first", width=3)))
+    assert machine.handle(TaskEnded(2, 0, ok("second"))) == [Launch(3, "second", 0, None, (TaskRef("first", 2),))]
+
+
+def test_too_wide_a_foreach_fails_the_run_before_anything_starts() -> None:
+    machine = scheduler("join", max_splits=10)
+    machine.start("start", PARAMETERS)
+    (finish,) = machine.handle(TaskEnded(1, 0, ok("work", width=11)))
+    assert isinstance(finish, Finish)
+    assert finish.culprit == TaskRef("start", 1)
+    assert "11" in finish.reason
+    assert "--max-num-splits" in finish.reason
+
+
+def test_a_failure_stops_the_others_and_the_first_one_is_the_culprit() -> None:
+    machine = scheduler("join")
+    machine.start("start", PARAMETERS)
+    machine.handle(TaskEnded(1, 0, ok("a", "b")))
+    assert machine.handle(TaskEnded(2, 0, failed("first"))) == [Stop(3, "first")]
+    assert machine.handle(TaskEnded(3, 0, failed("killed"))) == [Finish(False, TaskRef("a", 2), "first")]
+
+
+def test_a_retry_keeps_the_task_and_counts_the_attempt() -> None:
+    machine = scheduler(retries=Retries(1))
+    machine.start("start", PARAMETERS)
+    assert machine.handle(TaskEnded(1, 0, failed())) == [Launch(1, "start", 1, None, (PARAMETERS,))]
+    assert machine.handle(TaskEnded(1, 1, failed("again"))) == [Finish(False, TaskRef("start", 1), "again")]
+
+
+def test_a_retry_with_a_delay_waits_without_a_slot() -> None:
+    machine = scheduler("join", slots=1, retries=Retries(1, delay=60))
+    machine.start("start", PARAMETERS)
+    machine.handle(TaskEnded(1, 0, ok("a", "b")))
+    assert machine.handle(TaskEnded(2, 0, failed())) == [
+        Wait(2, "a", 1, 60),
+        Launch(3, "b", 0, None, (TaskRef("start", 1),)),
+    ]
+    assert machine.handle(RetryDue(2, 1)) == []
+    assert machine.handle(TaskEnded(3, 0, ok("join"))) == [Launch(2, "a", 1, None, (TaskRef("start", 1),))]
+
+
+def test_cancelling_stops_what_runs_and_forgets_what_waits() -> None:
+    machine = scheduler("join", slots=1)
+    machine.start("start", PARAMETERS)
+    machine.handle(TaskEnded(1, 0, ok("work", width=5)))
+    assert machine.handle(Cancelled("interrupted")) == [Stop(2, "interrupted")]
+    assert machine.handle(TaskEnded(2, 0, failed())) == [Finish(False, None, "interrupted")]
+
+
+def test_a_task_that_ended_well_after_cancelling_does_not_start_anything() -> None:
+    machine = scheduler()
+    machine.start("start", PARAMETERS)
+    machine.handle(Cancelled("interrupted"))
+    assert machine.handle(TaskEnded(1, 0, ok("end"))) == [Finish(False, None, "interrupted")]
+
+
+def test_events_that_cannot_be_are_bugs() -> None:
+    machine = scheduler()
+    machine.start("start", PARAMETERS)
+    with pytest.raises(MetaflowInternalError, match="does not run"):
+        machine.handle(TaskEnded(7, 0, ok()))
+
+
+# --- random flows --------------------------------------------------------------------------------------------------------
+
+
+class Flow:
+    """A random well-formed flow: what each step does when it ends, and which steps are joins.
+
+    Built from blocks: a block leads from its first step to the step that comes after it.
+    """
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        self.joins: set[str] = set()
+        self.moves: dict[str, tuple[str, tuple[str, ...]]] = {}  # step → (kind, successors)
+        self.count = 0
+        self.start = self.block("end", depth=0)
+        self.moves["end"] = ("end", ())
+
+    def name(self) -> str:
+        self.count += 1
+        return f"s{self.count}"
+
+    def block(self, after: str, depth: int) -> str:
+        kinds = ["linear", "linear", "switch", "loop"] + (["split", "foreach", "foreach"] if depth < 3 else [])
+        first = after
+        for _ in range(self.draw(st.integers(1, 3 if depth < 2 else 1))):
+            first = self.one(self.draw(st.sampled_from(kinds)), first, depth)
+        if first in self.joins or first == "end":
+            first = self.one("linear", first, depth)
+        return first
+
+    def one(self, kind: str, after: str, depth: int) -> str:
+        step = self.name()
+        if kind in ("split", "foreach"):
+            join = self.name()
+            self.joins.add(join)
+            self.moves[join] = ("linear", (after,))
+            if after in self.joins:  # a join leads to a step of its own before the next join
+                bridge = self.name()
+                self.moves[bridge] = ("linear", (after,))
+                self.moves[join] = ("linear", (bridge,))
+            count = self.draw(st.integers(2, 3)) if kind == "split" else 1
+            self.moves[step] = (kind, tuple(self.block(join, depth + 1) for _ in range(count)))
+        elif kind == "switch":
+            self.moves[step] = (kind, (self.one("linear", after, depth), self.one("linear", after, depth)))
+        elif kind == "loop":
+            self.moves[step] = (kind, (step, after))
+        else:
+            self.moves[step] = (kind, (after,))
+        return step
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> Flow:
+    return Flow(draw)
+
+
+class Simulation:
+    """Plays engine: ends running tasks in random order, well or badly, and checks each instruction."""
+
+    def __init__(self, flow: Flow, data: st.DataObject, *, slots: int, failures: float, retries: int) -> None:
+        self.flow, self.data, self.slots, self.failures = flow, data, slots, failures
+        self.machine = Scheduler(flow.joins, slots=slots, max_splits=100, retries=lambda step: Retries(retries))
+        self.running: dict[int, Launch] = {}
+        self.launched: Counter[tuple[int, int]] = Counter()
+        self.succeeded: dict[int, Launch] = {}
+        self.tokens: Counter[str] = Counter()
+        self.loops: Counter[int] = Counter()
+        self.finish: Finish | None = None
+        self.failed = False
+
+    def play(self) -> None:
+        self.carry_out(self.machine.start(self.flow.start, PARAMETERS))
+        for _ in range(5000):
+            if self.finish is not None:
+                return
+            assert self.running, "nothing runs and the run has not ended: a deadlock"
+            task = self.data.draw(st.sampled_from(sorted(self.running)))
+            launch = self.running.pop(task)
+            fails = self.data.draw(st.floats(0, 1)) < self.failures
+            outcome = failed() if fails else self.end(launch)
+            self.failed = self.failed or fails
+            self.carry_out(self.machine.handle(TaskEnded(task, launch.attempt, outcome)))
+        raise AssertionError("the run did not end")
+
+    def end(self, launch: Launch) -> Outcome:
+        self.succeeded[launch.task] = launch
+        kind, steps = self.flow.moves[launch.step]
+        if kind == "foreach":
+            return ok(*steps, width=self.data.draw(st.integers(1, 4)))
+        if kind == "switch":
+            return ok(self.data.draw(st.sampled_from(steps)))
+        if kind == "loop":
+            again, onward = steps
+            return ok(again if self.data.draw(st.integers(0, 2)) == 0 else onward)
+        return ok(*steps)
+
+    def carry_out(self, instructions: list[object]) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Launch):
+                assert self.finish is None
+                self.launched[instruction.task, instruction.attempt] += 1
+                assert self.launched[instruction.task, instruction.attempt] == 1, "an attempt started twice"
+                for ref in instruction.inputs:
+                    assert ref == PARAMETERS or self.succeeded[ref.id].step == ref.step, "an input had not succeeded"
+                self.running[instruction.task] = instruction
+                assert len(self.running) <= self.slots
+            elif isinstance(instruction, Finish):
+                assert not self.running, "the run ended while a task ran"
+                self.finish = instruction
+
+
+@settings(max_examples=150, deadline=None)
+@given(flow=flows(), data=st.data(), slots=st.integers(1, 5))
+def test_every_flow_runs_to_its_end(flow: Flow, data: st.DataObject, slots: int) -> None:
+    simulation = Simulation(flow, data, slots=slots, failures=0, retries=0)
+    simulation.play()
+    assert simulation.finish == Finish(True)
+    steps = Counter(launch.step for launch in simulation.succeeded.values())
+    assert steps["end"] == 1
+    for launch in simulation.succeeded.values():
+        if launch.step in flow.joins:
+            assert len(set(launch.inputs)) == len(launch.inputs)
+        else:
+            assert len(launch.inputs) == 1
+    consumed = Counter(ref for launch in simulation.succeeded.values() for ref in launch.inputs)
+    for launch in simulation.succeeded.values():  # each task's results go on as often as its transition says
+        kind, steps_after = flow.moves[launch.step]
+        uses = consumed[TaskRef(launch.step, launch.task)]
+        assert {"end": uses == 0, "split": uses == len(steps_after), "foreach": uses >= 1}.get(kind, uses == 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(flow=flows(), data=st.data(), slots=st.integers(1, 5), retries=st.integers(0, 2))
+def test_every_run_ends_whatever_fails(flow: Flow, data: st.DataObject, slots: int, retries: int) -> None:
+    simulation = Simulation(flow, data, slots=slots, failures=0.2, retries=retries)
+    simulation.play()
+    assert simulation.finish is not None
+    if not simulation.failed:
+        assert simulation.finish.ok
+    if not simulation.finish.ok:
+        assert simulation.finish.culprit is not None
+    attempts = Counter(task for task, _ in simulation.launched)
+    assert max(attempts.values()) <= retries + 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(flow=flows(), data=st.data(), slots=st.integers(1, 5), patience=st.integers(0, 20))
+def test_cancelling_at_any_moment_ends_the_run(flow: Flow, data: st.DataObject, slots: int, patience: int) -> None:
+    simulation = Simulation(flow, data, slots=slots, failures=0, retries=0)
+    simulation.carry_out(simulation.machine.start(flow.start, PARAMETERS))
+    for _ in range(patience):
+        if simulation.finish is not None:
+            return
+        task = data.draw(st.sampled_from(sorted(simulation.running)))
+        launch = simulation.running.pop(task)
+        simulation.carry_out(simulation.machine.handle(TaskEnded(task, launch.attempt, simulation.end(launch))))
+    if simulation.finish is not None:
+        return
+    stops = simulation.machine.handle(Cancelled("enough"))
+    assert {stop.task for stop in stops if isinstance(stop, Stop)} == set(simulation.running)
+    for task, launch in list(simulation.running.items()):
+        del simulation.running[task]
+        simulation.carry_out(simulation.machine.handle(TaskEnded(task, launch.attempt, failed("killed"))))
+    assert simulation.finish == Finish(False, None, "enough")
