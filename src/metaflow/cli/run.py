@@ -74,7 +74,6 @@ def run(session: Session) -> click.Command:
 
 @click.pass_obj
 def _run(session: Session, **options: Any) -> None:
-    from metaflow import registry
     from metaflow.metadata.tags import check_tags
 
     tags = check_tags(options["tags"])
@@ -83,7 +82,6 @@ def _run(session: Session, **options: Any) -> None:
     check_flow(session)
     values = parameter_values(session, options)
     namespace = _namespace(session, options["namespace"])
-    registry.load("client object", "namespace") if False else None
     run_id = _begin(session, values, tags)
     _announce(session, run_id, options)
     finish = asyncio.run(_carry_out(session, run_id, namespace, tags, specs, options))
@@ -158,6 +156,10 @@ async def _carry_out(
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:
+    if sys.stdout.isatty() and not session.quiet and os.environ.get("TERM", "dumb") != "dumb":
+        from metaflow.runtime.live import LiveConsole
+
+        return LiveConsole(sys.stdout, loop.call_soon, loop.call_later)
     from metaflow.runtime.console import PlainConsole
 
     return PlainConsole(sys.stdout, loop.call_soon)

@@ -19,7 +19,6 @@ def check_flow(session: Session) -> None:
     from metaflow.flow.decorator import attach_specs
     from metaflow.flow.parameters import check_parameters
 
-    session.say(f"Millrace ({session.settings.user}) {session.flow_name} {session.script}") if False else None
     check_parameters(session.flow_class)
     attach_specs(session.flow_class, session.options["decospecs"])
     lint.check(session.graph)

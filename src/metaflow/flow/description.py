@@ -11,7 +11,9 @@ from typing import Any
 from metaflow.flow.graph import DecoratorSpec, Graph, Node
 
 
-def describe(graph: Graph, parameters: Iterable[tuple[str, str]], decorators: Iterable[DecoratorSpec]) -> dict[str, Any]:
+def describe(
+    graph: Graph, parameters: Iterable[tuple[str, str]], decorators: Iterable[DecoratorSpec]
+) -> dict[str, Any]:
     """Return the artifact; see `Graph.info`."""
     structure, order = _structure(graph)
     return {

@@ -118,8 +118,8 @@ class Graph:
     ----------
     name : str
         The flow's name.
-    source_file : str
-        File of the flow's class.
+    source_file, line : str, int
+        Where the flow's class is; line 0 if it has no steps of its own.
     doc : str
         The class's docstring without indentation.
     nodes : dict of str to Node
@@ -132,12 +132,13 @@ class Graph:
         Other methods of the flow's classes.
     """
 
-    __slots__ = ("constants", "doc", "ends", "methods", "name", "nodes", "source_file", "starts")
+    __slots__ = ("constants", "doc", "ends", "line", "methods", "name", "nodes", "source_file", "starts")
 
     def __init__(
         self,
         name: str,
         source_file: str,
+        line: int,
         doc: str,
         nodes: dict[str, Node],
         starts: tuple[str, ...],
@@ -147,6 +148,7 @@ class Graph:
     ) -> None:
         self.name = name
         self.source_file = source_file
+        self.line = line
         self.doc = doc
         self.nodes = nodes
         self.starts = starts
@@ -263,23 +265,31 @@ def read(flow_class: type) -> Graph:
     for name, node in nodes.items():
         join = _matching_join(nodes, edges, name) if node.opens_frame else None
         nodes[name] = node._replace(parents=tuple(parents[name]), matching_join=join)
-    module = sys.modules.get(flow_class.__module__)
-    fallback = next((node.source_file for node in nodes.values()), "")
+    source_file = getattr(sys.modules.get(flow_class.__module__), "__file__", None)
+    source_file = source_file or next((written.source_file for written in definitions.values()), "")
+    lines = [written.class_line for written in definitions.values() if written.source_file == source_file]
+    constants = {name: type(getattr(flow_class, name)).__name__ for name in getattr(flow_class, "_constants", ())}
     return Graph(
         flow_class.__name__,
-        getattr(module, "__file__", None) or fallback,
+        source_file,
+        lines[-1] if lines else 0,
         without_indentation(flow_class.__doc__),
         nodes,
         starts,
         ends,
-        tuple((name, type(getattr(flow_class, name)).__name__) for name in sorted(getattr(flow_class, "_constants", ()))),
-        tuple(
-            name
-            for owner in flow_class.__mro__
-            if owner is not object and not owner.__module__.startswith("metaflow.")
-            for name, member in vars(owner).items()
-            if hasattr(member, "__code__") and name not in steps
-        ),
+        tuple(sorted(constants.items())),
+        _methods(flow_class),
+    )
+
+
+def _methods(flow_class: type) -> tuple[str, ...]:
+    """Return the methods of the user's classes that are no steps."""
+    return tuple(
+        name
+        for owner in flow_class.__mro__
+        if not owner.__module__.startswith(("builtins", "metaflow."))
+        for name, member in vars(owner).items()
+        if hasattr(member, "__code__") and not hasattr(member, "is_step")
     )
 
 
@@ -303,12 +313,10 @@ def _topological(edges: Mapping[str, tuple[str, ...]], roots: Iterable[str]) -> 
         seen.add(root)
         stack = [(root, list(edges[root]))]
         while stack:
-            name, rest = stack[-1]
+            rest = stack[-1][1]
             if not rest:
                 finished.append(stack.pop()[0])
-                continue
-            target = rest.pop()  # the last first: reversed in the end
-            if target not in seen:
+            elif (target := rest.pop()) not in seen:  # the last one first: all is reversed in the end
                 seen.add(target)
                 stack.append((target, list(edges[target])))
         groups.append(finished[::-1])

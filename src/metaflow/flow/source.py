@@ -66,8 +66,8 @@ class Definition(NamedTuple):
     ----------
     source_file : str
         Absolute path, or the name that a notebook gives its cell.
-    line : int
-        Line of the ``def``.
+    line, class_line : int
+        Line of the ``def``, and of the class around it; 0 if there is none.
     doc : str
         The docstring without its indentation; empty if there is none.
     arguments : int
@@ -82,6 +82,7 @@ class Definition(NamedTuple):
 
     source_file: str
     line: int
+    class_line: int
     doc: str
     arguments: int
     fault: str
@@ -117,7 +118,7 @@ class Sources:
             function = function.__wrapped__
         code = function.__code__
         tree = self._tree(name, function)
-        node = _def_at(tree, code.co_firstlineno)
+        node, class_line = _def_at(tree, code.co_firstlineno)
         if node is None or node.name != code.co_name:
             raise InvalidFlow(
                 f"The step '{name}' is not the `def` that its file has in this line.",
@@ -125,7 +126,7 @@ class Sources:
                 code.co_filename,
                 hint="write the step as a method with `def`; if the file has changed meanwhile, start again",
             )
-        return _definition(node, member, code)
+        return _definition(node, class_line, member, code)
 
     def _tree(self, name: str, function: Callable[..., Any]) -> ast.Module:
         filename = function.__code__.co_filename
@@ -241,7 +242,7 @@ def _short(expression: ast.expr) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _definition(node: Def, member: Any, code: Any) -> Definition:
+def _definition(node: Def, class_line: int, member: Any, code: Any) -> Definition:
     positional = [*node.args.posonlyargs, *node.args.args]
     me = positional[0].arg if positional else "self"
     others = []
@@ -255,21 +256,25 @@ def _definition(node: Def, member: Any, code: Any) -> Definition:
     return Definition(
         filename if filename.startswith("<") else os.path.abspath(filename),
         node.lineno,
+        class_line,
         _doc(node),
         len(positional),
-        _fault(member, code),
+        _fault(node, member, code),
         last,
         tuple(others),
     )
 
 
-def _fault(member: Any, code: Any) -> str:
+def _fault(node: Def, member: Any, code: Any) -> str:
     if isinstance(member, staticmethod | classmethod):
         return f"is a {type(member).__name__}"
     if code.co_flags & (_COROUTINE | _ASYNC_GENERATOR):
         return "is async"
     if code.co_flags & _GENERATOR:
         return "contains yield"
+    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        if default is None:
+            return f"needs an argument '{argument.arg}', which it is not given"
     return ""
 
 
@@ -309,9 +314,10 @@ def without_indentation(doc: str | None) -> str:
     return "\n".join([lines[0].lstrip(), *(line[margin:] for line in lines[1:])]).strip("\n")
 
 
-def _def_at(tree: ast.Module, line: int) -> Def | None:
-    """Return the function whose first line, that of its first decorator, is `line`."""
+def _def_at(tree: ast.Module, line: int) -> tuple[Def | None, int]:
+    """Return the function whose first line, that of its first decorator, is `line`, and the line of its class."""
     node: ast.AST | None = tree
+    class_line = 0
     while node is not None:
         inside = None
         for child in ast.iter_child_nodes(node):
@@ -319,9 +325,10 @@ def _def_at(tree: ast.Module, line: int) -> Def | None:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 first = min([first, *(decorator.lineno for decorator in child.decorator_list)])
                 if first == line:
-                    return child
+                    return child, class_line
             if first <= line <= last:
                 inside = child
+                class_line = child.lineno if isinstance(child, ast.ClassDef) else class_line
                 break
         node = inside
-    return None
+    return None, 0

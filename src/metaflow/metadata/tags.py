@@ -16,7 +16,7 @@ MAX_COUNT = 50
 """User tags of a run; a change that adds to more is refused."""
 
 
-def check(tags: Iterable[object]) -> list[str]:
+def check_tags(tags: Iterable[object]) -> list[str]:
     """Return `tags` as a list without repetitions, in order.
 
     Raises
@@ -60,7 +60,7 @@ def changed(user: Iterable[str], system: Iterable[str], *, add: Iterable[str], r
         A tag to remove is a system tag, a tag to add is not valid, nothing is asked for, or there would be too many.
     """
     given, fixed, gone = list(user), set(system), list(remove)
-    new = check(add)
+    new = check_tags(add)
     if not new and not gone:
         raise MetaflowTaggingError("No tag to add or to remove was given.")
     for tag in gone:

@@ -1,0 +1,125 @@
+"""A site: one place where runs are kept, that is, a metadata provider and the storage beside it.
+
+Client objects hold the site they were found in, so that `metaflow.metadata(…)` changes where later objects are looked
+for and not what earlier ones are. Knows how a site is written as text (``local@/path``); not what a run is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from metaflow import registry
+from metaflow.exception import MetaflowNotFound
+from metaflow.store.artifacts import TaskIndex, TaskStore
+from metaflow.store.blobs import Blobs
+from metaflow.store.protocol import Storage
+
+if TYPE_CHECKING:
+    from metaflow.metadata.protocol import Provider
+    from metaflow.settings import Settings
+
+_ROOT = ".metaflow"
+
+
+class Site:
+    """Where runs are kept.
+
+    Parameters
+    ----------
+    provider : Provider
+        What is known of them.
+    storage : Storage
+        Where their data is, unless a task's facts say otherwise.
+    address : str
+        ``kind@place``, as `metaflow.metadata` takes it.
+    """
+
+    __slots__ = ("_blobs", "_storages", "address", "provider", "storage")
+
+    def __init__(self, provider: Provider, storage: Storage, address: str) -> None:
+        self.provider = provider
+        self.storage = storage
+        self.address = address
+        self._storages: dict[tuple[str, str], Storage] = {(storage.kind, storage.root): storage}
+        self._blobs: dict[tuple[str, str, str], Blobs] = {}
+
+    def blobs(self, flow: str, storage: Storage) -> Blobs:
+        """Return the blobs of a flow in one of the site's storages."""
+        place = (flow, storage.kind, storage.root)
+        blobs = self._blobs.get(place)
+        if blobs is None:
+            blobs = self._blobs[place] = Blobs(storage, flow)
+        return blobs
+
+    def index(self, task: Sequence[str], attempt: int | None) -> tuple[TaskIndex, Blobs] | None:
+        """Return what an attempt of a task (4 names) has stored, and where; by default the latest that is done.
+
+        The data is where the site's storage is. Only if the task is not there its facts are asked: it may have written
+        to another storage, or the site was moved.
+        """
+        path = "/".join(task)
+        storage = self.storage
+        index = TaskStore(storage, path).read_index(attempt)
+        if index is None:
+            storage = self.storage_of(task)
+            if storage is self.storage:
+                return None
+            index = TaskStore(storage, path).read_index(attempt)
+            if index is None:
+                return None
+        return index, self.blobs(task[0], storage)
+
+    def storage_of(self, task: Sequence[str]) -> Storage:
+        """Return the storage that a task (4 names) says it writes to."""
+        place = {}
+        for field in ("ds-type", "ds-root"):
+            for fact in self.provider.facts(task, field):
+                place[field] = str(fact["value"])
+        return self._storage(place) if len(place) == 2 else self.storage
+
+    def _storage(self, place: Mapping[str, str]) -> Storage:
+        kind, root = place["ds-type"], place["ds-root"]
+        if (kind, root) not in self._storages:
+            self._storages[kind, root] = registry.load("datastore", kind)(root)
+        return self._storages[kind, root]
+
+
+def of_settings(settings: Settings) -> Site:
+    """Return the site that this installation works with."""
+    kind = settings.default_metadata
+    provider = registry.load("metadata", kind)(settings.local_root, settings.username or "")
+    return local(settings.local_root, provider)
+
+
+def local(root: str, provider: Provider | None = None) -> Site:
+    """Return the site of a ``.metaflow`` directory."""
+    place = root.removesuffix(f"/{_ROOT}") or "/"
+    if provider is None:
+        provider = registry.load("metadata", "local")(root)
+    return Site(provider, registry.load("datastore", "local")(root), f"{provider.kind}@{place}")
+
+
+def named(address: str) -> Site:
+    """Return the site that a text names: ``local@DIRECTORY``, ``DIRECTORY``, or ``service@URL``.
+
+    Raises
+    ------
+    metaflow.exception.MetaflowNotFound
+        The directory has no ``.metaflow`` in it.
+    metaflow.exception.CommandException
+        There is no such kind of provider.
+    """
+    kind, at, place = address.partition("@")
+    if not at or "/" in kind:
+        kind, place = ("service" if address.startswith(("http://", "https://")) else "local"), address
+    registry.load("metadata", kind)
+    directory = os.path.abspath(place)
+    root = directory if os.path.basename(directory) == _ROOT else os.path.join(directory, _ROOT)
+    if not os.path.isdir(root):
+        raise MetaflowNotFound(
+            f"There is no directory {root}.",
+            hint="name the directory in which flows were run: the one that has '.metaflow' in it",
+        )
+    return local(root)
