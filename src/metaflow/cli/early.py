@@ -1,27 +1,32 @@
-"""The zygote that was started before the command line was parsed: taken over by the run, or stopped."""
+"""The zygote that is started before the command line is parsed: taken over by the run, or stopped."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+from metaflow.compute.local.zygote_process import ZygoteProcess
+
 if TYPE_CHECKING:
-    from metaflow.compute.local.launcher import ZygoteProcess
+    from metaflow.cli.session import Session
 
 _started: list[ZygoteProcess] = []
 
 
-def keep(zygote: ZygoteProcess) -> None:
-    """Remember the process."""
-    _started.append(zygote)
+def start(session: Session) -> None:
+    """Start the process that tasks come from."""
+    isolation = session.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
+    _started.append(ZygoteProcess(session.script, session.path, fork=isolation == "fork"))
 
 
-def take() -> ZygoteProcess | None:
-    """Hand over the process, if one was started; the taker stops it."""
-    return _started.pop() if _started else None
+def take(session: Session) -> ZygoteProcess:
+    """Hand over the process, starting it if need be; the taker stops it."""
+    if not _started:
+        start(session)
+    return _started.pop()
 
 
 def stop() -> None:
     """Stop the process, if nobody took it."""
-    zygote = take()
-    if zygote is not None:
-        zygote.stop()
+    while _started:
+        _started.pop().stop()

@@ -18,22 +18,9 @@ from metaflow.cli.structure import check_flow
 from metaflow.exception import CommandException, MetaflowException, RunFailed
 
 if TYPE_CHECKING:
-    from metaflow.compute.local.launcher import ZygoteProcess
     from metaflow.runtime.events import Finish
 
 OPTIONS_THAT_TASKS_GET = ("metadata", "environment", "datastore")
-
-
-def start_early(session: Session) -> None:
-    """Start the process that tasks come from, while the command line is still being read."""
-    early.keep(_zygote(session))
-
-
-def _zygote(session: Session) -> ZygoteProcess:
-    from metaflow.compute.local.launcher import ZygoteProcess
-
-    isolation = session.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
-    return ZygoteProcess(session.script, session.path, fork=isolation == "fork")
 
 
 def run(session: Session) -> click.Command:
@@ -149,7 +136,7 @@ async def _carry_out(
     command = FlowCommand(
         session.script, session.path, tuple(top_level), session.flow_name, run_id, namespace, tuple(tags)
     )
-    launcher = registry.load("launcher", "local")(early.take() or _zygote(session))
+    launcher = registry.load("launcher", "local")(early.take(session))
     limits = RunOptions(options["max_workers"], options["max_num_splits"], options["max_log_size"] * 1_000_000)
     engine = Engine(command, session.graph, launcher, session.storage, session.metadata, limits)
     return await engine.run(lambda loop: _console(session, loop))

@@ -1,4 +1,8 @@
-"""``step``: run one task. The engine writes this command line (`metaflow.compute.command`); a person may repeat it."""
+"""``step``: run one task. The engine writes this command line (`metaflow.compute.command`); a person may repeat it.
+
+As the engine writes it, every option is one word, ``--name=value``: `read_plain` takes that apart without click, which
+a task then does not even import. Anything else goes through the command, with the same names.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,36 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
-
-import click
+from typing import TYPE_CHECKING, Any
 
 from metaflow.cli.session import Session
 from metaflow.exception import CommandException, MetaflowException
 
+if TYPE_CHECKING:
+    import click
+
+_NUMBERS = frozenset({"split_index", "retry_count", "max_user_code_retries"})
+_REPEATED = {"with": "decospecs", "tag": "tags"}
+_TOP_LEVEL: dict[str, Any] = {
+    "quiet": False, "metadata": None, "environment": None, "datastore": None, "datastore_root": None, "decospecs": (),
+}  # fmt: skip
+_OPTIONS: dict[str, Any] = {
+    "run_id": None, "task_id": None, "input_paths": None, "split_index": None, "retry_count": 0,
+    "max_user_code_retries": 0, "namespace": None, "tags": (), "clone_run_id": None,
+}  # fmt: skip
+
 
 def step(session: Session) -> click.Command:
     """Make the command."""
+    import click
+
     option = click.Option
     return click.Command(
         "step",
-        callback=_step,
+        callback=lambda **options: run_task(session, options),
         hidden=True,
         help="Run one task of a run.",
+        add_help_option=False,
         params=[
             click.Argument(["step_name"]),
             option(["--run-id"], required=True, help="The run."),
@@ -37,8 +55,45 @@ def step(session: Session) -> click.Command:
     )
 
 
-@click.pass_obj
-def _step(session: Session, **options: Any) -> int:
+def read_plain(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Read a command line of the form that the engine writes.
+
+    Returns
+    -------
+    tuple of (dict, dict) or None
+        The top-level options and those of the step, with the names that click would give them; None if the words are
+        not of that form.
+    """
+    at = words.index("step")
+    top_level = _read_options(words[:at], _TOP_LEVEL)
+    options = _read_options(words[at + 2 :], _OPTIONS)
+    if top_level is None or options is None or None in (options["run_id"], options["task_id"], options["input_paths"]):
+        return None
+    options["step_name"] = words[at + 1]
+    return top_level, options
+
+
+def _read_options(words: list[str], defaults: dict[str, Any]) -> dict[str, Any] | None:
+    options = dict(defaults)
+    for word in words:
+        name, equals, value = word.partition("=")
+        key = name[2:].replace("-", "_")
+        key = _REPEATED.get(key, key)
+        if not name.startswith("--") or key not in options or bool(equals) == (key == "quiet"):
+            return None
+        if key in _NUMBERS:
+            if not value.isdigit():
+                return None
+            options[key] = int(value)
+        elif key == "quiet":
+            options[key] = True
+        else:
+            options[key] = (*options[key], value) if isinstance(options[key], tuple) else value
+    return options
+
+
+def run_task(session: Session, options: dict[str, Any]) -> int:
+    """Run the task that `options` describe; return the exit status."""
     from metaflow.cli.facts import system_facts, system_tags
     from metaflow.flow.decorator import attach_specs
     from metaflow.runtime.task import Task, TaskPlan

@@ -1,0 +1,88 @@
+"""Runs from outside: flows, runs, steps, tasks and artifacts as objects, whoever wrote them, whether they go on or not.
+
+The client reads what a metadata provider and a storage hold; it must not know how a run is carried out. The names are
+bound when they are first touched, so that a task that only sets its namespace loads no more than `scope`.
+
+``scope``      in which site and namespace this process looks
+``site``       a provider and the storage beside it
+``objects``    what all objects have in common; ``errors`` if one is not to be had
+``runs``, ``tasks``, ``artifacts``   the five levels
+``lineage``    parents and children of tasks
+``code``       code packages
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metaflow.client.artifacts import DataArtifact, MetaflowData
+    from metaflow.client.code import MetaflowCode
+    from metaflow.client.runs import Flow, Metaflow, Run
+    from metaflow.client.scope import (
+        default_metadata,
+        default_namespace,
+        get_metadata,
+        get_namespace,
+        metadata,
+        namespace,
+    )
+    from metaflow.client.tasks import Metadata, Step, Task
+
+_HOME = {
+    "DataArtifact": "objects",
+    "Flow": "objects",
+    "Metadata": "objects",
+    "Metaflow": "objects",
+    "MetaflowCode": "code",
+    "MetaflowData": "objects",
+    "Run": "objects",
+    "Step": "objects",
+    "Task": "objects",
+    "default_metadata": "scope",
+    "default_namespace": "scope",
+    "get_metadata": "scope",
+    "get_namespace": "scope",
+    "metadata": "scope",
+    "namespace": "scope",
+}
+
+__all__ = [
+    "DataArtifact",
+    "Flow",
+    "Metadata",
+    "Metaflow",
+    "MetaflowCode",
+    "MetaflowData",
+    "Run",
+    "Step",
+    "Task",
+    "default_metadata",
+    "default_namespace",
+    "get_metadata",
+    "get_namespace",
+    "metadata",
+    "namespace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'metaflow.client' has no attribute '{name}'")
+    from importlib import import_module
+
+    home = _HOME[name]
+    if home == "objects":
+        # The levels find one another by depth, so all of them are loaded together.
+        for module in ("runs", "tasks", "artifacts"):
+            loaded = import_module(f"metaflow.client.{module}")
+            if name in vars(loaded):
+                value = vars(loaded)[name]
+    else:
+        value = vars(import_module(f"metaflow.client.{home}"))[name]
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

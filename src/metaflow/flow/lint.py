@@ -97,7 +97,7 @@ def steps_go_somewhere(graph: Graph) -> None:
             _refuse(
                 node,
                 f"self.next() is not the last statement of the step '{node.name}'.",
-                f"put one self.next() at its end, without indentation under if, try or for; {_SWITCH}",
+                f"put one self.next() at its end, not behind return and not under if, try or for; {_SWITCH}",
                 node.definition.others[-1].line,
             )
         _refuse(
@@ -171,20 +171,9 @@ def targets_are_steps(graph: Graph) -> None:
             _refuse(node, f"The step '{node.name}' goes to self.{target}, which is not a step.", hint, node.next_line)
 
 
-def steps_are_reached(graph: Graph) -> None:
-    reached = _ways(graph, graph.start)
-    for node in graph.nodes.values():
-        if node.name not in reached:
-            _refuse(
-                node,
-                f"No way leads from '{graph.start}' to the step '{node.name}'.",
-                f"name it in the self.next() of another step, as self.next(self.{node.name}), or remove it",
-            )
-
-
 def steps_do_not_run_in_circles(graph: Graph) -> None:
     position = {name: number for number, name in enumerate(graph)}
-    for node in graph.nodes.values():
+    for node in map(graph.nodes.__getitem__, _ways(graph, graph.start)):
         for target in node.next:
             if target == node.name and node.kind == "switch":
                 if target == graph.start:
@@ -201,6 +190,17 @@ def steps_do_not_run_in_circles(graph: Graph) -> None:
                     "a step can repeat only itself, as one case of a switch",
                     node.next_line,
                 )
+
+
+def steps_are_reached(graph: Graph) -> None:
+    reached = _ways(graph, graph.start)
+    for node in graph.nodes.values():
+        if node.name not in reached:
+            _refuse(
+                node,
+                f"No way leads from '{graph.start}' to the step '{node.name}'.",
+                f"name it in the self.next() of another step, as self.next(self.{node.name}), or remove it",
+            )
 
 
 def joins_do_not_split(graph: Graph) -> None:
@@ -343,8 +343,8 @@ CHECKS: tuple[Callable[[Graph], None], ...] = (
     transitions_happen_once,
     gangs_are_not_available,
     targets_are_steps,
-    steps_are_reached,
     steps_do_not_run_in_circles,
+    steps_are_reached,
     joins_do_not_split,
     splits_and_switches_do_not_lead_straight_to_a_join,
     splits_are_joined,

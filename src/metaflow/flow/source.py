@@ -126,7 +126,7 @@ class Sources:
                 code.co_filename,
                 hint="write the step as a method with `def`; if the file has changed meanwhile, start again",
             )
-        return _definition(node, class_line, member, code)
+        return _definition(node, class_line, code)
 
     def _tree(self, name: str, function: Callable[..., Any]) -> ast.Module:
         filename = function.__code__.co_filename
@@ -242,7 +242,7 @@ def _short(expression: ast.expr) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _definition(node: Def, class_line: int, member: Any, code: Any) -> Definition:
+def _definition(node: Def, class_line: int, code: Any) -> Definition:
     positional = [*node.args.posonlyargs, *node.args.args]
     me = positional[0].arg if positional else "self"
     others = []
@@ -259,15 +259,13 @@ def _definition(node: Def, class_line: int, member: Any, code: Any) -> Definitio
         class_line,
         _doc(node),
         len(positional),
-        _fault(node, member, code),
+        _fault(node, code),
         last,
         tuple(others),
     )
 
 
-def _fault(node: Def, member: Any, code: Any) -> str:
-    if isinstance(member, staticmethod | classmethod):
-        return f"is a {type(member).__name__}"
+def _fault(node: Def, code: Any) -> str:
     if code.co_flags & (_COROUTINE | _ASYNC_GENERATOR):
         return "is async"
     if code.co_flags & _GENERATOR:

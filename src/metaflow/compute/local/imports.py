@@ -111,17 +111,16 @@ def _own_files(name: str) -> Iterator[ModuleSpec | None]:
 def preload(names: list[str]) -> None:
     """Import each of `names`; what fails is left to the task, which then says so itself.
 
-    A name such as ``package.thing`` may be a module or a member of one: both are tried.
+    A name such as ``package.thing`` whose package has just been imported may be a module or a member of it.
     """
     from importlib import import_module
     from importlib.util import find_spec
 
     for name in names:
-        parent, _, _ = name.rpartition(".")
+        parent = name.rpartition(".")[0]
         try:
-            if parent and (parent not in sys.modules or find_spec(name) is None):
-                continue
-            import_module(name)
+            if name not in sys.modules and (parent not in sys.modules or find_spec(name) is not None):
+                import_module(name)
         except BaseException as error:  # noqa: BLE001 - a broken or hostile import must not end the zygote
             if isinstance(error, KeyboardInterrupt):
                 raise

@@ -14,64 +14,18 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from metaflow.compute.local.zygote import CONTROL_FD, MESSAGE_BYTES
+from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Report, Started, TaskRequest
 from metaflow.exception import MetaflowException
 
-_BOOT = "import sys; sys.path[0] = {0!r}\nfrom metaflow.compute.local.zygote import main; main()"
 _READ = 1 << 16
 _LINE_LIMIT = 1 << 20
 _GRACE = 1.0
 """Seconds between the polite and the forced end of a cancelled task."""
-
-
-class ZygoteProcess:
-    """The running zygote: its process id and the engine's end of the socket.
-
-    It is started as early as possible, before the engine exists, since its imports take as long as the engine's.
-
-    Parameters
-    ----------
-    script : str
-        The flow file as given to python.
-    path : str
-        Its absolute path.
-    fork : bool
-        Whether tasks are forked (and so modules preloaded); else they are exec'ed.
-    """
-
-    def __init__(self, script: str, path: str, *, fork: bool) -> None:
-        self.fork = fork
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
-        python = [sys.executable, *_interpreter_flags()]
-        boot = _BOOT.format(os.path.dirname(path))
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        fd = theirs.fileno()
-        self.pid = os.posix_spawn(
-            sys.executable,
-            [*python, "-c", boot],
-            environment,
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, CONTROL_FD)] if fd != CONTROL_FD else [],
-            setpgroup=0,
-        )
-        theirs.close()
-        self.socket = ours
-        ours.send(json.dumps({"path": path, "script": script, "fork": fork, "python": python}).encode())
-
-    def stop(self) -> None:
-        """End the zygote and all that it has started."""
-        self.socket.close()
-        try:
-            os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass
 
 
 class LocalLauncher:
@@ -283,13 +237,3 @@ def _pipe() -> tuple[int, int]:
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     return read_end, write_end
-
-
-def _interpreter_flags() -> list[str]:
-    """Return the flags that this interpreter was started with, so that tasks get the same."""
-    flags = []
-    for word in sys.orig_argv[1:]:
-        if word in ("-c", "-m", "-") or word == sys.argv[0]:
-            break
-        flags.append(word)
-    return flags

@@ -36,9 +36,8 @@ from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from metaflow.compute.local.imports import preload, third_party_imports
+from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 
-CONTROL_FD = 3
-MESSAGE_BYTES = 1 << 20
 OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 """``<descriptor>:<id>``: where a child reports its outcome; taken out of the environment by the task."""
 
@@ -290,9 +289,10 @@ def _finalize() -> None:
 
 
 _OWN = (
-    "json", "pickle", "random", "zlib", "hashlib", "traceback", "linecache", "click",
-    "metaflow.cli.main", "metaflow.cli.step", "metaflow.runtime.task", "metaflow.store.local", "metaflow.metadata.local",
-    "metaflow.decorators.resources", "metaflow.flow.graph", "metaflow.client",
+    "difflib", "hashlib", "json", "linecache", "pickle", "random", "threading", "traceback", "zlib",
+    "metaflow.cli.early", "metaflow.cli.facts", "metaflow.cli.main", "metaflow.cli.step", "metaflow.client",
+    "metaflow.decorators.resources", "metaflow.flow.graph", "metaflow.flow.includefile", "metaflow.flow.parameters",
+    "metaflow.metadata.local", "metaflow.runtime.task", "metaflow.settings", "metaflow.store.local",
 )  # fmt: skip
 """What every task needs of ours and of the standard library."""
 

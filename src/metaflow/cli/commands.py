@@ -1,0 +1,150 @@
+"""The commands of a flow: their names, the top-level options, and how a command line is taken apart.
+
+A command is made when it is asked for. To add one, write a function that returns it and a row in `_COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import click
+
+from metaflow.cli.session import Session
+from metaflow.exception import CommandException
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module:function that makes the command from a session, one line for the list of commands)
+    "check": ("metaflow.cli.structure:check", "Check the flow's graph and parameters (the default)."),
+    "dump": ("metaflow.cli.inspection:dump", "Print the artifacts of a task, or of all tasks of a step."),
+    "logs": ("metaflow.cli.inspection:logs", "Print or scrub what tasks printed."),
+    "output-dot": ("metaflow.cli.structure:output_dot", "Print the graph for Graphviz."),
+    "output-raw": ("metaflow.cli.structure:output_raw", "Print the graph as it was read from the source."),
+    "run": ("metaflow.cli.run:run", "Run the flow on this machine."),
+    "show": ("metaflow.cli.structure:show", "Print the steps and how they follow one another."),
+    "step": ("metaflow.cli.step:step", "Run one task; used by `run`."),
+    "tag": ("metaflow.cli.tag:tag", "Add, remove, replace and list the tags of runs."),
+    "version": ("metaflow.cli.structure:version", "Print the version."),
+}
+_HIDDEN = frozenset({"step"})
+_LATER = frozenset(
+    {"airflow", "argo-workflows", "batch", "card", "kubernetes", "package", "resume", "secrets", "spin", "step-functions"}
+)
+
+
+class FlowGroup(click.Group):
+    """The top-level command: finds the others by name and makes them on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        from importlib import import_module
+
+        module, _, function = _COMMANDS[cmd_name][0].partition(":")
+        target = getattr(import_module(module), function)
+        command: click.Command = target if isinstance(target, click.Command) else target(ctx.obj)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            raise _no_such_command(args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS) if name not in _HIDDEN])
+
+
+def _no_such_command(name: str) -> click.UsageError:
+    if name in _LATER:
+        return click.UsageError(f"The command '{name}' is not available in this version of Millrace.")
+    near = difflib.get_close_matches(name, _COMMANDS, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"The commands are: {', '.join(sorted(set(_COMMANDS) - _HIDDEN))}."
+    return click.UsageError(f"There is no command '{name}'. {hint}")
+
+
+def _top_level() -> FlowGroup:
+    option = click.Option
+    return FlowGroup(
+        callback=_remember,
+        invoke_without_command=True,
+        params=[
+            option(["--quiet/--not-quiet"], default=False, help="Print only what the flow prints, and errors."),
+            option(["--metadata"], metavar="NAME", help="Where facts about runs are kept: local."),
+            option(["--environment"], metavar="NAME", help="How tasks get their libraries: local."),
+            option(["--datastore"], metavar="NAME", help="Where data is kept: local."),
+            option(["--datastore-root"], metavar="PATH", help="Directory or URL of the data."),
+            option(["--package-suffixes"], metavar="LIST", help="Further file endings for the code package, .a,.b"),
+            option(["--with", "decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."),
+            option(["--pylint/--no-pylint"], default=True, help="Accepted; the flow is checked without pylint."),
+            option(["--event-logger"], hidden=True),
+            option(["--monitor"], hidden=True),
+            help_option(),
+        ],
+        help="Run this flow and look at its runs.",
+        add_help_option=False,
+    )
+
+
+def help_option() -> click.Option:
+    """Return ``--help``: click's own looks for translations on the disk each time a command is made."""
+
+    def show(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            click.echo(context.get_help(), color=context.color)
+            context.exit()
+
+    return click.Option(
+        ["--help", "-h"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Print this and leave."
+    )
+
+
+@click.pass_context
+def _remember(context: click.Context, **options: Any) -> None:
+    session: Session = context.obj
+    session.options = options
+    for kind, name in (("environment", options["environment"]), ("datastore", options["datastore"])):
+        if name is not None:
+            from metaflow import registry
+
+            registry.load(kind, name)
+    if context.invoked_subcommand is None:
+        context.invoke(click.Command("check", callback=_default, params=[]))
+
+
+@click.pass_obj
+def _default(session: Session) -> None:
+    from metaflow.cli.structure import check_flow
+
+    check_flow(session)
+    session.say(f"The next word is a command: `python {session.script} run`, `show`, or --help for all.")
+
+
+def invoke(session: Session, arguments: list[str]) -> int:
+    """Take a command line apart and run its command; return the exit status.
+
+    Raises
+    ------
+    CommandException
+        It cannot be taken apart: an unknown command or option, a value of the wrong kind, …
+    """
+    try:
+        status = _top_level().main(
+            arguments, prog_name=session.script, standalone_mode=False, obj=session, auto_envvar_prefix="METAFLOW"
+        )
+    except click.UsageError as error:
+        raise CommandException(error.format_message(), hint=_hint(error)) from error
+    except click.ClickException as error:
+        raise CommandException(error.format_message()) from error
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    return status if isinstance(status, int) else 0
+
+
+def _hint(error: click.UsageError) -> str | None:
+    if "id you mean" in error.format_message() or error.ctx is None:
+        return None
+    return f"`python {error.ctx.command_path} --help` lists what there is"

@@ -1,0 +1,140 @@
+"""`DataArtifact`, one stored value, and `MetaflowData`, those of a task as attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from metaflow.client import errors
+from metaflow.client.objects import MetaflowObject, moment
+from metaflow.store.artifacts import TaskIndex, load_artifact
+
+if TYPE_CHECKING:
+    from metaflow.metadata.protocol import Document
+    from metaflow.store.blobs import Blobs
+
+
+class DataArtifact(MetaflowObject, depth=5):
+    """A value that a task stored.
+
+    Parameters
+    ----------
+    pathspec : str
+        ``Flow/run/step/task/name``.
+    attempt : int, optional
+        Which attempt of the task, from 0; by default the latest that has ended.
+    """
+
+    __slots__ = ("_stored",)
+
+    _stored: tuple[TaskIndex, Blobs] | None
+
+    def _place(self, *place: Any) -> None:
+        super()._place(*place)
+        self._stored = None
+
+    def _with(self, stored: tuple[TaskIndex, Blobs]) -> DataArtifact:
+        self._stored = stored
+        return self
+
+    @property
+    def _found(self) -> tuple[TaskIndex, Blobs] | None:
+        """The index that names it; once there, always the same, whatever attempts may follow."""
+        if self._stored is None:
+            stored = self._site.index(self._components[:4], self._attempt)
+            if stored is not None and self.id in stored[0].objects:
+                self._stored = stored
+        return self._stored
+
+    def _exists(self) -> bool:
+        return self._found is not None
+
+    def _index(self) -> tuple[TaskIndex, Blobs]:
+        found = self._found
+        if found is None:
+            raise errors.missing(self)
+        return found
+
+    @property
+    def data(self) -> Any:
+        """The value, loaded anew each time.
+
+        Raises
+        ------
+        MetaflowDataMissing
+            Its bytes are not there, or a class that it needs cannot be imported.
+        BlobCorrupt
+            Its bytes are damaged.
+        """
+        index, blobs = self._index()
+        return load_artifact(blobs, index.objects[self.id], self.id)
+
+    @property
+    def sha(self) -> str:
+        """The SHA-1 of its pickle: equal for equal content within a flow."""
+        return self._index()[0].objects[self.id]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its pickle."""
+        return int(self._index()[0].info.get(self.id, {}).get("size", 0))
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was stored, in local time."""
+        document = self._document
+        if document is not None:
+            return moment(document["ts_epoch"])
+        ended = self.parent.finished_at
+        created: datetime = self.parent.created_at if ended is None else ended
+        return created
+
+    @property
+    def finished_at(self) -> datetime:
+        """The same as `created_at`."""
+        return self.created_at
+
+    @property
+    def origin_pathspec(self) -> str | None:
+        """Path of the artifact in the task that `resume` copied; None if the task ran."""
+        origin = self.parent.origin_pathspec
+        return f"{origin}/{self.id}" if origin else None
+
+    @property
+    def _document(self) -> Document | None:
+        if self._loaded is None:
+            self._loaded = self._site.provider.get(self._components, self._index()[0].attempt)
+        return self._loaded
+
+
+class MetaflowData:
+    """The artifacts of a task as attributes; each is loaded when it is touched, and anew each time."""
+
+    def __init__(self, artifacts: dict[str, DataArtifact]) -> None:
+        self._artifacts = artifacts
+
+    def __getattr__(self, name: str) -> Any:
+        artifacts = self.__dict__.get("_artifacts", {})
+        if name in artifacts:
+            return artifacts[name].data
+        raise AttributeError(_no_artifact(name, artifacts), name=name, obj=self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._artifacts
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *self._artifacts]
+
+    def __repr__(self) -> str:
+        return f"<MetaflowData: {', '.join(self._artifacts)}>"
+
+
+def _no_artifact(name: str, artifacts: dict[str, DataArtifact]) -> str:
+    if not artifacts:
+        return f"There is no artifact '{name}': the task has stored none."
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, artifacts, n=1)
+    known = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(artifacts))}"
+    return f"The task has no artifact '{name}'; {known}"

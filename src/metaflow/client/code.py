@@ -1,0 +1,91 @@
+"""`MetaflowCode`: the source that a run was started from, as far as it was stored."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from metaflow.exception import MetaflowDataMissing
+from metaflow.store.blobs import Blobs
+
+if TYPE_CHECKING:
+    from tarfile import TarFile
+    from tempfile import TemporaryDirectory
+
+    from metaflow.store.protocol import Storage
+
+
+class MetaflowCode:
+    """A code package: the files with which a run was started.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where the flow's blobs are.
+    flow : str
+        The flow's name.
+    package : str
+        What the task recorded: JSON with ``sha`` and ``location``.
+    """
+
+    def __init__(self, storage: Storage, flow: str, package: str) -> None:
+        self._blobs = Blobs(storage, flow)
+        self._flow = flow
+        self._package: dict[str, Any] = json.loads(package)
+
+    @property
+    def path(self) -> str:
+        """Where the package is stored."""
+        return str(self._package["location"])
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        return self._blobs.load(self._package["sha"])
+
+    @property
+    def tarball(self) -> TarFile:
+        """The package, open for reading."""
+        import tarfile
+
+        return tarfile.open(fileobj=BytesIO(self._bytes), mode="r:*")
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What the package says of the environment and the flow."""
+        try:
+            described: dict[str, Any] = json.loads(self._member("INFO"))
+        except KeyError:
+            return {}
+        return described
+
+    @property
+    def script_name(self) -> str:
+        """Name of the flow's file in the package."""
+        return str(self.info.get("script", ""))
+
+    @property
+    def flowspec(self) -> str:
+        """The source of the flow's file."""
+        try:
+            return self._member(self.script_name).decode()
+        except KeyError:
+            raise MetaflowDataMissing(f"The code package {self.path} does not hold '{self.script_name}'.") from None
+
+    def extract(self) -> TemporaryDirectory[str]:
+        """Unpack the files into a new temporary directory, which goes when the returned object goes."""
+        from tempfile import TemporaryDirectory
+
+        directory = TemporaryDirectory()
+        with self.tarball as tarball:
+            tarball.extractall(directory.name, filter="data")
+        return directory
+
+    def _member(self, name: str) -> bytes:
+        with self.tarball as tarball:
+            file = tarball.extractfile(name)
+            return file.read() if file is not None else b""
+
+    def __repr__(self) -> str:
+        return f"<MetaflowCode: {self._flow}, {self.path}>"

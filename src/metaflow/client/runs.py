@@ -1,0 +1,200 @@
+"""`Metaflow`, `Flow` and `Run`: what there is, and how each run went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from metaflow.client.objects import Container
+from metaflow.client.scope import scope
+
+if TYPE_CHECKING:
+    from metaflow.client.artifacts import MetaflowData
+    from metaflow.client.code import MetaflowCode
+    from metaflow.client.tasks import Step, Task
+    from metaflow.metadata.protocol import Provider
+
+PARAMETERS = "_parameters"
+"""The pseudo-step whose task 0 holds the parameters and the graph of a run."""
+
+
+class Metaflow:
+    """Everything that can be seen: iterate for the flows that have a run in the namespace, or take one by its name."""
+
+    def __init__(self) -> None:
+        self._site = scope.site
+
+    @property
+    def metadata(self) -> Provider:
+        """The provider that answers."""
+        return self._site.provider
+
+    @property
+    def flows(self) -> list[Flow]:
+        """The flows that have a run in the namespace, by name."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[Flow]:
+        for name in sorted(self._site.provider.names(())):
+            flow = Flow.__new__(Flow)
+            flow._place((name,), self._site, scope.namespace)
+            if flow._is_in(flow._namespace):
+                yield flow
+
+    def __getitem__(self, name: str) -> Flow:
+        return Flow(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._site.provider.names(())
+
+    def __repr__(self) -> str:
+        return "Metaflow()"
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [flow.id for flow in self]
+
+
+class Flow(Container["Run"], depth=1):
+    """A flow: iterate for its runs in the namespace, newest first, or take one by its id.
+
+    Parameters
+    ----------
+    pathspec : str
+        The flow's name.
+    """
+
+    __slots__ = ()
+
+    def runs(self, *tags: str) -> Iterator[Run]:
+        """Yield the runs that are in the namespace and have all of `tags`, newest first."""
+        return self._children(*tags)
+
+    @property
+    def latest_run(self) -> Run | None:
+        """The newest run in the namespace, finished or not; None if there is none."""
+        return next(iter(self), None)
+
+    @property
+    def latest_successful_run(self) -> Run | None:
+        """The newest run in the namespace that succeeded; None if there is none."""
+        return next((run for run in self if run.successful), None)
+
+    def _children(self, *tags: str) -> Iterator[Run]:
+        for run in super()._children():
+            if run._is_in(self._namespace) and (not tags or run.tags.issuperset(tags)):
+                yield run
+
+    def _is_in(self, namespace: str | None) -> bool:
+        return namespace is None or any(run._is_in(namespace) for run in super()._children())
+
+
+class Run(Container["Step"], depth=2):
+    """A run: iterate for its steps, the latest first, or take one by its name.
+
+    Parameters
+    ----------
+    pathspec : str
+        ``Flow/run``.
+    """
+
+    __slots__ = ()
+
+    def steps(self, *tags: str) -> Iterator[Step]:
+        """Yield the steps, the latest first; none if the run does not have all of `tags`."""
+        return self._children(*tags)
+
+    @property
+    def end_task(self) -> Task | None:
+        """The task of the last step; None if the run did not get there."""
+        last = self._child(self._endpoint("end"))
+        return last.task if last._exists() else None
+
+    @property
+    def successful(self) -> bool:
+        """Whether the run came to its end; False while it goes on."""
+        task = self.end_task
+        return task is not None and task.successful
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last task is finished, and with it the run."""
+        task = self.end_task
+        return task is not None and task.finished
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the last task ended, in local time; None if it did not."""
+        task = self.end_task
+        return None if task is None else task.finished_at
+
+    @property
+    def data(self) -> MetaflowData | None:
+        """The artifacts of the last task; None if the run did not get there."""
+        task = self.end_task
+        return None if task is None else task.data
+
+    @property
+    def code(self) -> MetaflowCode | None:
+        """The code package of the run; None if none was stored."""
+        task = self._first_task()
+        return None if task is None else task.code
+
+    @property
+    def trigger(self) -> None:
+        """The events that started the run: None, since events are not recorded yet."""
+        return None
+
+    @property
+    def origin_pathspec(self) -> str | None:
+        """Path of the run that this one resumed; None if it began anew."""
+        task = self._first_task()
+        origin = None if task is None else task._origin("origin-run-id")
+        return f"{self._components[0]}/{origin}" if origin else None
+
+    def add_tag(self, tag: str) -> None:
+        """Add a user tag; if the run has it already, nothing happens."""
+        self.replace_tags((), tag)
+
+    def add_tags(self, tags: Iterable[str]) -> None:
+        """Add user tags in one step."""
+        self.replace_tags((), tags)
+
+    def remove_tag(self, tag: str) -> None:
+        """Remove a user tag; if the run does not have it, nothing happens."""
+        self.replace_tags(tag, ())
+
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        """Remove user tags in one step."""
+        self.replace_tags(tags, ())
+
+    def replace_tag(self, tag_to_remove: str, tag_to_add: str) -> None:
+        """Remove one user tag and add another, in one step."""
+        self.replace_tags(tag_to_remove, tag_to_add)
+
+    def replace_tags(self, tags_to_remove: Iterable[str], tags_to_add: Iterable[str]) -> None:
+        """Remove user tags, then add others, in one step.
+
+        Raises
+        ------
+        MetaflowTaggingError
+            A tag to remove is a system tag, a tag to add is not valid, or no tag was given.
+        """
+        flow, run = self._components
+        self._site.provider.change_tags(flow, run, add=_several(tags_to_add), remove=_several(tags_to_remove))
+        self._loaded = None
+
+    def _endpoint(self, name: str) -> str:
+        """Return what the run calls its ``start`` or ``end`` step."""
+        facts = self._site.provider.facts((*self._components, PARAMETERS, "0"), f"{name}_step")
+        return str(facts[-1]["value"]) if facts else name
+
+    def _first_task(self) -> Task | None:
+        first = self._child(self._endpoint("start"))
+        return first.task if first._exists() else None
+
+
+def _several(tags: object) -> list[str]:
+    if isinstance(tags, Iterable) and not isinstance(tags, (str, bytes)):
+        return list(tags)
+    return [tags]  # type: ignore[list-item]  # what is no text is refused where the rules of tags are

@@ -1,0 +1,340 @@
+"""`Step` and `Task`: what ran, how it ended, what it printed, and where its data came from."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from metaflow.client import lineage
+from metaflow.client.artifacts import DataArtifact, MetaflowData
+from metaflow.client.objects import Container, moment
+from metaflow.store import logs
+from metaflow.store.artifacts import TaskStore, load_artifact
+
+if TYPE_CHECKING:
+    from metaflow.client.code import MetaflowCode
+    from metaflow.metadata.protocol import Document
+    from metaflow.store.protocol import Storage
+
+
+class Metadata(NamedTuple):
+    """One fact about a task.
+
+    Attributes
+    ----------
+    name, type : str
+        What it is about; mostly equal.
+    value : str or list of str
+        What it says.
+    created_at : int
+        When it was recorded, in milliseconds since the epoch.
+    task : Task
+        The task.
+    """
+
+    name: str
+    value: Any
+    created_at: int
+    type: str
+    task: Task
+
+
+class Step(Container["Task"], depth=3):
+    """A step of a run: iterate for its tasks, the latest first, or take one by its id.
+
+    Parameters
+    ----------
+    pathspec : str
+        ``Flow/run/step``.
+    """
+
+    __slots__ = ()
+
+    def tasks(self, *tags: str) -> Iterator[Task]:
+        """Yield the tasks, the latest first; none if the run does not have all of `tags`."""
+        return self._children(*tags)
+
+    @property
+    def task(self) -> Task | None:
+        """One of the tasks, for steps that have only one; None if none has started."""
+        return next(self._children(), None)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the last of the tasks ended, in local time; None while one has not."""
+        times = [task.finished_at for task in self]
+        known = [time for time in times if time is not None]
+        return max(known) if known and len(known) == len(times) else None
+
+    @property
+    def environment_info(self) -> dict[str, Any] | None:
+        """What is known of the environment of the tasks; None without a code package."""
+        task = self.task
+        return None if task is None else task.environment_info
+
+    @property
+    def parent_steps(self) -> Iterator[Step]:
+        """The steps of the run that lead to this one."""
+        return lineage.parent_steps(self)
+
+    @property
+    def child_steps(self) -> Iterator[Step]:
+        """The steps of the run that this one leads to."""
+        return lineage.child_steps(self)
+
+    @property
+    def control_task(self) -> Task | None:
+        """The task that leads the others of a ``num_parallel`` step; None in other steps."""
+        return next(self.control_tasks(), None)
+
+    def control_tasks(self, *tags: str) -> Iterator[Task]:
+        """Yield the tasks that lead the others of a ``num_parallel`` step."""
+        for task in self._children(*tags):
+            if any(fact["value"] == "control_task" for fact in task._facts("internal_task_type")):
+                yield task
+
+    @property
+    def origin_pathspec(self) -> str | None:
+        """Path of the step in the run that was resumed; None if the run began anew."""
+        origin = self.parent.origin_pathspec
+        return f"{origin}/{self.id}" if origin else None
+
+
+class Task(Container[DataArtifact], depth=4):
+    """A task: iterate for its artifacts, or take one by its name.
+
+    Parameters
+    ----------
+    pathspec : str
+        ``Flow/run/step/task``.
+    attempt : int, optional
+        Which attempt, from 0; by default the latest, for data the latest that has ended.
+    """
+
+    __slots__ = ()
+
+    # --- how it went -----------------------------------------------------------------------------------------------------
+
+    @property
+    def successful(self) -> bool:
+        """Whether the step's code ran to its end without an exception."""
+        return bool(self._internal("_success"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the task is over and the run could go on after it."""
+        return bool(self._internal("_task_ok"))
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the attempt ended, well or not, in local time; None if it did not."""
+        ends = self._facts("attempt-done")
+        return moment(ends[-1]["ts_epoch"]) if ends else None
+
+    @property
+    def exception(self) -> Any:
+        """The exception that the step raised, as `metaflow.exception.MetaflowExceptionWrapper`; None if it did not."""
+        return self._internal("_exception")
+
+    @property
+    def current_attempt(self) -> int:
+        """The number of the attempt: the one asked for, or the latest that has begun."""
+        if self._attempt is not None:
+            return self._attempt
+        return max(self._attempts()[1], default=0)
+
+    @property
+    def index(self) -> int | None:
+        """The position in the innermost foreach around the task; None outside of any."""
+        frames = self._internal("_foreach_stack")
+        return frames[-1].index if frames else None
+
+    @property
+    def runtime_name(self) -> str | None:
+        """Who ran it: ``dev`` for runs from a command line."""
+        for tag in self.system_tags:
+            if tag.startswith("runtime:"):
+                return tag.removeprefix("runtime:")
+        return None
+
+    # --- data ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> MetaflowData:
+        """The artifacts, as attributes that load when they are touched."""
+        return MetaflowData(self._artifacts())
+
+    @property
+    def artifacts(self) -> Any:
+        """The artifacts as a named tuple of `DataArtifact`."""
+        found = self._artifacts()
+        return namedtuple("MetaflowArtifacts", found, rename=True)(*found.values())  # type: ignore[misc]  # noqa: PYI024
+
+    def _children(self, *tags: str) -> Iterator[DataArtifact]:
+        return iter(self._artifacts().values()) if self.tags.issuperset(tags) else iter(())
+
+    def _artifacts(self) -> dict[str, DataArtifact]:
+        stored = self._site.index(self._components, self._attempt)
+        if stored is None:
+            return {}
+        names = [name for name in stored[0].objects if not name.startswith("_")]
+        return {name: self._child(name)._with(stored) for name in names}
+
+    def _internal(self, name: str) -> Any:
+        stored = self._site.index(self._components, self._attempt)
+        if stored is None or name not in stored[0].objects:
+            return None
+        return load_artifact(stored[1], stored[0].objects[name], name)
+
+    # --- facts -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def metadata(self) -> list[Metadata]:
+        """All that was recorded about the task, or about the attempt if one was asked for, oldest first."""
+        return [
+            Metadata(fact["field_name"], fact["value"], fact["ts_epoch"], fact.get("type", ""), self)
+            for fact in self._facts()
+        ]
+
+    @property
+    def metadata_dict(self) -> dict[str, Any]:
+        """The latest value of each name that was recorded; of a copy made by `resume` also its origin's."""
+        facts = {fact["field_name"]: fact["value"] for fact in self._facts()}
+        origin = self._origin_components(facts)
+        if origin is not None:
+            before = self._site.provider.facts(origin)
+            facts = {fact["field_name"]: fact["value"] for fact in before} | facts
+        return facts
+
+    def _facts(self, field: str | None = None) -> list[Document]:
+        facts = self._site.provider.facts(self._components, field)
+        if self._attempt is None:
+            return facts
+        label = f"attempt_id:{self._attempt}"
+        return [fact for fact in facts if label in (tags := fact.get("tags", ())) or not tags]
+
+    def _origin(self, field: str) -> str | None:
+        values = [fact["value"] for fact in self._facts(field) if fact["value"] not in (None, "None")]
+        return values[-1] if values else None
+
+    def _origin_components(self, facts: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
+        run, task = facts.get("origin-run-id"), facts.get("origin-task-id")
+        if run in (None, "None") or task in (None, "None"):
+            return None
+        return self._components[0], str(run), self._components[2], str(task)
+
+    @property
+    def origin_pathspec(self) -> str | None:
+        """Path of the task that `resume` copied; None if the task ran."""
+        facts = {name: self._origin(name) for name in ("origin-task-id", "origin-run-id")}
+        origin = self._origin_components(facts)
+        return "/".join(origin) if origin else None
+
+    @property
+    def parent_tasks(self) -> Iterator[Task]:
+        """The tasks whose data this one got."""
+        return lineage.parent_tasks(self)
+
+    @property
+    def child_tasks(self) -> Iterator[Task]:
+        """The tasks that got this one's data."""
+        return lineage.child_tasks(self)
+
+    @property
+    def parent_task_pathspecs(self) -> Iterator[str]:
+        """The paths of `parent_tasks`."""
+        return (task.pathspec for task in self.parent_tasks)
+
+    @property
+    def child_task_pathspecs(self) -> Iterator[str]:
+        """The paths of `child_tasks`."""
+        return (task.pathspec for task in self.child_tasks)
+
+    @property
+    def code(self) -> MetaflowCode | None:
+        """The code package that the task ran; None if none was stored."""
+        packages = self._facts("code-package")
+        if not packages:
+            return None
+        from metaflow.client.code import MetaflowCode
+
+        return MetaflowCode(self._site.storage_of(self._components), self._components[0], packages[-1]["value"])
+
+    @property
+    def environment_info(self) -> dict[str, Any] | None:
+        """What is known of the environment that the task ran in; None without a code package."""
+        code = self.code
+        return None if code is None else code.info
+
+    # --- what it printed -------------------------------------------------------------------------------------------------
+
+    @property
+    def stdout(self) -> str:
+        """What the task printed, with replacement characters where it is no UTF-8."""
+        return self._text("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """What the task printed to its error stream, with replacement characters where it is no UTF-8."""
+        return self._text("stderr")
+
+    @property
+    def stdout_size(self) -> int:
+        """Bytes that the output takes in the storage; more than the text has."""
+        return self._log_size("stdout")
+
+    @property
+    def stderr_size(self) -> int:
+        """Bytes that the error stream takes in the storage; more than the text has."""
+        return self._log_size("stderr")
+
+    def loglines(
+        self, stream: str, as_unicode: bool = True, meta_dict: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[datetime | None, Any]]:
+        """Yield the lines of a log, in the order in which they were printed.
+
+        Parameters
+        ----------
+        stream : str
+            ``stdout`` or ``stderr``.
+        as_unicode : bool
+            Yield texts, with replacement characters where a line is no UTF-8; if False, bytes.
+        meta_dict : mapping, optional
+            Its ``attempt`` says which attempt, in place of the task's.
+
+        Yields
+        ------
+        tuple
+            When the line was printed (UTC, without a time zone in the object; None if it is not known), and the line.
+        """
+        if stream not in logs.STREAMS:
+            raise ValueError(f"There is no stream '{stream}'; there are: {', '.join(logs.STREAMS)}.")
+        attempt = None if meta_dict is None else meta_dict.get("attempt")
+        for line in self._lines(stream, None if attempt is None else int(attempt)):
+            yield line.time, line.text.decode(errors="replace") if as_unicode else line.text
+
+    def _text(self, stream: str) -> str:
+        lines = self._lines(stream)
+        return b"".join(line.text + b"\n" for line in lines).decode(errors="replace")
+
+    def _lines(self, stream: str, attempt: int | None = None) -> list[logs.Line]:
+        storage, begun = self._attempts()
+        if attempt is None:
+            attempt = max(begun, default=0) if self._attempt is None else self._attempt
+        return logs.read(storage, self.pathspec, attempt, stream)
+
+    def _log_size(self, stream: str) -> int:
+        storage, begun = self._attempts()
+        attempt = max(begun, default=0) if self._attempt is None else self._attempt
+        return logs.size(storage, self.pathspec, attempt, stream)
+
+    def _attempts(self) -> tuple[Storage, list[int]]:
+        """Return the storage that the task writes to, and the attempts that have begun there."""
+        storage = self._site.storage
+        begun, _ = TaskStore(storage, self.pathspec).attempts()
+        if not begun:
+            storage = self._site.storage_of(self._components)
+            begun, _ = TaskStore(storage, self.pathspec).attempts()
+        return storage, begun

@@ -1,0 +1,370 @@
+"""Parameters: what a run can be given from outside, as class attributes of a flow.
+
+Declares and converts; reads neither the command line nor the environment, and knows no option parser: `option` says
+what one has to offer, `resolve` turns what it found into the value. Mistakes in a declaration are not raised while the
+user's class body runs but by `check_parameters`, so that they come as one sentence with the user's file and line.
+Start reading at `Parameter`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+
+from metaflow.exception import CommandException, InvalidFlow, ParameterFieldFailed, ParameterFieldTypeMismatch
+from metaflow.flow.parameter_types import JSONType, JSONTypeClass, kind_of, quoted
+
+__all__ = [
+    "JSONType", "JSONTypeClass", "Option", "Parameter", "ParameterContext", "check_parameters", "parameters_of",
+]  # fmt: skip
+
+
+class ParameterContext(NamedTuple):
+    """What a function given as a default may look at.
+
+    Attributes
+    ----------
+    flow_name : str
+        Name of the flow.
+    user_name : str
+        Who starts the run or deployment.
+    parameter_name : str
+        Name of the parameter that needs the value.
+    logger : callable
+        Prints a line.
+    ds_type : str
+        Kind of the datastore, such as ``local``.
+    configs : mapping
+        The flow's configs.
+    """
+
+    flow_name: str
+    user_name: str
+    parameter_name: str
+    logger: Callable[..., None]
+    ds_type: str
+    configs: Any
+
+
+class Option(TypedDict):
+    """The command-line option of a parameter.
+
+    Attributes
+    ----------
+    flag : str
+        ``--<name>``.
+    destination : str
+        A name under which no other option stores its value.
+    metavar : str
+        Placeholder of the value.
+    help : str
+        The user's text, or empty.
+    required : bool
+        There is no default and the parameter is required.
+    default_text : str or None
+        The default as help shows it; None shows nothing.
+    multiple : bool
+        It may be given many times.
+    is_flag : bool
+        It takes no value.
+    nargs : int
+        How many values follow it.
+    hidden : bool
+        Help leaves it out.
+    envvar : list of str
+        Environment variables that stand in for it.
+    """
+
+    flag: str
+    destination: str
+    metavar: str
+    help: str
+    required: bool
+    default_text: str | None
+    multiple: bool
+    is_flag: bool
+    nargs: int
+    hidden: bool
+    envvar: list[str]
+
+
+class Parameter:
+    """A value that a run is given when it starts: ``--<name> VALUE`` of ``run``.
+
+    In the steps it is a read-only artifact with the name of the class attribute.
+
+    Parameters
+    ----------
+    name : str
+        Name of the option; may contain dashes.
+    default : optional
+        Value of runs that are not given one; or a function of a `ParameterContext` that returns it, called once when
+        a run starts.
+    type : type, optional
+        ``str``, ``int``, ``float``, ``bool`` or `JSONType`; that of the default, else ``str``, if not given. Any other
+        callable of one text, and click's types, work too.
+    help : str, optional
+        A text for ``run --help``.
+    required : bool, optional
+        Refuse to start a run without a value. Means nothing if there is a default.
+    show_default : bool or str, optional
+        Whether ``run --help`` shows the default, or what it shows instead; True if not given.
+    **kwargs
+        ``is_flag=True`` makes an option without value (``flag_value`` is what it stands for); ``multiple=True`` one
+        that may be repeated and ``nargs=n`` one with n values, which both give a tuple; ``separator=","`` splits a
+        text into a list; ``metavar``, ``hidden`` and ``envvar`` are as in click.
+    """
+
+    arguments = frozenset(("envvar", "flag_value", "hidden", "is_flag", "metavar", "multiple", "nargs", "separator"))
+    """What `kwargs` may hold."""
+
+    def __init__(
+        self,
+        name: str,
+        default: Any = None,
+        type: Any = None,
+        help: str | None = None,
+        required: bool | None = None,
+        show_default: bool | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.name = name
+        self.default = default
+        self.type = type
+        self.help = help
+        self.required = required
+        self.show_default = show_default
+        self.kwargs = kwargs
+        self.separator: str | None = kwargs.get("separator")
+        self.is_flag = bool(kwargs.get("is_flag"))
+        self.multiple = bool(kwargs.get("multiple"))
+        many = self.multiple and isinstance(default, (list, tuple)) and default
+        self.kind = kind_of(type, default[0] if many else default)
+        self.source_file, self.line = _place_of_definition()
+        self._evaluated: tuple[Any] | None = None
+
+    if TYPE_CHECKING:  # an editor sees the value where the flow is an object
+
+        def __get__(self, instance: object, owner: object) -> Any: ...
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def flag(self) -> str:
+        """The option: ``--<name>``."""
+        return f"--{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The name without what makes no difference between two parameters: case, and ``-`` or ``_``."""
+        return self.name.replace("-", "_").lower()
+
+    def parse(self, text: str) -> Any:
+        """Convert one text of the command line.
+
+        Raises
+        ------
+        metaflow.exception.CommandException
+            The text is not a value of this parameter's type.
+        """
+        assert self.kind is not None
+        try:
+            value = self.kind.convert(text)
+        except ValueError as error:
+            reason = f": {error}" if str(error) else ""
+            raise CommandException(f"{self.flag}: {quoted(text)} is not {self.kind.expected}{reason}.") from error
+        return self._split(value)
+
+    def resolve(self, given: Any, context: ParameterContext) -> Any:
+        """Return the value for a run.
+
+        Parameters
+        ----------
+        given : str, sequence of str, bool or None
+            What the command line has: a text; the texts of a repeated option; whether a flag is there; None or
+            nothing for an option that was not given.
+        context : ParameterContext
+            For a default that is a function; `parameter_name` is filled in here.
+
+        Raises
+        ------
+        metaflow.exception.CommandException
+            As in `parse`, or a required parameter has no value.
+        metaflow.exception.MetaflowException
+            As in `default_value`.
+        """
+        if given is None or given is False or given == ():
+            return self.default_value(context)
+        if self.is_flag:
+            return self.kwargs.get("flag_value", callable(self.default) or not self.default)
+        if isinstance(given, (tuple, list)):
+            return tuple(self.parse(text) for text in given)
+        return self.parse(given)
+
+    def default_value(self, context: ParameterContext) -> Any:
+        """Return the default; a function is called the first time only.
+
+        Raises
+        ------
+        metaflow.exception.CommandException
+            The parameter is required and has no default.
+        metaflow.exception.InvalidFlow
+            The default is not a value of the parameter's type.
+        metaflow.exception.ParameterFieldFailed
+            The function raised.
+        metaflow.exception.ParameterFieldTypeMismatch
+            The function returned something of another type.
+        """
+        if self._evaluated is None:
+            default = self._call_default(context) if callable(self.default) else self.default
+            self._evaluated = (self._absent() if default is None else self._adopt_all(default),)
+        return self._evaluated[0]
+
+    def load(self, stored: Any) -> Any:
+        """Return what a step sees, from the artifact that was stored."""
+        return stored
+
+    def option(self) -> Option:
+        """Describe the command-line option.
+
+        METAFLOW_RUN_<NAME>, in upper case and with ``_`` for ``-``, stands in for an option that is not given.
+        """
+        assert self.kind is not None
+        own = self.kwargs.get("envvar") or []
+        return Option(
+            flag=self.flag,
+            destination=f"parameter_{self.key}",
+            metavar=self.kwargs.get("metavar") or self.kind.metavar,
+            help=self.help or "",
+            required=bool(self.required) and self.default is None,
+            default_text=self._default_text(),
+            multiple=self.multiple,
+            is_flag=self.is_flag,
+            nargs=self.kwargs.get("nargs", 1),
+            hidden=bool(self.kwargs.get("hidden")),
+            envvar=[*([own] if isinstance(own, str) else own), f"METAFLOW_RUN_{self.key.upper()}"],
+        )
+
+    def _absent(self) -> Any:
+        if self.required:
+            raise CommandException(
+                f"The option {self.flag} is missing: the parameter '{self.name}' is required and has no default.",
+                hint=f"add {self.flag} {self.option()['metavar']}",
+            )
+        if self.multiple:
+            return ()
+        return False if self.is_flag and self.type is bool else None
+
+    def _adopt_all(self, default: Any) -> Any:
+        if self.multiple or self.kwargs.get("nargs", 1) != 1:
+            values = default if isinstance(default, (list, tuple)) else [default]
+            return tuple(self._adopt(value) for value in values)
+        return self._split(self._adopt(default))
+
+    def _adopt(self, default: Any) -> Any:
+        assert self.kind is not None
+        try:
+            return self.kind.adopt(default)
+        except ValueError as error:
+            reason = f": {error}" if str(error) else ""
+            raise InvalidFlow(
+                f"The default of parameter '{self.name}', {quoted(default)}, is not {self.kind.expected}{reason}.",
+                self.line,
+                self.source_file,
+            ) from error
+
+    def _split(self, value: Any) -> Any:
+        return value.split(self.separator) if self.separator and value and isinstance(value, str) else value
+
+    def _call_default(self, context: ParameterContext) -> Any:
+        assert self.kind is not None
+        try:
+            value = self.default(context._replace(parameter_name=self.name))
+        except Exception as error:
+            place = _place_of_failure(error, self.default)
+            source_file, line = place or (self.source_file, self.line)
+            raise ParameterFieldFailed(
+                f"The function that gives the default of parameter '{self.name}' raised "
+                f"{type(error).__name__}: {error}",
+                line,
+                source_file,
+                hint=None if place else "it is called with one argument, a ParameterContext",
+            ) from error
+        many = self.multiple and isinstance(value, (list, tuple))
+        if not all(map(self.kind.accepts, value if many else [value])):
+            guess = type(value).__name__
+            raise ParameterFieldTypeMismatch(
+                f"The function that gives the default of parameter '{self.name}' returned {quoted(value)}, "
+                f"which is not {self.kind.expected}.",
+                self.line,
+                self.source_file,
+                hint=f"add type={guess} to the parameter"
+                if self.type is None and type(value) in (int, float, bool, list, dict)
+                else None,
+            )
+        return value
+
+    def _default_text(self) -> str | None:
+        if self.show_default is False or self.default is None:
+            return self.show_default if isinstance(self.show_default, str) else None
+        if isinstance(self.show_default, str):
+            return self.show_default
+        if callable(self.default):
+            return "computed when a run starts"
+        if isinstance(self.default, (list, tuple, dict)) and self.kind and self.kind.metavar == "JSON":
+            import json
+
+            return json.dumps(self.default)
+        return str(self.default)
+
+
+def parameters_of(flow_class: type) -> dict[str, Parameter]:
+    """Return the parameters of a flow by attribute name: base classes first, in order of definition.
+
+    An attribute that a subclass sets to something else is no parameter of the subclass.
+    """
+    found: dict[str, Parameter] = {}
+    for cls in reversed(flow_class.__mro__):
+        for attribute, value in vars(cls).items():
+            if isinstance(value, Parameter):
+                found[attribute] = value
+            elif found:
+                found.pop(attribute, None)
+    return found
+
+
+def check_parameters(flow_class: type) -> None:
+    """Check every parameter of a flow, and that no two have the same name.
+
+    Raises
+    ------
+    metaflow.exception.InvalidFlow
+        At the first offence, with the place of the declaration.
+    """
+    parameters = parameters_of(flow_class)
+    if parameters:
+        from metaflow.flow import parameter_checks  # tasks never need it
+
+        parameter_checks.check(parameters)
+
+
+def _place_of_definition() -> tuple[str, int]:
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__package__") == __package__ and frame.f_back:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _place_of_failure(error: BaseException, function: Any) -> tuple[str, int] | None:
+    """Return file and line in the user's code: the deepest in the function's own file, else the deepest of all."""
+    code = getattr(function, "__code__", None)
+    places: list[tuple[str, int] | None] = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        places.append((traceback.tb_frame.f_code.co_filename, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    places = places[1:]  # the first is our own call
+    own = [place for place in places if code and place and place[0] == code.co_filename]
+    return (own or places or [None])[-1]
