@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from metaflow.client.tasks import Metadata, Step, Task
 
 _HOME = {
-    "DataArtifact": "objects",
-    "Flow": "objects",
-    "Metadata": "objects",
-    "Metaflow": "objects",
+    "DataArtifact": "artifacts",
+    "Flow": "runs",
+    "Metadata": "tasks",
+    "Metaflow": "runs",
     "MetaflowCode": "code",
-    "MetaflowData": "objects",
-    "Run": "objects",
-    "Step": "objects",
-    "Task": "objects",
+    "MetaflowData": "artifacts",
+    "Run": "runs",
+    "Step": "tasks",
+    "Task": "tasks",
     "default_metadata": "scope",
     "default_namespace": "scope",
     "get_metadata": "scope",
@@ -71,15 +71,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'metaflow.client' has no attribute '{name}'")
     from importlib import import_module
 
-    home = _HOME[name]
-    if home == "objects":
-        # The levels find one another by depth, so all of them are loaded together.
-        for module in ("runs", "tasks", "artifacts"):
-            loaded = import_module(f"metaflow.client.{module}")
-            if name in vars(loaded):
-                value = vars(loaded)[name]
-    else:
-        value = vars(import_module(f"metaflow.client.{home}"))[name]
+    if _HOME[name] in ("artifacts", "tasks"):
+        import_module("metaflow.client.runs")  # the levels find one another by depth: all are there or none
+    value = vars(import_module(f"metaflow.client.{_HOME[name]}"))[name]
     globals()[name] = value
     return value
 

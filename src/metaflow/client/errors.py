@@ -23,9 +23,9 @@ class MissingKey(MetaflowNotFound, KeyError):
 def missing(wanted: MetaflowObject, error_class: type[MetaflowNotFound] = MetaflowNotFound) -> MetaflowNotFound:
     """Return the error for an object that does not exist."""
     components, provider = wanted._components, wanted._site.provider
-    depth = next(
-        (n for n in range(1, min(len(components), 4)) if provider.get(components[:n]) is None), len(components)
-    )
+    depth = 1
+    while depth < len(components) and provider.get(components[:depth]) is not None:
+        depth += 1
     kind, name, above = _KINDS[depth - 1], components[depth - 1], "/".join(components[: depth - 1])
     if depth == 1:
         message = f"There is no flow '{name}' in {wanted._site.address}."
@@ -50,13 +50,13 @@ def _hint(kind: str, name: str, names: list[str]) -> str:
         return f"there is no {kind} at all"
     if names[0].isdecimal() and names[-1].isdecimal():
         shown = sorted(names, key=lambda id: (len(id), id), reverse=True)[:_SHOWN]
-        return f"the newest {kind}s are {', '.join(shown)}" if len(names) > _SHOWN else f"there are {', '.join(shown)}"
+        return f"{'newest' if len(names) > _SHOWN else 'existing'} {kind}s: {', '.join(shown)}"
     from difflib import get_close_matches
 
     near = get_close_matches(name, names, n=1)
     if near:
         return f"did you mean '{near[0]}'?"
-    return f"there are {', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
+    return f"existing {kind}s: {', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
 
 
 def outside(found: MetaflowObject) -> MetaflowNamespaceMismatch:

@@ -63,8 +63,12 @@ class MetaflowObject:
     id: str
     _site: Site
     _namespace: str | None
+    _attempt: int | None
+    _parent: MetaflowObject | None
+    _loaded: Document | None
 
     def __init_subclass__(cls, depth: int = 0) -> None:
+        super().__init_subclass__()
         if depth:
             cls._DEPTH = depth
             cls._NAME = cls.__name__
@@ -85,17 +89,15 @@ class MetaflowObject:
         self._components = components
         self._site = site
         self._namespace = namespace
-        self._attempt: int | None = None
-        self._parent: MetaflowObject | None = None
-        self._loaded: Document | None = None
+        self._attempt = None
+        self._parent = None
+        self._loaded = None
 
     @classmethod
     def _split(cls, pathspec: object) -> tuple[str, ...]:
         form = "/".join(_FORMS[: cls._DEPTH])
         if not isinstance(pathspec, str):
-            raise MetaflowInvalidPathspec(
-                f"{cls._NAME} takes a path as text, not {pathspec!r}.", hint=f"as in '{form}'"
-            )
+            raise MetaflowInvalidPathspec(f"{cls._NAME} takes a path, not {pathspec!r}.", hint=f"as in '{form}'")
         components = tuple(pathspec.split("/"))
         if len(components) != cls._DEPTH or not all(map(_is_name, components)):
             raise MetaflowInvalidPathspec(
@@ -112,8 +114,6 @@ class MetaflowObject:
         if not str(attempt).isdecimal():
             raise MetaflowNotFound(f"{attempt!r} is not the number of an attempt; the first is 0.")
         return int(attempt)
-
-    # --- names -----------------------------------------------------------------------------------------------------------
 
     @property
     def pathspec(self) -> str:
@@ -147,8 +147,6 @@ class MetaflowObject:
 
     def __hash__(self) -> int:
         return hash((self._components, self._attempt))
-
-    # --- facts -----------------------------------------------------------------------------------------------------------
 
     @property
     def _document(self) -> Document | None:
@@ -199,8 +197,6 @@ class MetaflowObject:
         """Path of the object that `resume` took this one from; None if it is no such copy."""
         return None
 
-    # --- namespace -------------------------------------------------------------------------------------------------------
-
     def is_in_namespace(self) -> bool:
         """Return whether the object is in the namespace that is set now."""
         return self._is_in(scope.namespace)
@@ -211,8 +207,6 @@ class MetaflowObject:
     def _check_namespace(self) -> None:
         if not self._is_in(self._namespace):
             raise errors.outside(self)
-
-    # --- pickling --------------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         # The form of Metaflow's own client objects: path, attempt, place, namespace, whether that was checked.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from metaflow.client.objects import Container
 from metaflow.client.scope import scope
+from metaflow.client.tasks import Step, Task
 
 if TYPE_CHECKING:
     from metaflow.client.artifacts import MetaflowData
     from metaflow.client.code import MetaflowCode
-    from metaflow.client.tasks import Step, Task
     from metaflow.metadata.protocol import Provider
 
 PARAMETERS = "_parameters"
@@ -89,7 +89,7 @@ class Flow(Container["Run"], depth=1):
         return namespace is None or any(run._is_in(namespace) for run in super()._children())
 
 
-class Run(Container["Step"], depth=2):
+class Run(Container[Step], depth=2):
     """A run: iterate for its steps, the latest first, or take one by its name.
 
     Parameters

@@ -115,8 +115,6 @@ class Task(Container[DataArtifact], depth=4):
 
     __slots__ = ()
 
-    # --- how it went -----------------------------------------------------------------------------------------------------
-
     @property
     def successful(self) -> bool:
         """Whether the step's code ran to its end without an exception."""
@@ -159,8 +157,6 @@ class Task(Container[DataArtifact], depth=4):
                 return tag.removeprefix("runtime:")
         return None
 
-    # --- data ------------------------------------------------------------------------------------------------------------
-
     @property
     def data(self) -> MetaflowData:
         """The artifacts, as attributes that load when they are touched."""
@@ -170,7 +166,8 @@ class Task(Container[DataArtifact], depth=4):
     def artifacts(self) -> Any:
         """The artifacts as a named tuple of `DataArtifact`."""
         found = self._artifacts()
-        return namedtuple("MetaflowArtifacts", found, rename=True)(*found.values())  # type: ignore[misc]  # noqa: PYI024
+        names: Any = namedtuple("MetaflowArtifacts", list(found), rename=True)  # type: ignore[misc]
+        return names(*found.values())
 
     def _children(self, *tags: str) -> Iterator[DataArtifact]:
         return iter(self._artifacts().values()) if self.tags.issuperset(tags) else iter(())
@@ -187,8 +184,6 @@ class Task(Container[DataArtifact], depth=4):
         if stored is None or name not in stored[0].objects:
             return None
         return load_artifact(stored[1], stored[0].objects[name], name)
-
-    # --- facts -----------------------------------------------------------------------------------------------------------
 
     @property
     def metadata(self) -> list[Metadata]:
@@ -267,8 +262,6 @@ class Task(Container[DataArtifact], depth=4):
         """What is known of the environment that the task ran in; None without a code package."""
         code = self.code
         return None if code is None else code.info
-
-    # --- what it printed -------------------------------------------------------------------------------------------------
 
     @property
     def stdout(self) -> str:

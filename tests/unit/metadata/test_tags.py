@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaflow.exception import MetaflowTaggingError
-from metaflow.metadata.tags import MAX_COUNT, MAX_LENGTH, changed, check
+from metaflow.metadata.tags import MAX_COUNT, MAX_LENGTH, changed, check_tags
 
 TAGS = st.lists(st.text("abcdef", min_size=1, max_size=2), max_size=12)
 
 
 @pytest.mark.parametrize("tag", ["a", "a,b", " padded ", "é☃", "k:v", "l" * MAX_LENGTH])
 def test_tags_that_are_allowed(tag: str) -> None:
-    assert check([tag]) == [tag]
+    assert check_tags([tag]) == [tag]
 
 
 @pytest.mark.parametrize("tag", ["", "l" * (MAX_LENGTH + 1), "\udc80", 3, None, b"bytes"])
 def test_tags_that_are_refused(tag: object) -> None:
     with pytest.raises(MetaflowTaggingError):
-        check([tag])
+        check_tags([tag])
 
 
 @given(TAGS, TAGS, TAGS, TAGS)
@@ -28,7 +28,7 @@ def test_removals_come_first(user: list[str], system: list[str], add: list[str],
     remove = [tag for tag in remove if tag not in system]
     if not add and not remove:
         return
-    user = check(user)
+    user = check_tags(user)
     expected = (set(user) - set(remove)) | (set(add) - set(system))
     result = changed(user, system, add=add, remove=remove)
     assert set(result) == expected
