@@ -13,9 +13,10 @@ import click
 from metaflow.cli import early
 from metaflow.cli.facts import system_facts, system_tags
 from metaflow.cli.parameters import parameter_options, parameter_values
-from metaflow.cli.session import Session
+from metaflow.cli.session import LOCAL_ROOT, Session
 from metaflow.cli.structure import check_flow
 from metaflow.exception import CommandException, MetaflowException, RunFailed
+from metaflow.version import MILLRACE
 
 if TYPE_CHECKING:
     from metaflow.runtime.events import Finish
@@ -66,6 +67,7 @@ def _run(session: Session, **options: Any) -> None:
     tags = check_tags(options["tags"])
     specs = (*session.options["decospecs"], *options["run_decospecs"])
     session.options["decospecs"] = specs
+    session.say(f"Millrace {MILLRACE} runs {session.flow_name} for {session.settings.user}.")
     check_flow(session)
     values = parameter_values(session, options)
     namespace = _namespace(session, options["namespace"])
@@ -107,7 +109,7 @@ def _announce(session: Session, run_id: str, options: dict[str, Any]) -> None:
             {
                 "run_id": run_id,
                 "flow_name": session.flow_name,
-                "metadata": f"{session.metadata.kind}@{os.path.dirname(session.root)}",
+                "metadata": f"{session.metadata.kind}@{os.path.dirname(session.local_root)}",
             }
         ),
     }
@@ -134,7 +136,14 @@ async def _carry_out(
             top_level.append(f"--{name}={session.options[name]}")
     top_level += [f"--with={spec}" for spec in specs]
     command = FlowCommand(
-        session.script, session.path, tuple(top_level), session.flow_name, run_id, namespace, tuple(tags)
+        session.script,
+        session.path,
+        tuple(top_level),
+        session.flow_name,
+        run_id,
+        namespace,
+        tuple(tags),
+        ((LOCAL_ROOT, session.local_root),),
     )
     launcher = registry.load("launcher", "local")(early.take(session))
     limits = RunOptions(options["max_workers"], options["max_num_splits"], options["max_log_size"] * 1_000_000)

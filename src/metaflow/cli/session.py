@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from metaflow.settings import Settings
     from metaflow.store.protocol import Storage
 
+LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
+"""Set for tasks: the root of local metadata, wherever the flow file changes directory to."""
+
 
 class Session:
     """One invocation of a flow's command line.
@@ -28,7 +31,7 @@ class Session:
     ----------
     flow_class : type of FlowSpec
         The user's flow.
-    environ : mapping
+    environ : mutable mapping
         Environment variables.
 
     Attributes
@@ -37,12 +40,13 @@ class Session:
         The top-level options, as parsed.
     """
 
-    def __init__(self, flow_class: type[FlowSpec], environ: Mapping[str, str]) -> None:
+    def __init__(self, flow_class: type[FlowSpec], environ: MutableMapping[str, str]) -> None:
         from metaflow import settings
 
         self.flow_class = flow_class
         self.flow_name = flow_class.__name__
         self.settings: Settings = settings.load(environ)
+        self.local_root = environ.pop(LOCAL_ROOT, self.settings.local_root)
         self.options: dict[str, Any] = {}
         self.script = sys.argv[0]
         self.path = os.path.abspath(getattr(sys.modules["__main__"], "__file__", None) or self.script)
@@ -56,8 +60,8 @@ class Session:
 
     @cached_property
     def root(self) -> str:
-        """Directory of local data and metadata."""
-        return self.options.get("datastore_root") or self.settings.local_root(os.getcwd())
+        """Directory or URL of the data."""
+        return os.path.abspath(self.options.get("datastore_root") or self.local_root)
 
     @cached_property
     def storage(self) -> Storage:
@@ -67,10 +71,17 @@ class Session:
         return storage
 
     @cached_property
+    def files_storage(self) -> Storage:
+        """Where included files are kept."""
+        kind = self.options.get("datastore") or self.settings.default_datastore
+        storage: Storage = registry.load("datastore", kind)(self.settings.local_files_root)
+        return storage
+
+    @cached_property
     def metadata(self) -> Provider:
         """Where facts are kept."""
         kind = self.options.get("metadata") or self.settings.default_metadata
-        provider: Provider = registry.load("metadata", kind)(self.settings.local_root(os.getcwd()), self.settings.user)
+        provider: Provider = registry.load("metadata", kind)(self.local_root, self.settings.user)
         return provider
 
     @property

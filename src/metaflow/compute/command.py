@@ -27,6 +27,8 @@ class FlowCommand(NamedTuple):
         The namespace for the client inside the tasks; None for the global one.
     tags : tuple of str
         The run's user tags.
+    environment : tuple of (str, str)
+        Variables to set for every task.
     """
 
     script: str
@@ -36,6 +38,7 @@ class FlowCommand(NamedTuple):
     run: str
     namespace: str | None
     tags: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
 
     def step(
         self,
@@ -65,7 +68,7 @@ class FlowCommand(NamedTuple):
             arguments.append(f"--split-index={split_index}")
         if origin_run is not None:
             arguments.append(f"--clone-run-id={origin_run}")
-        return TaskCommand(self.script, self.path, tuple(arguments), {"METAFLOW_RUN_ID": self.run})
+        return TaskCommand(self.script, self.path, tuple(arguments), {"METAFLOW_RUN_ID": self.run, **dict(self.environment)})
 
 
 class TaskCommand(NamedTuple):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import Never
 
 from metaflow.exception import InvalidFlow
@@ -228,26 +229,32 @@ def splits_and_switches_do_not_lead_straight_to_a_join(graph: Graph) -> None:
 
 def splits_are_joined(graph: Graph) -> None:
     for node in graph.nodes.values():
+        if node.name == graph.start:
+            continue
         arrivals = {parent: graph[parent].frames_to(node.name) for parent in node.parents}
+        first, *others = arrivals
+        for other in others:
+            if len(arrivals[first]) != len(arrivals[other]):
+                _refuse_depth(graph, node, *sorted((first, other), key=lambda parent: len(arrivals[parent])), arrivals)
         if node.is_join:
             _check_join(graph, node, arrivals)
-        elif arrivals:
+        else:
             _check_meeting(graph, node, arrivals)
 
 
 def _check_meeting(graph: Graph, node: Node, arrivals: dict[str, Frames]) -> None:
-    """Refuse a step without inputs that is reached from more than one branch, and an end inside a split."""
-    advice = f"join them in a step `def join(self, inputs)`, which goes on to '{node.name}'"
-    first, *others = arrivals
-    for other in others:
-        for one, two in zip(arrivals[first], arrivals[other], strict=False):
-            if one[1] != two[1]:
-                names = f"'{one[1]}' and '{two[1]}' of the split '{one[0]}'"
-                _refuse(node, f"The branches {names} meet in the step '{node.name}', which takes no inputs.", advice)
-        if len(arrivals[first]) != len(arrivals[other]):
-            _refuse_depth(graph, node, arrivals, (first, other))
-    if node.name == graph.end and arrivals[first]:
-        split = graph[arrivals[first][-1][0]]
+    """Refuse a step without inputs in which branches are bound to meet, and an end inside a split."""
+    for one, two in combinations(arrivals.values(), 2):
+        apart = _apart(graph, node.name, one, two)
+        if apart:
+            _refuse(
+                node,
+                f"The branches {_names(apart)} meet in the step '{node.name}', which takes no inputs.",
+                f"join them in a step `def join(self, inputs)` that goes on to '{node.name}'",
+            )
+    frames = next(iter(arrivals.values()))
+    if node.name == graph.end and frames:
+        split = graph[frames[-1][0]]
         _refuse(
             split,
             f"The {split.kind} in the step '{split.name}' is never joined: the flow ends inside it.",
@@ -258,37 +265,45 @@ def _check_meeting(graph: Graph, node: Node, arrivals: dict[str, Frames]) -> Non
 
 def _check_join(graph: Graph, node: Node, arrivals: dict[str, Frames]) -> None:
     """Refuse a join whose parents are not exactly the branches of one split."""
-    first, *others = arrivals
-    for other in others:
-        if len(arrivals[other]) != len(arrivals[first]):
-            _refuse_depth(graph, node, arrivals, (first, other))
-        for one, two in zip(arrivals[first][:-1], arrivals[other][:-1], strict=True):
-            if one[1] != two[1]:
-                _refuse_join(node, f"steps of two splits: '{first}' is inside '{one[1]}', '{other}' inside '{two[1]}'")
-    if not arrivals[first]:
+    first, frames = next(iter(arrivals.items()))
+    if not frames:
         _refuse(
             node,
             f"The step '{node.name}' takes inputs, but there is no split before it that it could close.",
             f"write `def {node.name}(self)`",
         )
-    split = graph[arrivals[first][-1][0]]
-    for parent, frames in arrivals.items():
-        inner = graph[frames[-1][0]]
-        if inner.next != split.next and set(inner.next) != set(split.next):
-            _refuse_join(node, f"branches of two splits: '{first}' of '{split.name}', '{parent}' of '{inner.name}'")
-    arrived = {frames[-1][1] for frames in arrivals.values()}
-    missing = [branch for branch in split.next if branch not in arrived]
-    if missing:
-        _refuse_join(node, f"the split '{split.name}' without its branch {_names(missing)}")
-
-
-def _refuse_join(node: Node, what: str) -> Never:
     hint = "all branches of a split, and nothing else, lead to its one join; inner splits are joined first"
-    _refuse(node, f"The join '{node.name}' would join {what}.", hint)
+    split = graph[frames[-1][0]]
+    for parent, others in arrivals.items():
+        other = graph[others[-1][0]]
+        if set(other.next) != set(split.next) or _apart(graph, node.name, frames[:-1], others[:-1]):
+            both = f"'{first}' after '{split.name}' and '{parent}' after '{other.name}'"
+            _refuse(node, f"The join '{node.name}' would join branches of different splits: {both}.", hint)
+    missing = [branch for branch in split.next if node.name not in _ways(graph, branch)]
+    if missing:
+        what = f"the split '{split.name}' without its branch {_names(missing)}"
+        _refuse(node, f"The join '{node.name}' would close {what}.", hint)
 
 
-def _refuse_depth(graph: Graph, node: Node, arrivals: dict[str, Frames], parents: tuple[str, str]) -> Never:
-    outside, inside = sorted(parents, key=lambda parent: len(arrivals[parent]))
+def _apart(graph: Graph, name: str, one: Frames, two: Frames) -> tuple[str, str] | None:
+    """Return two branches that cannot share the step `name`, or None.
+
+    Branches of different splits can if they are the same step: a switch has chosen the split. Branches of one split
+    can unless both are bound to come to the step; with a switch in one of them each task still has its own branch.
+    """
+    for (split, branch), (other_split, other) in zip(one, two, strict=True):
+        if branch != other and (
+            split != other_split or all(_must_pass(graph, each, name, graph[split]) for each in (branch, other))
+        ):
+            return branch, other
+    return None
+
+
+def _must_pass(graph: Graph, branch: str, name: str, split: Node) -> bool:
+    return branch == name or split.matching_join not in _ways(graph, branch, avoiding=name)
+
+
+def _refuse_depth(graph: Graph, node: Node, outside: str, inside: str, arrivals: dict[str, Frames]) -> Never:
     split = graph[arrivals[inside][len(arrivals[outside])][0]]
     _refuse(
         node,
@@ -308,13 +323,13 @@ def _may_replace(other: Transition, last: Transition) -> bool:
     return other.kind == last.kind and other.targets == last.targets
 
 
-def _ways(graph: Graph, begin: str) -> dict[str, str]:
+def _ways(graph: Graph, begin: str, avoiding: str = "") -> dict[str, str]:
     """Return all steps that can follow `begin`, with the step before each on a shortest way."""
     came = {begin: begin}
     queue = [begin]
     for name in queue:
         for target in graph[name].next:
-            if target not in came:
+            if target not in came and target != avoiding:
                 came[target] = name
                 queue.append(target)
     return came

@@ -49,6 +49,9 @@ def check(parameters: Mapping[str, Parameter]) -> None:
         _check_arguments(parameter)
         _check_type(parameter)
         _check_shape(parameter)
+        problem = parameter.problem()
+        if problem:
+            _refuse(parameter, problem)
         first = seen.setdefault(parameter.key, attribute)
         if first != attribute:
             _refuse(

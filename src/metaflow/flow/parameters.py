@@ -142,11 +142,20 @@ class Parameter:
         many = self.multiple and isinstance(default, (list, tuple)) and default
         self.kind = kind_of(type, default[0] if many else default)
         self.source_file, self.line = _place_of_definition()
+        self.attribute = ""
         self._evaluated: tuple[Any] | None = None
 
-    if TYPE_CHECKING:  # an editor sees the value where the flow is an object
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
 
-        def __get__(self, instance: object, owner: object) -> Any: ...
+    def __get__(self, instance: Any, owner: object) -> Any:
+        return self if instance is None else instance._parameter(self)
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise AttributeError(f"self.{self.attribute} cannot be assigned: it is a parameter, the same in all steps")
+
+    def __delete__(self, instance: object) -> None:
+        raise AttributeError(f"self.{self.attribute} cannot be deleted: it is a parameter, the same in all steps")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -160,6 +169,10 @@ class Parameter:
     def key(self) -> str:
         """The name without what makes no difference between two parameters: case, and ``-`` or ``_``."""
         return self.name.replace("-", "_").lower()
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the declaration, beyond what is the same for all parameters."""
+        return None
 
     def parse(self, text: str) -> Any:
         """Convert one text of the command line.

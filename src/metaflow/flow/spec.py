@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from metaflow.exception import (
     InvalidNextException,
@@ -23,6 +23,9 @@ from metaflow.exception import (
 )
 from metaflow.flow.frames import ForeachFrame
 from metaflow.flow.step import steps_of
+
+if TYPE_CHECKING:
+    from metaflow.flow.parameters import Parameter
 
 INTERNAL = frozenset({"_binding"})
 """Names in an instance's ``__dict__`` that are ours and never artifacts."""
@@ -78,6 +81,8 @@ class Binding:
         Incoming artifacts that the step deleted.
     merged : dict of str to FlowSpec
         Artifacts taken over unread by `merge_artifacts`: name to the input that has it.
+    parameters : dict of str to object
+        Values of parameters that were read.
     unchanging : dict of str to object
         Incoming artifacts that were read and cannot be changed in place, so that they are not saved again.
     transition : Transition or None
@@ -85,7 +90,8 @@ class Binding:
     """
 
     __slots__ = (
-        "artifacts", "deleted", "frames", "is_join", "keys", "merged", "step", "transition", "unchanging", "values",
+        "artifacts", "deleted", "frames", "is_join", "keys", "merged", "parameters", "step", "transition", "unchanging",
+        "values",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +110,7 @@ class Binding:
         self.deleted: set[str] = set()
         self.merged: dict[str, FlowSpec] = {}
         self.unchanging: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
         self.transition: Transition | None = None
         self.values: dict[int, Any] = {}
 
@@ -427,6 +434,16 @@ class FlowSpec:
         from metaflow.flow.parameters import parameters_of
 
         return list(parameters_of(cls))
+
+    def _parameter(self, parameter: Parameter) -> Any:
+        binding = self.__dict__.get("_binding")
+        if binding is None:
+            return parameter
+        if parameter.attribute not in binding.parameters:
+            if parameter.attribute not in binding.artifacts:
+                raise AttributeError(_missing(self, parameter.attribute, binding))
+            binding.parameters[parameter.attribute] = parameter.load(binding.artifacts[parameter.attribute])
+        return binding.parameters[parameter.attribute]
 
     def _bound(self, what: str) -> Binding:
         binding = self.__dict__.get("_binding")
