@@ -58,7 +58,7 @@ class DataArtifact(MetaflowObject, depth=5):
 
     @property
     def data(self) -> Any:
-        """The value, loaded anew each time.
+        """The value, loaded anew each time; of an included file its content.
 
         Raises
         ------
@@ -68,7 +68,8 @@ class DataArtifact(MetaflowObject, depth=5):
             Its bytes are damaged.
         """
         index, blobs = self._index()
-        return load_artifact(blobs, index.objects[self.id], self.id)
+        value = load_artifact(blobs, index.objects[self.id], self.id)
+        return _content(value, self._site.storage.root) if type(value).__name__ == "IncludedFile" else value
 
     @property
     def sha(self) -> str:
@@ -128,6 +129,14 @@ class MetaflowData:
 
     def __repr__(self) -> str:
         return f"<MetaflowData: {', '.join(self._artifacts)}>"
+
+
+def _content(value: Any, root: str) -> Any:
+    from metaflow.flow.included import IncludedFile
+
+    if not isinstance(value, IncludedFile):
+        return value
+    return value.decode(roots=(f"{root}/data", f"{root.rpartition('/')[0]}/data"))
 
 
 def _no_artifact(name: str, artifacts: dict[str, DataArtifact]) -> str:

@@ -128,8 +128,11 @@ class Task(Container[DataArtifact], depth=4):
     @property
     def finished_at(self) -> datetime | None:
         """When the attempt ended, well or not, in local time; None if it did not."""
-        ends = self._facts("attempt-done")
-        return moment(ends[-1]["ts_epoch"]) if ends else None
+        attempt = self._attempt
+        if attempt is None:
+            attempt = max(self._attempts().done, default=0)
+        facts = self._site.provider.get((*self._components, "_task_ok"), attempt), *self._facts("attempt-done")[-1:]
+        return next((moment(fact["ts_epoch"]) for fact in facts if fact is not None), None)
 
     @property
     def exception(self) -> Any:
@@ -141,7 +144,7 @@ class Task(Container[DataArtifact], depth=4):
         """The number of the attempt: the one asked for, or the latest that has begun."""
         if self._attempt is not None:
             return self._attempt
-        return max(self._attempts()[1], default=0)
+        return max(self._attempts().begun, default=0)
 
     @property
     def index(self) -> int | None:
@@ -187,21 +190,23 @@ class Task(Container[DataArtifact], depth=4):
 
     @property
     def metadata(self) -> list[Metadata]:
-        """All that was recorded about the task, or about the attempt if one was asked for, oldest first."""
+        """All that was recorded about the task, or about the attempt if one was asked for, oldest first.
+
+        Of a copy made by `resume` also what is known of its origin only.
+        """
+        facts = self._facts()
+        own = {fact["field_name"]: fact["value"] for fact in facts}
+        origin = self._origin_components(own)
+        if origin is not None:
+            facts = [fact for fact in self._site.provider.facts(origin) if fact["field_name"] not in own] + facts
         return [
-            Metadata(fact["field_name"], fact["value"], fact["ts_epoch"], fact.get("type", ""), self)
-            for fact in self._facts()
+            Metadata(fact["field_name"], fact["value"], fact["ts_epoch"], fact.get("type", ""), self) for fact in facts
         ]
 
     @property
     def metadata_dict(self) -> dict[str, Any]:
-        """The latest value of each name that was recorded; of a copy made by `resume` also its origin's."""
-        facts = {fact["field_name"]: fact["value"] for fact in self._facts()}
-        origin = self._origin_components(facts)
-        if origin is not None:
-            before = self._site.provider.facts(origin)
-            facts = {fact["field_name"]: fact["value"] for fact in before} | facts
-        return facts
+        """The latest value of each name in `metadata`."""
+        return {fact.name: fact.value for fact in self.metadata}
 
     def _facts(self, field: str | None = None) -> list[Document]:
         facts = self._site.provider.facts(self._components, field)
@@ -313,21 +318,30 @@ class Task(Container[DataArtifact], depth=4):
         return b"".join(line.text + b"\n" for line in lines).decode(errors="replace")
 
     def _lines(self, stream: str, attempt: int | None = None) -> list[logs.Line]:
-        storage, begun = self._attempts()
-        if attempt is None:
-            attempt = max(begun, default=0) if self._attempt is None else self._attempt
-        return logs.read(storage, self.pathspec, attempt, stream)
+        storage, latest = self._place_of_logs()
+        return logs.read(storage, self.pathspec, latest if attempt is None else attempt, stream)
 
     def _log_size(self, stream: str) -> int:
-        storage, begun = self._attempts()
-        attempt = max(begun, default=0) if self._attempt is None else self._attempt
-        return logs.size(storage, self.pathspec, attempt, stream)
+        storage, latest = self._place_of_logs()
+        return logs.size(storage, self.pathspec, latest, stream)
 
-    def _attempts(self) -> tuple[Storage, list[int]]:
-        """Return the storage that the task writes to, and the attempts that have begun there."""
+    def _place_of_logs(self) -> tuple[Storage, int]:
+        attempts = self._attempts()
+        attempt = max(attempts.begun, default=0) if self._attempt is None else self._attempt
+        return attempts.storage, attempt
+
+    def _attempts(self) -> _Attempts:
         storage = self._site.storage
-        begun, _ = TaskStore(storage, self.pathspec).attempts()
+        begun, done = TaskStore(storage, self.pathspec).attempts()
         if not begun:
             storage = self._site.storage_of(self._components)
-            begun, _ = TaskStore(storage, self.pathspec).attempts()
-        return storage, begun
+            begun, done = TaskStore(storage, self.pathspec).attempts()
+        return _Attempts(storage, begun, done)
+
+
+class _Attempts(NamedTuple):
+    """The attempts of a task that have begun, those that are done, and where they are."""
+
+    storage: Storage
+    begun: list[int]
+    done: list[int]

@@ -9,7 +9,7 @@ The format is Metaflow's. The artifact is a pickled `metaflow.includefile.Includ
 ============  =====================================================================================================
 ``type``      ``uploader-v2``; the older ``uploader-v1`` and ``external`` are read too
 ``sub-type``  (v2) ``uploaded``: compressed with gzip, as all of v1; ``external``: bytes as they are
-``url``       ``local://<absolute path>``, ``s3://…``; of what is uploaded, ends in ``/<flow>/<SHA-1 of the file>``
+``url``       ``local://<absolute path>``, ``s3://…``; of uploaded files, ends in ``/<flow>/<SHA-1 of the file>``
 ``size``      (v2) of the file, in bytes
 ``is_text``   whether to decode; line ends become ``\n`` then
 ``encoding``  of the text; UTF-8 if not given
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 from metaflow import files
-from metaflow.exception import BlobCorrupt, CommandException, MetaflowDataMissing
+from metaflow.exception import BlobCorrupt, CommandException, MetaflowDataMissing, MetaflowException
 
 LARGEST = 4 << 30
 """Size in bytes above which a file is refused: each step that looks at it holds all of it in memory."""
@@ -111,26 +111,31 @@ class IncludedFile:
             The content is not there, or the descriptor has a form that this version cannot read.
         metaflow.exception.BlobCorrupt
             The bytes are not those that were stored.
+        metaflow.exception.MetaflowException
+            The bytes are not text in the declared encoding.
         """
-        is_packed = self._is_packed()
+        read = self._reader()
         url = str(self._descriptor.get("url"))
         kind, root, key = _parts(url)
         for place in (root, *roots):
             storage = (open_storage or _open_storage)(kind, place)
             data = next(iter(storage.get([key])))[1]
             if data is not None:
-                return self._text(_unpacked(data, key, storage.describe(key)) if is_packed else data)
+                return self._text(read(data, key, storage.describe(key)))
         raise MetaflowDataMissing(
             f"The content of an included file is not at {url}.",
             hint="the datastore was moved or cleaned: put the file back, or run the flow again",
         )
 
-    def _is_packed(self) -> bool:
+    def _reader(self) -> Callable[[bytes, str, str], bytes]:
+        """Return what makes the file's bytes from what is stored, its key and its place."""
         form = (self._descriptor.get("type"), self._descriptor.get("sub-type"))
-        if form[0] == "uploader-v1" or form == ("uploader-v2", "uploaded"):
-            return True
+        if form == ("uploader-v2", "uploaded"):
+            return _checked
+        if form[0] == "uploader-v1":
+            return _unpacked
         if form[0] == "external" or form == ("uploader-v2", "external"):
-            return False
+            return lambda data, key, place: data
         raise MetaflowDataMissing(
             f"An included file is stored in a form that this version cannot read: {form[0]}, {form[1]}.",
             hint="read it with the version of Metaflow that stored it",
@@ -139,7 +144,14 @@ class IncludedFile:
     def _text(self, data: bytes) -> str | bytes:
         if not self._descriptor.get("is_text"):
             return data
-        text = data.decode(self._descriptor.get("encoding") or "utf-8")
+        encoding = self._descriptor.get("encoding") or "utf-8"
+        try:
+            text = data.decode(encoding)
+        except (UnicodeError, LookupError) as error:
+            raise MetaflowException(
+                f"The included file {self._descriptor.get('url')} is not {encoding} text: {error}.",
+                hint="give the IncludeFile its encoding=…, or is_text=False, and run the flow again",
+            ) from error
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -209,19 +221,24 @@ def _pack(file: LocalFile, spool: str) -> tuple[str, int]:
 def _chunks(file: LocalFile) -> Iterator[bytes]:
     try:
         with open(file.path, "rb", buffering=0) as source:
+            _check_size(file, os.fstat(source.fileno()).st_size)
             total = 0
             while chunk := source.read(_CHUNK):
                 total += len(chunk)
-                if total > LARGEST:
-                    raise CommandException(
-                        f"{file.option}: the file {file.path} is larger than {LARGEST >> 30} GB.",
-                        hint="pass its path, or a URL of an object store, as a Parameter and read it in the steps",
-                    )
+                _check_size(file, total)
                 yield chunk
     except OSError as error:
         raise CommandException(
             f"{file.option}: the file {file.path} cannot be read: {error.strerror or error}."
         ) from error
+
+
+def _check_size(file: LocalFile, size: int) -> None:
+    if size > LARGEST:
+        raise CommandException(
+            f"{file.option}: the file {file.path} is larger than {LARGEST >> 30} GB.",
+            hint="pass its path, or a URL of an object store, as a Parameter and read it in the steps",
+        )
 
 
 def _text_check(file: LocalFile) -> Callable[[bytes, bool], None]:
@@ -258,8 +275,10 @@ def _text_check(file: LocalFile) -> Callable[[bytes, bool], None]:
 def _parts(url: str) -> tuple[str, str, str]:
     """Split a URL into the kind of storage, its root, and the key: the last two names."""
     kind, _, path = url.partition("://")
-    root, flow, name = path.rsplit("/", 2) if path.count("/") > 1 else ("", *path.partition("/")[::2])
-    return kind, root if kind == "local" else f"{kind}://{root}", f"{flow}/{name}"
+    above, _, name = path.rpartition("/")
+    root, _, flow = above.rpartition("/")
+    root, key = (root, f"{flow}/{name}") if root else (above, name)
+    return kind, root if kind == "local" else f"{kind}://{root}", key
 
 
 def _open_storage(kind: str, root: str) -> FileStorage:
@@ -269,7 +288,6 @@ def _open_storage(kind: str, root: str) -> FileStorage:
 
 
 def _unpacked(data: bytes, key: str, place: str) -> bytes:
-    import hashlib
     import zlib
 
     name = key.rpartition("/")[2]
@@ -283,7 +301,14 @@ def _unpacked(data: bytes, key: str, place: str) -> bytes:
             data = unpacker.unused_data
     except zlib.error as error:
         raise BlobCorrupt(name, place, f"it cannot be decompressed ({error})") from error
-    content = b"".join(parts)
+    return b"".join(parts)
+
+
+def _checked(data: bytes, key: str, place: str) -> bytes:
+    import hashlib
+
+    content = _unpacked(data, key, place)
+    name = key.rpartition("/")[2]
     if hashlib.sha1(content, usedforsecurity=False).hexdigest() != name:
         raise BlobCorrupt(name, place)
     return content

@@ -144,7 +144,7 @@ def _why_not(path: str, full: str) -> tuple[str, str | None]:
         if stat.S_ISREG(mode):
             os.close(os.open(full, os.O_RDONLY))
     except FileNotFoundError:
-        return "does not exist", None if os.path.isabs(path) else f"the working directory is {os.path.dirname(full)}"
+        return "does not exist", None if full == path else f"it is looked for at {full}"
     except (OSError, ValueError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or error}", None
     if stat.S_ISDIR(mode):

@@ -12,6 +12,7 @@ Start reading at `Task.run`.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -117,7 +118,10 @@ class Task:
         binding = Binding(plan.step, Artifacts(self._blobs, incoming), incoming.objects, frames, self._is_join)
         flow = self._instance(binding)
         self._set_current(incoming)
+        mask = os.umask(0o077)
+        os.umask(mask)
         error = self._call(flow, paths)
+        os.umask(mask)  # what the step did to its own files is its business; ours stay readable
         return self._finish(flow, incoming, error)
 
     # --- artifacts in ----------------------------------------------------------------------------------------------------
@@ -152,11 +156,15 @@ class Task:
         return ForeachFrame(self._plan.step, parent["_foreach_var"], parent["_foreach_num_splits"], index, value)
 
     def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
-        frames: list[ForeachFrame] = list(Artifacts(self._blobs, self._read(paths[0]))["_foreach_stack"])
+        first = self._read(paths[0])
+        frames: list[ForeachFrame] = list(Artifacts(self._blobs, first)["_foreach_stack"])
         graph = self._graph()
         if graph[graph[self._plan.step].split_parents[-1]].kind == "foreach":
             frames.pop()
-        return self._read(f"{self._plan.run}/{PARAMETERS}/0"), frames
+        incoming = self._read(f"{self._plan.run}/{PARAMETERS}/0")
+        for name in map(foreach_values_name, range(len(frames))):  # the loops around the join go on
+            incoming.objects[name], incoming.info[name] = first.objects[name], first.info[name]
+        return incoming, frames
 
     def _instance(self, binding: Binding) -> FlowSpec:
         flow = self._class.__new__(self._class)
@@ -281,7 +289,7 @@ class Task:
         self, index: TaskIndex, assigned: Mapping[str, Any], binding: Binding, error: BaseException
     ) -> None:
         failure = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
-        print(failure.stacktrace, file=sys.stderr, end="", flush=True)
+        _complain(failure.stacktrace or "")
         keep = {}
         for name, value in assigned.items():
             try:
@@ -332,6 +340,17 @@ class Task:
             facts.append(Fact("foreach-stack", stack, "foreach-stack"))
             facts.append(Fact("foreach-execution-path", path, "foreach-execution-path"))
         return facts
+
+
+def _complain(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # the step has closed it
+        try:
+            os.write(2, text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass
 
 
 class _frames_as_pickled:

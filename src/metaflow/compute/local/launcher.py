@@ -122,9 +122,10 @@ class LocalLauncher:
                 process = self._processes.get(message["outcome"])
                 if process is not None:
                     process.outcome = message
-            elif message.get("threads", 1) > 1:
-                # A preloaded module started a thread, which no forked child would have.
-                self._exec = True
+            else:
+                self._zygote.ready = True
+                # A preloaded module may have started a thread, which no forked child would have.
+                self._exec = self._exec or message["threads"] > 1
 
     def _on_started(self, task: int, pid: int) -> None:
         process = self._processes[task]

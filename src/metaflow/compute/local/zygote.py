@@ -32,6 +32,8 @@ import select
 import signal
 import socket
 import sys
+import time
+from collections.abc import Container
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -40,6 +42,9 @@ from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 
 OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 """``<descriptor>:<id>``: where a child reports its outcome; taken out of the environment by the task."""
+
+_PATIENCE = 1.0
+"""Seconds that the end waits for killed processes to be gone."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -82,7 +87,8 @@ class Zygote:
     def __init__(self, control: socket.socket, config: dict[str, Any], prctl: Any) -> None:
         self._control = control
         self._path: str = config["path"]
-        self._script: str = config["script"]
+        # A flow file that changes directory is found by its path; else a task sees the name that the user gave.
+        self._script: str = config["script"] if os.path.abspath(config["script"]) == self._path else self._path
         self._fork: bool = config["fork"]
         self._python: list[str] = config["python"]
         self._prctl = prctl
@@ -134,11 +140,17 @@ class Zygote:
                 self._obey(json.loads(data), descriptors)
 
     def kill_all(self) -> None:
-        """Kill every group and every descendant."""
+        """Kill every group and every descendant, and wait until they are gone."""
+        end = time.monotonic() + _PATIENCE
         for pid in self._pids:
             _kill_group(pid)
-        for pid in self._children():
-            _kill_group(pid)
+        while time.monotonic() < end:
+            self._kill_strangers(known=())
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.001)
+            except ChildProcessError:
+                return
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if "kill" in message:
@@ -170,20 +182,22 @@ class Zygote:
             if pid == 0:
                 return
             id = self._pids.pop(pid, None)
-            if id is None:
-                continue
-            _kill_group(pid)
-            for orphan in self._children():
-                if orphan not in self._pids:
-                    _kill_group(orphan)
-            self._send({"ended": id, "status": status})
+            if id is not None:
+                _kill_group(pid)
+            self._kill_strangers(self._pids)
+            if id is not None:
+                self._send({"ended": id, "status": status})
 
-    def _children(self) -> list[int]:
+    def _kill_strangers(self, known: Container[int]) -> None:
+        """Kill the children that are no tasks: what tasks that have ended had started."""
         try:
             with open(f"/proc/self/task/{self._pid}/children", "rb") as file:
-                return [int(pid) for pid in file.read().split()]
+                children = [int(pid) for pid in file.read().split()]
         except OSError:
-            return []
+            return
+        for pid in children:
+            if pid not in known:
+                _kill_group(pid)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())
@@ -202,7 +216,7 @@ class _Child:
             self._detach()
             argv = self._message["argv"]
             if self._message["exec"] or self._zygote._code is None:
-                command = [*self._zygote._python, self._zygote._path, *argv]
+                command = [*self._zygote._python, self._zygote._script, *argv]
                 os.execve(command[0], command, dict(os.environ))
             self._become_fresh(argv)
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go back to serve()

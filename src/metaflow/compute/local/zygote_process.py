@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 
@@ -48,12 +49,15 @@ class ZygoteProcess:
             setpgroup=0,
         )
         theirs.close()
+        self.ready = False
         self.socket = ours
         ours.send(json.dumps({"path": path, "script": script, "fork": fork, "python": python}).encode())
 
     def stop(self) -> None:
-        """End the zygote and all that it has started."""
+        """End the zygote and all that it has started, and wait for it."""
         self.socket.close()
+        if not self.ready:  # it has started nothing and may be in the middle of a long import
+            os.kill(self.pid, signal.SIGKILL)
         try:
             os.waitpid(self.pid, 0)
         except ChildProcessError:
