@@ -78,8 +78,13 @@ class DataArtifact(MetaflowObject, depth=5):
 
     @property
     def size(self) -> int:
-        """Bytes of its pickle."""
-        return int(self._index()[0].info.get(self.id, {}).get("size", 0))
+        """Bytes of its pickle; of an included file bytes of the file."""
+        index, blobs = self._index()
+        known = index.info.get(self.id, {})
+        if "IncludedFile" in str(known.get("type")):
+            file = load_artifact(blobs, index.objects[self.id], self.id)
+            return int(file.size) if file.size is not None else len(self.data)
+        return int(known.get("size", 0))
 
     @property
     def created_at(self) -> datetime:
