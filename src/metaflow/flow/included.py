@@ -1,8 +1,8 @@
 r"""The content of included files: into the storage when a run starts, out of it in steps and in the client.
 
 A file's way: `IncludeFile` (the parameter, in `metaflow.flow.includefile`) gives a `LocalFile`, a promise that there is
-something to read; `store_included` puts its bytes into a storage and gives the `IncludedFile` that becomes the artifact;
-`IncludedFile.decode` gets them back. Storages are met through the protocol `FileStorage` alone.
+something to read; `store_included` puts its bytes into a storage and gives the `IncludedFile` that becomes the
+artifact; `IncludedFile.decode` gets them back. Storages are met through the protocol `FileStorage` alone.
 
 The format is Metaflow's. The artifact is a pickled `metaflow.includefile.IncludedFile` with a descriptor:
 

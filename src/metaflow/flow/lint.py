@@ -227,90 +227,94 @@ def splits_and_switches_do_not_lead_straight_to_a_join(graph: Graph) -> None:
                 )
 
 
+def branches_meet_in_joins(graph: Graph) -> None:
+    """Refuse a step without inputs that two branches of a split are both bound to come to.
+
+    With a switch on the way of one of them it may be shared: each task that comes to it stays in its own branch.
+    """
+    for split in graph.nodes.values():
+        if split.kind != "split":
+            continue
+        inside = {branch: _ways(graph, branch, avoiding=split.matching_join) for branch in split.next}
+        for pair in combinations(split.next, 2):
+            shared = [name for name in graph if all(name in inside[branch] for branch in pair)]
+            for name in shared:
+                if graph[name].is_join:
+                    break
+                if all(_must_pass(graph, branch, name, split.matching_join) for branch in pair):
+                    _refuse(
+                        graph[name],
+                        f"The branches {_names(pair)} of '{split.name}' meet in '{name}', which takes no inputs.",
+                        f"join them in a step `def join(self, inputs)` that goes on to '{name}'",
+                    )
+
+
 def splits_are_joined(graph: Graph) -> None:
+    """Refuse a join that does not close one whole split, a step in and outside of a split, and an end inside of one."""
     for node in graph.nodes.values():
         if node.name == graph.start:
             continue
         arrivals = {parent: graph[parent].frames_to(node.name) for parent in node.parents}
-        first, *others = arrivals
-        for other in others:
-            if len(arrivals[first]) != len(arrivals[other]):
-                _refuse_depth(graph, node, *sorted((first, other), key=lambda parent: len(arrivals[parent])), arrivals)
+        outside, *others = sorted(arrivals, key=lambda parent: len(arrivals[parent]))
+        frames = arrivals[outside]
+        for inside in others:
+            if len(arrivals[inside]) > len(frames):
+                split = graph[arrivals[inside][len(frames)][0]]
+                _refuse(
+                    node,
+                    f"The step '{node.name}' is reached from '{inside}', inside the {split.kind} of '{split.name}', "
+                    f"and from '{outside}', outside of it.",
+                    f"join the branches of '{split.name}' in a step of their own first",
+                )
+        _check_same_splits(graph, node, arrivals)
         if node.is_join:
-            _check_join(graph, node, arrivals)
-        else:
-            _check_meeting(graph, node, arrivals)
-
-
-def _check_meeting(graph: Graph, node: Node, arrivals: dict[str, Frames]) -> None:
-    """Refuse a step without inputs in which branches are bound to meet, and an end inside a split."""
-    for one, two in combinations(arrivals.values(), 2):
-        apart = _apart(graph, node.name, one, two)
-        if apart:
+            _check_join(graph, node, frames)
+        elif node.name == graph.end and frames:
+            split = graph[frames[-1][0]]
             _refuse(
-                node,
-                f"The branches {_names(apart)} meet in the step '{node.name}', which takes no inputs.",
-                f"join them in a step `def join(self, inputs)` that goes on to '{node.name}'",
+                split,
+                f"The {split.kind} in the step '{split.name}' is never joined: the flow ends inside it.",
+                f"add a step `def join(self, inputs)` before '{node.name}'",
+                split.next_line,
             )
-    frames = next(iter(arrivals.values()))
-    if node.name == graph.end and frames:
-        split = graph[frames[-1][0]]
-        _refuse(
-            split,
-            f"The {split.kind} in the step '{split.name}' is never joined: the flow ends inside it.",
-            f"add a step `def join(self, inputs)` before '{node.name}'",
-            split.next_line,
-        )
 
 
-def _check_join(graph: Graph, node: Node, arrivals: dict[str, Frames]) -> None:
-    """Refuse a join whose parents are not exactly the branches of one split."""
-    first, frames = next(iter(arrivals.items()))
+def _check_same_splits(graph: Graph, node: Node, arrivals: dict[str, Frames]) -> None:
+    """Refuse a step behind different splits, unless they go to the same steps: then a switch has chosen one of them."""
+    first, *others = arrivals
+    for other in others:
+        for (split, branch), (other_split, other_branch) in zip(arrivals[first], arrivals[other], strict=True):
+            closed = node.is_join and split == arrivals[first][-1][0]
+            same = set(graph[split].next) == set(graph[other_split].next) if closed else branch == other_branch
+            if split != other_split and not same:
+                _refuse(
+                    node,
+                    f"The step '{node.name}' is reached from '{first}', a branch of '{split}', "
+                    f"and from '{other}', a branch of '{other_split}'.",
+                    "the branches of each split lead to a join of their own",
+                )
+
+
+def _check_join(graph: Graph, node: Node, frames: Frames) -> None:
     if not frames:
         _refuse(
             node,
             f"The step '{node.name}' takes inputs, but there is no split before it that it could close.",
             f"write `def {node.name}(self)`",
         )
-    hint = "all branches of a split, and nothing else, lead to its one join; inner splits are joined first"
     split = graph[frames[-1][0]]
-    for parent, others in arrivals.items():
-        other = graph[others[-1][0]]
-        if set(other.next) != set(split.next) or _apart(graph, node.name, frames[:-1], others[:-1]):
-            both = f"'{first}' after '{split.name}' and '{parent}' after '{other.name}'"
-            _refuse(node, f"The join '{node.name}' would join branches of different splits: {both}.", hint)
     missing = [branch for branch in split.next if node.name not in _ways(graph, branch)]
     if missing:
-        what = f"the split '{split.name}' without its branch {_names(missing)}"
-        _refuse(node, f"The join '{node.name}' would close {what}.", hint)
+        _refuse(
+            node,
+            f"The join '{node.name}' would close the split '{split.name}' without its branch {_names(missing)}.",
+            "all branches of a split lead to its one join; inner splits are joined first",
+        )
 
 
-def _apart(graph: Graph, name: str, one: Frames, two: Frames) -> tuple[str, str] | None:
-    """Return two branches that cannot share the step `name`, or None.
-
-    Branches of different splits can if they are the same step: a switch has chosen the split. Branches of one split
-    can unless both are bound to come to the step; with a switch in one of them each task still has its own branch.
-    """
-    for (split, branch), (other_split, other) in zip(one, two, strict=True):
-        if branch != other and (
-            split != other_split or all(_must_pass(graph, each, name, graph[split]) for each in (branch, other))
-        ):
-            return branch, other
-    return None
-
-
-def _must_pass(graph: Graph, branch: str, name: str, split: Node) -> bool:
-    return branch == name or split.matching_join not in _ways(graph, branch, avoiding=name)
-
-
-def _refuse_depth(graph: Graph, node: Node, outside: str, inside: str, arrivals: dict[str, Frames]) -> Never:
-    split = graph[arrivals[inside][len(arrivals[outside])][0]]
-    _refuse(
-        node,
-        f"The step '{node.name}' is reached from '{inside}', inside the {split.kind} of '{split.name}', "
-        f"and from '{outside}', outside of it.",
-        f"join the branches of '{split.name}' in a step of their own first",
-    )
+def _must_pass(graph: Graph, branch: str, name: str, join: str | None) -> bool:
+    """Tell whether every way from the first step of a branch to the join goes through the step `name`."""
+    return branch == name or join not in _ways(graph, branch, avoiding=name)
 
 
 def _may_replace(other: Transition, last: Transition) -> bool:
@@ -323,7 +327,7 @@ def _may_replace(other: Transition, last: Transition) -> bool:
     return other.kind == last.kind and other.targets == last.targets
 
 
-def _ways(graph: Graph, begin: str, avoiding: str = "") -> dict[str, str]:
+def _ways(graph: Graph, begin: str, avoiding: str | None = None) -> dict[str, str]:
     """Return all steps that can follow `begin`, with the step before each on a shortest way."""
     came = {begin: begin}
     queue = [begin]
@@ -362,5 +366,6 @@ CHECKS: tuple[Callable[[Graph], None], ...] = (
     steps_are_reached,
     joins_do_not_split,
     splits_and_switches_do_not_lead_straight_to_a_join,
+    branches_meet_in_joins,
     splits_are_joined,
 )

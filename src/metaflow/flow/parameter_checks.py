@@ -125,11 +125,10 @@ def _check_type(parameter: Parameter) -> None:
 
 
 def _check_shape(parameter: Parameter) -> None:
-    nargs = parameter.kwargs.get("nargs", 1) != 1
     has = {
         "is_flag": parameter.is_flag,
         "multiple": parameter.multiple,
-        "nargs": nargs,
+        "nargs": parameter.nargs != 1,
         "separator": parameter.separator,
     }
     shapes = [word for word in has if has[word]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from metaflow.exception import CommandException, InvalidFlow, ParameterFieldFailed, ParameterFieldTypeMismatch
 from metaflow.flow.parameter_types import JSONType, JSONTypeClass, kind_of, quoted
@@ -139,7 +139,8 @@ class Parameter:
         self.separator: str | None = kwargs.get("separator")
         self.is_flag = bool(kwargs.get("is_flag"))
         self.multiple = bool(kwargs.get("multiple"))
-        many = self.multiple and isinstance(default, (list, tuple)) and default
+        self.nargs: int = kwargs.get("nargs") or 1
+        many = (self.multiple or self.nargs != 1) and isinstance(default, (list, tuple)) and default
         self.kind = kind_of(type, default[0] if many else default)
         self.source_file, self.line = _place_of_definition()
         self.attribute = ""
@@ -255,7 +256,7 @@ class Parameter:
             default_text=self._default_text(),
             multiple=self.multiple,
             is_flag=self.is_flag,
-            nargs=self.kwargs.get("nargs", 1),
+            nargs=self.nargs,
             hidden=bool(self.kwargs.get("hidden")),
             envvar=[*([own] if isinstance(own, str) else own), f"METAFLOW_RUN_{self.key.upper()}"],
         )
@@ -271,7 +272,7 @@ class Parameter:
         return False if self.is_flag and self.type is bool else None
 
     def _adopt_all(self, default: Any) -> Any:
-        if self.multiple or self.kwargs.get("nargs", 1) != 1:
+        if self.multiple or self.nargs != 1:
             values = default if isinstance(default, (list, tuple)) else [default]
             return tuple(self._adopt(value) for value in values)
         return self._split(self._adopt(default))

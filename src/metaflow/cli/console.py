@@ -1,0 +1,72 @@
+"""The command ``metaflow``: about this installation, not about a flow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from metaflow.cli.main import print_error
+from metaflow.exception import CommandException, MetaflowException
+from metaflow.version import API, MILLRACE, __version__
+
+
+def main() -> NoReturn:
+    """Run the command line of the process and leave it."""
+    try:
+        sys.exit(_command.main(prog_name="metaflow", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        print_error(CommandException(error.format_message(), hint="`metaflow --help` lists what there is"))
+        sys.exit(2)
+    except MetaflowException as error:
+        print_error(error)
+        sys.exit(1)
+    except click.Abort:
+        sys.exit(130)
+
+
+@click.group(help="Millrace: what is installed here and how it is configured. A flow is run by `python flow.py run`.")
+def _command() -> None:
+    pass
+
+
+@_command.command("version", help="Print the version.")
+def _version() -> None:
+    click.echo(__version__)
+
+
+@_command.command("status", help="Print versions, user, and where data and facts are kept.")
+def _status() -> None:
+    from metaflow import settings
+
+    found = settings.load(os.environ)
+    rows = {
+        "Millrace": f"{MILLRACE}, the API of Metaflow {API}",
+        "user": found.user,
+        "profile": found.profile or "none",
+        "configuration": ", ".join(found.files) or "no file",
+        "metadata": f"{found.default_metadata} ({found.local_root})",
+        "datastore": found.default_datastore,
+    }
+    for name, value in rows.items():
+        click.echo(f"{name:<14} {value}")
+    for warning in found.warnings:
+        click.echo(warning, err=True)
+
+
+@_command.group("configure", help="Look at the configuration.")
+def _configure() -> None:
+    pass
+
+
+@_configure.command("show", help="Print every METAFLOW_* setting that is in force, and where it comes from.")
+def _show() -> None:
+    from metaflow import settings
+
+    found = settings.load(os.environ)
+    for name in sorted(found.entries):
+        click.echo(f"{name}={found.entries[name]}  ({found.origins.get(name, 'environment')})")
+    if not found.entries:
+        click.echo("No METAFLOW_* setting is in force: everything is local.")
