@@ -131,6 +131,8 @@ def _check_shape(parameter: Parameter) -> None:
         "nargs": parameter.nargs != 1,
         "separator": parameter.separator,
     }
+    if parameter.nargs < 1:
+        _refuse(parameter, f"The argument 'nargs' of parameter '{parameter.name}' is {parameter.nargs}, not 1 or more.")
     shapes = [word for word in has if has[word]]
     if len(shapes) > 1:
         _refuse(parameter, f"The parameter '{parameter.name}' cannot have both {shapes[0]} and {shapes[1]}.")
