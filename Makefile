@@ -22,7 +22,6 @@ help:
 	@echo "make live     run the tests that need real services"
 	@echo "make clean    remove what these words made (runs in .metaflow stay)"
 
-demo: export METAFLOW_USER ?= demo
 demo: $(READY)
 	$(BIN)/python examples/digits.py run
 	@echo
