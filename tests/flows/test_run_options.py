@@ -1,0 +1,186 @@
+"""What the options of `run` do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support.site import Site
+
+TIMES = """
+    import time
+    from metaflow import FlowSpec, Parameter, step
+
+    class TimesFlow(FlowSpec):
+        wide = Parameter("wide", default=6)
+
+        @step
+        def start(self):
+            self.items = list(range(self.wide))
+            self.next(self.work, foreach="items")
+
+        @step
+        def work(self):
+            begun = time.time()
+            time.sleep(0.1)
+            self.spell = (begun, time.time())
+            self.next(self.join)
+
+        @step
+        def join(self, inputs):
+            self.spells = [one.spell for one in inputs]
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    if __name__ == "__main__":
+        TimesFlow()
+"""
+
+
+def most_at_once(spells: list[tuple[float, float]]) -> int:
+    """Return how many of the spells overlap at the busiest moment."""
+    return max(sum(begun <= moment < ended for begun, ended in spells) for moment, _ in spells)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_max_workers_is_never_exceeded(site: Site, workers: int) -> None:
+    finished = site.run_flow(TIMES, "run", "--max-workers", str(workers)).succeeded()
+    assert most_at_once(finished.values("join")["spells"]) == workers
+
+
+def test_tasks_run_at_the_same_time(site: Site) -> None:
+    finished = site.run_flow(TIMES, "run").succeeded()
+    assert most_at_once(finished.values("join")["spells"]) >= 3
+
+
+def test_max_num_splits(site: Site) -> None:
+    refused = site.run_flow(TIMES, "run", "--max-num-splits", "5").failed()
+    for word in ("start", "6", "5", "--max-num-splits"):
+        assert word in refused.output
+    assert "work" not in refused.run
+    site.run_flow(TIMES, "run", "--max-num-splits", "6").succeeded()
+
+
+def test_a_hundred_splits_are_the_limit_unless_said_otherwise(one_site: Site) -> None:
+    refused = one_site.run_flow(TIMES, "run", "--wide", "101").failed()
+    assert "101" in refused.output
+    assert "100" in refused.output
+    assert "--max-num-splits" in refused.output
+
+
+def test_tags_and_run_id_file(site: Site) -> None:
+    path = site.directory / "deep" / "run_id"
+    path.parent.mkdir()
+    finished = site.run_flow("linear.py", "run", "--tag", "a", "--tag", "b c", "--run-id-file", str(path)).succeeded()
+    run = site.flow("LinearFlow")[path.read_text()]
+    assert run.user_tags == {"a", "b c"}
+    assert {"user:tester", "runtime:dev"} <= run.system_tags
+    assert run.tags == run.user_tags | run.system_tags
+    assert run["start"].task.tags == run.tags
+    assert finished.stdout.count(run.id) > 3
+
+
+def test_the_run_id_is_in_the_file_before_the_first_task_ends(site: Site) -> None:
+    source = """
+        import pathlib
+        from metaflow import FlowSpec, current, step
+
+        class EarlyFlow(FlowSpec):
+            @step
+            def start(self):
+                self.read = pathlib.Path("run_id").read_text()
+                self.own = current.run_id
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            EarlyFlow()
+    """
+    site.run_flow(source, "run", "--run-id-file", "run_id").succeeded()
+    run = site.flow("EarlyFlow").latest_run
+    assert run["start"].task.data.read == run["start"].task.data.own == run.id
+
+
+def test_runner_attribute_file(one_site: Site) -> None:
+    one_site.run_flow("linear.py", "run", "--runner-attribute-file", "attributes.json").succeeded()
+    attributes = json.loads((one_site.directory / "attributes.json").read_text())
+    assert attributes["flow_name"] == "LinearFlow"
+    assert attributes["run_id"] == one_site.flow("LinearFlow").latest_run.id
+    assert attributes["metadata"].startswith("local@")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_with_attaches_a_decorator_to_every_step(one_site: Site, before: bool) -> None:
+    source = """
+        from metaflow import FlowSpec, resources, step
+
+        class WithFlow(FlowSpec):
+            @resources(cpu=7)
+            @step
+            def start(self):
+                self.next(self.end)
+
+            @step
+            def end(self):
+                self.steps = self._graph_info["steps"]
+
+        if __name__ == "__main__":
+            WithFlow()
+    """
+    extra = ["--with", "resources:cpu=2,memory=100"]
+    words = [*extra, "run"] if before else ["run", *extra]
+    steps = one_site.run_flow(source, *words).succeeded().values("end")["steps"]
+    attributes = {
+        name: {one["name"]: one["attributes"] for one in steps[name]["decorators"]}["resources"] for name in steps
+    }
+    assert str(attributes["start"]["cpu"]) == "7", "a step that is decorated already stays as it is"
+    assert (str(attributes["end"]["cpu"]), str(attributes["end"]["memory"])) == ("2", "100")
+
+
+def test_quiet_says_less_and_top_level_options_are_taken(site: Site) -> None:
+    words = ("--metadata", "local", "--datastore", "local", "--environment", "local", "--no-pylint")
+    loud = site.run_flow("talking.py", *words, "run").succeeded()
+    quiet = site.run_flow("talking.py", *words, "--quiet", "run").succeeded()
+    assert len(quiet.output) < len(loud.output)
+    assert "hello from start" in quiet.stdout
+    assert quiet.run.successful
+
+
+def test_a_datastore_root_of_ones_own(site: Site) -> None:
+    root = site.directory / "elsewhere" / ".metaflow"
+    finished = site.run_flow("talking.py", "--datastore-root", str(root), "run").succeeded()
+    assert not site.root.exists()
+    read = site.python(
+        f"""
+        from metaflow import Run, metadata, namespace
+
+        metadata("local@{root.parent}")
+        namespace(None)
+        print(Run("TalkingFlow/{finished.run_id}").data.words)
+        """
+    ).succeeded()
+    assert read.stdout == "['aa', 'bb']\n"
+
+
+def test_the_datastore_is_found_from_a_subdirectory(site: Site) -> None:
+    first = site.run_flow("talking.py", "run").succeeded()
+    below = site.directory / "a" / "b"
+    below.mkdir(parents=True)
+    second = site.run_flow("talking.py", "run", cwd=below).succeeded()
+    assert not (below / ".metaflow").exists()
+    assert {run.id for run in site.flow("TalkingFlow")} == {first.run_id, second.run_id}
+
+
+def test_the_datastore_can_be_named_by_the_environment(site: Site) -> None:
+    place = site.directory / "named"
+    place.mkdir()
+    site.run_flow("talking.py", "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(place)}).succeeded()
+    assert list((place / ".metaflow").glob("TalkingFlow/*/start/1/0.DONE.lock"))
+    assert not site.root.exists()
