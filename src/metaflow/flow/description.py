@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from metaflow.flow.graph import DecoratorSpec, Graph, Node
+from metaflow.flow.graph import Graph
+from metaflow.flow.node import DecoratorSpec, Node
 
 
 def describe(

@@ -4,111 +4,25 @@ A `Graph` depends on the class alone and is a plain frozen value: whoever needs 
 pickles it. Reading accepts faulty flows, so that `metaflow.flow.lint` can say what is wrong with them; everything else
 takes a graph that has passed lint.
 
-Splits and foreaches open a frame and the join that matches closes it; a switch opens none, since one of its cases runs.
-The frames around a step are `Node.split_parents`, with the branch that the step is in beside each
-(`Node.split_branches`). Two splits may share a body when a switch chooses between them; the body then shows the first.
+The frames around a step (`Node.split_parents`, `Node.split_branches`) are those of the first way to it. Usually there
+is one; a switch can lead two splits, or two branches of a split, to the same step. So a running task knows its own
+frames, and does not ask the graph.
 
-Start reading at `Node`, then `read`.
+Start reading at `read`, then `metaflow.flow.node`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from metaflow.flow.source import Definition, Sources, Transition, without_indentation
+from metaflow.exception import InvalidFlow
+from metaflow.flow.node import DecoratorSpec, Node
+from metaflow.flow.source import Sources, Transition, without_indentation
 from metaflow.flow.step import steps_of
 
-
-class DecoratorSpec(NamedTuple):
-    """A decorator as the graph shows it.
-
-    Attributes
-    ----------
-    name : str
-        Without ``@``.
-    attributes : dict
-        All of them, defaults included.
-    static : bool
-        Whether it stands in the flow's source; False if it came from the command line.
-    """
-
-    name: str
-    attributes: dict[str, Any]
-    static: bool = True
-
-
-class Node(NamedTuple):
-    """One step.
-
-    Attributes
-    ----------
-    name : str
-        The step's name.
-    kind : str
-        What its transition is: "linear", "split", "foreach", "switch", "join" (takes inputs and goes to one step), or
-        "end" (has none).
-    next : tuple of str
-        Successors in order of the source, each once.
-    parents : tuple of str
-        Steps that lead here, itself excluded, in order of the graph.
-    is_join : bool
-        Whether it takes inputs.
-    foreach : str or None
-        Artifact that a foreach runs over; None also if its name is known at run time only.
-    condition : str or None
-        Artifact that a switch looks at.
-    cases : tuple of (object, str)
-        Of a switch: key (a literal, else its source text) and step.
-    num_parallel : bool
-        Whether its successor is a gang.
-    split_parents : tuple of str
-        Splits and foreaches around the step, outermost first; of a join, the last one is the one that it closes.
-    split_branches : tuple of str
-        For each of these the successor of the split through which the step is reached; a join lacks the last.
-    matching_join : str or None
-        Of a split or foreach, the join that closes it.
-    source_file, line : str, int
-        Where its ``def`` is.
-    next_line : int
-        Line of its `self.next`; 0 if it has none.
-    doc : str
-        Its docstring without indentation.
-    decorators : tuple of DecoratorSpec
-        Innermost first, those of the command line last.
-    definition : Definition
-        All that its source says, faults included.
-    """
-
-    name: str
-    kind: str
-    next: tuple[str, ...]
-    parents: tuple[str, ...]
-    is_join: bool
-    foreach: str | None
-    condition: str | None
-    cases: tuple[tuple[Any, str], ...]
-    num_parallel: bool
-    split_parents: tuple[str, ...]
-    split_branches: tuple[str, ...]
-    matching_join: str | None
-    source_file: str
-    line: int
-    next_line: int
-    doc: str
-    decorators: tuple[DecoratorSpec, ...]
-    definition: Definition
-
-    @property
-    def opens_frame(self) -> bool:
-        """Whether it is a split or a foreach."""
-        return self.kind in ("split", "foreach")
-
-    def frames_to(self, successor: str) -> tuple[tuple[str, str], ...]:
-        """Return (split, branch) of each frame, outermost first, in which `successor` is reached from here."""
-        around = tuple(zip(self.split_parents, self.split_branches, strict=False))
-        return (*around, (self.name, successor)) if self.opens_frame else around
+__all__ = ["DecoratorSpec", "Graph", "Node", "read"]
 
 
 class Graph:
@@ -180,6 +94,29 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"Graph({self.name}: {', '.join(self.nodes)})"
+
+    def ways(self, begin: str, avoiding: str | None = None) -> dict[str, str]:
+        """Return all steps that can follow `begin`, itself included, each with the step before it on a shortest way.
+
+        Parameters
+        ----------
+        begin : str
+            Name of a step.
+        avoiding : str, optional
+            A step that no way goes through.
+        """
+        came = {begin: begin}
+        queue = [begin]
+        for name in queue:
+            for target in self.nodes[name].next:
+                if target in self.nodes and target not in came and target != avoiding:
+                    came[target] = name
+                    queue.append(target)
+        return came
+
+    def error(self, msg: str, hint: str) -> InvalidFlow:
+        """Return an error that points to the flow's class."""
+        return InvalidFlow(msg, self.line or None, self.source_file, hint=hint)
 
     def show(self) -> str:
         """Return the flow as a tree of text."""

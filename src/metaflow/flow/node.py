@@ -1,0 +1,105 @@
+"""One step of a graph, as a frozen value: what it is, where it goes, what is around it. Knows no other steps.
+
+Splits and foreaches open a frame and the join that matches closes it; a switch opens none, since one of its cases runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from metaflow.exception import InvalidFlow
+from metaflow.flow.source import Definition
+
+
+class DecoratorSpec(NamedTuple):
+    """A decorator as the graph shows it.
+
+    Attributes
+    ----------
+    name : str
+        Without ``@``.
+    attributes : dict
+        All of them, defaults included.
+    static : bool
+        Whether it stands in the flow's source; False if it came from the command line.
+    """
+
+    name: str
+    attributes: dict[str, Any]
+    static: bool = True
+
+
+class Node(NamedTuple):
+    """One step.
+
+    Attributes
+    ----------
+    name : str
+        The step's name.
+    kind : str
+        What its transition is: "linear", "split", "foreach", "switch", "join" (takes inputs and goes to one step), or
+        "end" (has none).
+    next : tuple of str
+        Successors in order of the source, each once.
+    parents : tuple of str
+        Steps that lead here, itself excluded, in order of the graph.
+    is_join : bool
+        Whether it takes inputs.
+    foreach : str or None
+        Artifact that a foreach runs over; None also if its name is known at run time only.
+    condition : str or None
+        Artifact that a switch looks at.
+    cases : tuple of (object, str)
+        Of a switch: key (a literal, else its source text) and step.
+    num_parallel : bool
+        Whether its successor is a gang.
+    split_parents : tuple of str
+        Splits and foreaches around the step, outermost first; of a join, the last one is the one that it closes.
+    split_branches : tuple of str
+        For each of these the successor of the split through which the step is reached; a join lacks the last.
+    matching_join : str or None
+        Of a split or foreach, the join that closes it.
+    source_file, line : str, int
+        Where its ``def`` is.
+    next_line : int
+        Line of its `self.next`; 0 if it has none.
+    doc : str
+        Its docstring without indentation.
+    decorators : tuple of DecoratorSpec
+        Innermost first, those of the command line last.
+    definition : Definition
+        All that its source says, faults included.
+    """
+
+    name: str
+    kind: str
+    next: tuple[str, ...]
+    parents: tuple[str, ...]
+    is_join: bool
+    foreach: str | None
+    condition: str | None
+    cases: tuple[tuple[Any, str], ...]
+    num_parallel: bool
+    split_parents: tuple[str, ...]
+    split_branches: tuple[str, ...]
+    matching_join: str | None
+    source_file: str
+    line: int
+    next_line: int
+    doc: str
+    decorators: tuple[DecoratorSpec, ...]
+    definition: Definition
+
+    def error(self, msg: str, hint: str, line: int = 0) -> InvalidFlow:
+        """Return an error that points to `line` of this step's file, else to its ``def``."""
+        return InvalidFlow(msg, line or self.line, self.source_file, hint=hint)
+
+    @property
+    def opens_frame(self) -> bool:
+        """Whether it is a split or a foreach."""
+        return self.kind in ("split", "foreach")
+
+    def frames_to(self, successor: str) -> tuple[tuple[str, str], ...]:
+        """Return (split, branch) of each frame, outermost first, in which `successor` is reached from here."""
+        around = tuple(zip(self.split_parents, self.split_branches, strict=False))
+        return (*around, (self.name, successor)) if self.opens_frame else around
