@@ -9,6 +9,7 @@ bound when they are first touched, so that a task that only sets its namespace l
 ``runs``, ``tasks``, ``artifacts``   the five levels
 ``lineage``    parents and children of tasks
 ``code``       code packages
+``core``       all of it, under the path that Metaflow has
 """
 
 from __future__ import annotations

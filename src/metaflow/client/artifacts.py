@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from metaflow.client import errors
@@ -11,6 +12,7 @@ from metaflow.client.objects import MetaflowObject, moment
 from metaflow.store.artifacts import TaskIndex, load_artifact
 
 if TYPE_CHECKING:
+    from metaflow.client.tasks import Task
     from metaflow.metadata.protocol import Document
     from metaflow.store.blobs import Blobs
 
@@ -34,7 +36,7 @@ class DataArtifact(MetaflowObject, depth=5):
         super()._place(*place)
         self._stored = None
 
-    def _with(self, stored: tuple[TaskIndex, Blobs]) -> DataArtifact:
+    def _with(self, stored: tuple[TaskIndex, Blobs] | None) -> DataArtifact:
         self._stored = stored
         return self
 
@@ -115,25 +117,51 @@ class DataArtifact(MetaflowObject, depth=5):
 
 
 class MetaflowData:
-    """The artifacts of a task as attributes; each is loaded when it is touched, and anew each time."""
+    """The artifacts of a task as attributes; each is loaded when it is touched, and anew each time.
 
-    def __init__(self, artifacts: dict[str, DataArtifact]) -> None:
-        self._artifacts = artifacts
+    Parameters
+    ----------
+    task : Task
+        The task.
+    stored : tuple of TaskIndex and Blobs, optional
+        What it has stored, if anything.
+    """
+
+    def __init__(self, task: Task, stored: tuple[TaskIndex, Blobs] | None) -> None:
+        self._task = task
+        self._stored = stored
+
+    @property
+    def _artifacts(self) -> dict[str, DataArtifact]:
+        return {name: self._task._child(name)._with(self._stored) for name in self._names()}
+
+    def _names(self) -> list[str]:
+        return public_names(self._stored)
 
     def __getattr__(self, name: str) -> Any:
-        artifacts = self.__dict__.get("_artifacts", {})
-        if name in artifacts:
-            return artifacts[name].data
-        raise AttributeError(_no_artifact(name, artifacts), name=name, obj=self)
+        if not name.startswith("_"):
+            if name in self:
+                return self._task._child(name)._with(self._stored).data
+            raise AttributeError(_no_artifact(name, self._names()), name=name, obj=self)
+        raise AttributeError(f"The task's data has no artifact '{name}'", name=name, obj=self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._artifacts
+        stored = self._stored
+        return isinstance(name, str) and name[:1] != "_" and stored is not None and name in stored[0].objects
 
     def __dir__(self) -> Iterable[str]:
-        return [*super().__dir__(), *self._artifacts]
+        return [*super().__dir__(), *self._names()]
 
     def __repr__(self) -> str:
-        return f"<MetaflowData: {', '.join(self._artifacts)}>"
+        return f"<MetaflowData: {', '.join(self._names())}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return attrgetter("data"), (self._task,)
+
+
+def public_names(stored: tuple[TaskIndex, Blobs] | None) -> list[str]:
+    """Return the names that the user's code has given; those of the machinery begin with an underscore."""
+    return [] if stored is None else [name for name in stored[0].objects if not name.startswith("_")]
 
 
 def _content(value: Any, root: str) -> Any:
@@ -144,11 +172,11 @@ def _content(value: Any, root: str) -> Any:
     return value.decode(roots=(f"{root}/data", f"{root.rpartition('/')[0]}/data"))
 
 
-def _no_artifact(name: str, artifacts: dict[str, DataArtifact]) -> str:
-    if not artifacts:
+def _no_artifact(name: str, names: list[str]) -> str:
+    if not names:
         return f"There is no artifact '{name}': the task has stored none."
     from difflib import get_close_matches
 
-    near = get_close_matches(name, artifacts, n=1)
-    known = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(artifacts))}"
+    near = get_close_matches(name, names, n=1)
+    known = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(names))}"
     return f"The task has no artifact '{name}'; {known}"

@@ -73,6 +73,7 @@ class MetaflowObject:
             cls._DEPTH = depth
             cls._NAME = cls.__name__
             cls._LEVELS[depth] = cls
+            cls.__module__ = "metaflow.client.core"  # so that each side unpickles the other's objects
 
     def __init__(
         self, pathspec: str | None = None, attempt: int | str | None = None, _namespace_check: bool = True

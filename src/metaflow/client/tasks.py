@@ -163,24 +163,17 @@ class Task(Container[DataArtifact], depth=4):
     @property
     def data(self) -> MetaflowData:
         """The artifacts, as attributes that load when they are touched."""
-        return MetaflowData(self._artifacts())
+        return MetaflowData(self, self._site.index(self._components, self._attempt))
 
     @property
     def artifacts(self) -> Any:
         """The artifacts as a named tuple of `DataArtifact`."""
-        found = self._artifacts()
+        found = self.data._artifacts
         names: Any = namedtuple("MetaflowArtifacts", list(found), rename=True)  # type: ignore[misc]
         return names(*found.values())
 
     def _children(self, *tags: str) -> Iterator[DataArtifact]:
-        return iter(self._artifacts().values()) if self.tags.issuperset(tags) else iter(())
-
-    def _artifacts(self) -> dict[str, DataArtifact]:
-        stored = self._site.index(self._components, self._attempt)
-        if stored is None:
-            return {}
-        names = [name for name in stored[0].objects if not name.startswith("_")]
-        return {name: self._child(name)._with(stored) for name in names}
+        return iter(self.data._artifacts.values()) if self.tags.issuperset(tags) else iter(())
 
     def _internal(self, name: str) -> Any:
         stored = self._site.index(self._components, self._attempt)

@@ -148,13 +148,14 @@ class LocalMetadata:
         return _read("/".join((self.root, *path[:4], _META, name)))
 
     def names(self, path: Sequence[str]) -> list[str]:
-        place = "/".join((self.root, *path))
         try:
-            with os.scandir(place) as scan:
-                names = [entry.name for entry in scan if entry.name[0] != "."]
+            fd = os.open("/".join((self.root, *path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [name for name in names if os.path.exists(f"{place}/{name}/{_META}/{_SELF}")]
+        try:
+            return [name for name in os.listdir(fd) if os.access(f"{name}/{_META}/{_SELF}", os.F_OK, dir_fd=fd)]
+        finally:
+            os.close(fd)
 
     def children(self, path: Sequence[str]) -> Iterator[Document]:
         for name in self.names(path):

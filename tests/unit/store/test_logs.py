@@ -57,7 +57,7 @@ def test_lines_without_prefix_take_the_time_of_their_neighbour() -> None:
         + b"[MFLOG|0|half"
     )
     lines = list(logs.parse(data))
-    assert texts(lines)[1:] == [b"a", b"second", b"b", b"[MFLOG|0|half"]
+    assert texts(lines)[1:] == [b"a", b"second", b"b", b"[MFLOG|0|x"]
     assert [line.time.second for line in lines if line.time] == [5, 5, 5, 7, 7]
 
 
