@@ -59,7 +59,8 @@ def format_line(text: bytes, now: float, ident: str) -> bytes:
     now : float
         Seconds since the epoch.
     ident : str
-        Text without ``]`` that no other line of the task has.
+        Text without ``]`` that no other line of the stream has. Metaflow's client sorts lines by time, and those of
+        one time by this text: give lines of one stream increasing texts, or they are shown in another order.
     """
     second, micro = divmod(int(now * 1_000_000), 1_000_000)
     return b"[MFLOG|0|%b.%06dZ|runtime|%b]%b\n" % (_clock(second), micro, ident.encode(), text)
@@ -85,11 +86,11 @@ def merge(logs: Iterable[bytes]) -> list[Line]:
     filled = [data for data in logs if data]
     if len(filled) < 2:
         return [line for data in filled for line in parse(data)]
-    known: set[bytes] = set()
+    known: set[Line] = set()
     lines = []
     for data in filled:
-        own = [line for line in parse(data) if not line.ident or line.ident not in known]
-        known.update(line.ident for line in own)
+        own = [line for line in parse(data) if not line.ident or line not in known]
+        known.update(own)
         lines += own
     lines.sort(key=lambda line: line.time or datetime.min)
     return lines
