@@ -77,7 +77,7 @@ class Definition(NamedTuple):
     last : Transition or None
         The `self.next` that is the last statement.
     others : tuple of Transition
-        Those elsewhere in the step, in order.
+        Those elsewhere in the step.
     """
 
     source_file: str
@@ -93,10 +93,10 @@ class Definition(NamedTuple):
 class Sources:
     """The files of one flow, each read and parsed once."""
 
-    __slots__ = ("_trees",)
+    __slots__ = ("_functions",)
 
     def __init__(self) -> None:
-        self._trees: dict[str, ast.Module] = {}
+        self._functions: dict[str, dict[int, tuple[Def, int]]] = {}
 
     def definition(self, name: str, member: Any) -> Definition:
         """Return what the source of a step says.
@@ -117,8 +117,7 @@ class Sources:
         while hasattr(function, "__wrapped__"):
             function = function.__wrapped__
         code = function.__code__
-        tree = self._tree(name, function)
-        node, class_line = _def_at(tree, code.co_firstlineno)
+        node, class_line = self._functions_of(name, function).get(code.co_firstlineno, (None, 0))
         if node is None or node.name != code.co_name:
             raise InvalidFlow(
                 f"The step '{name}' is not the `def` that its file has in this line.",
@@ -128,9 +127,9 @@ class Sources:
             )
         return _definition(node, class_line, code)
 
-    def _tree(self, name: str, function: Callable[..., Any]) -> ast.Module:
+    def _functions_of(self, name: str, function: Callable[..., Any]) -> dict[int, tuple[Def, int]]:
         filename = function.__code__.co_filename
-        if filename not in self._trees:
+        if filename not in self._functions:
             try:
                 with open(filename, "rb") as file:
                     text: bytes | str = file.read()
@@ -141,7 +140,7 @@ class Sources:
             try:
                 if not text:
                     raise SyntaxError("no source")
-                self._trees[filename] = ast.parse(text, filename)
+                self._functions[filename] = dict(_functions(ast.parse(text, filename).body))
             except SyntaxError as error:
                 raise InvalidFlow(
                     f"The source of the step '{name}' cannot be read from {filename}: {error.msg}.",
@@ -149,7 +148,7 @@ class Sources:
                     filename,
                     hint="Millrace reads the graph from the flow's source; keep the flow in a file or a notebook cell",
                 ) from None
-        return self._trees[filename]
+        return self._functions[filename]
 
 
 def transition(call: ast.Call, me: str, alone: bool = True) -> Transition:
@@ -280,14 +279,28 @@ def _statements(body: list[ast.stmt], alone: bool = True) -> Iterator[tuple[ast.
     """Yield each statement that runs with the function, in order, and whether it stands in the function's own block."""
     for statement in body:
         yield statement, alone
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            continue
-        for block in ("body", "handlers", "cases", "orelse", "finalbody"):
-            for inner in getattr(statement, block, ()):
-                if isinstance(inner, ast.stmt):
-                    yield from _statements([inner], alone=False)
-                else:  # an except clause or a case
-                    yield from _statements(inner.body, alone=False)
+        if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for block in _blocks(statement):
+                yield from _statements(block, alone=False)
+
+
+def _functions(body: list[ast.stmt], class_line: int = 0) -> Iterator[tuple[int, tuple[Def, int]]]:
+    """Yield each function by its first line, which is that of its first decorator, with the line of its class."""
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([statement.lineno, *(decorator.lineno for decorator in statement.decorator_list)])
+            yield first, (statement, class_line)
+        for block in _blocks(statement):
+            yield from _functions(block, statement.lineno if isinstance(statement, ast.ClassDef) else class_line)
+
+
+def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(statement, name, None)
+        if block:
+            yield block
+    for clause in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+        yield clause.body
 
 
 def _call_of_next(statement: ast.stmt, me: str) -> ast.Call | None:
@@ -310,23 +323,3 @@ def without_indentation(doc: str | None) -> str:
     lines = (doc or "").expandtabs().split("\n")
     margin = min((len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()), default=0)
     return "\n".join([lines[0].lstrip(), *(line[margin:] for line in lines[1:])]).strip("\n")
-
-
-def _def_at(tree: ast.Module, line: int) -> tuple[Def | None, int]:
-    """Return the function whose first line, that of its first decorator, is `line`, and the line of its class."""
-    node: ast.AST | None = tree
-    class_line = 0
-    while node is not None:
-        inside = None
-        for child in ast.iter_child_nodes(node):
-            first, last = getattr(child, "lineno", 0), getattr(child, "end_lineno", 0)
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                first = min([first, *(decorator.lineno for decorator in child.decorator_list)])
-                if first == line:
-                    return child, class_line
-            if first <= line <= last:
-                inside = child
-                class_line = child.lineno if isinstance(child, ast.ClassDef) else class_line
-                break
-        node = inside
-    return None, 0

@@ -1,0 +1,71 @@
+"""Flows drawn in a line of text, for tests of graphs.
+
+Steps are parted by ``;``: ``start > a, b`` splits, ``a > w * xs`` is a foreach over ``self.xs``, ``a > ? v x:b y:c`` a
+switch on ``self.v``, ``j(inputs) > end`` a join, and ``a`` alone goes nowhere. After ``=`` stands the body itself, its
+statements parted by ``/``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import re
+import sys
+from pathlib import Path
+
+from metaflow import FlowSpec
+from metaflow.flow.graph import Graph, read
+
+_number = itertools.count()
+
+
+def source(sketch: str) -> str:
+    """Return the flow file; in it `start`'s decorator stands in line 4."""
+    steps = []
+    for part in sketch.split(";"):
+        match = re.match(r"(\w+)\s*(?:\(([^)]*)\))?\s*([>=]|$)\s*(.*)$", part.strip(), re.DOTALL)
+        assert match, part
+        name, arguments, sign, rest = match.groups()
+        body = {">": lambda text: [_transition(text)], "=": lambda text: text.split(" / ")}.get(
+            sign, lambda _: ["pass"]
+        )
+        signature = ", ".join(["self", *filter(None, [arguments])])
+        lines = [line for statement in body(rest) for line in statement.split("\n")]
+        steps.append(f"    @step\n    def {name}({signature}):\n" + "".join(f"        {line}\n" for line in lines))
+    return "from metaflow import FlowSpec, step\n\nclass Sketch(FlowSpec):\n" + "\n".join(steps)
+
+
+def _transition(text: str) -> str:
+    if text.startswith("?"):
+        condition, *cases = text[1:].split()
+        pairs = ", ".join("{!r}: self.{}".format(*case.split(":")) for case in cases)
+        return f"self.next({{{pairs}}}, condition={condition!r})"
+    if "*" in text:
+        target, artifact = (word.strip() for word in text.split("*"))
+        return f"self.next(self.{target}, foreach={artifact!r})"
+    return f"self.next({', '.join('self.' + target.strip() for target in text.split(','))})"
+
+
+def flow_class(directory: Path, text: str) -> type[FlowSpec]:
+    """Write a flow file, import it and return the last flow class that it defines."""
+    name = f"sketch_{next(_number)}"
+    path = directory / f"{name}.py"
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    found: type[FlowSpec] = [
+        member
+        for member in vars(module).values()
+        if isinstance(member, type) and issubclass(member, FlowSpec) and member.__module__ == name
+    ][-1]
+    return found
+
+
+def graph_of(directory: Path, sketch: str) -> Graph:
+    """Return the graph of a sketch, or of a whole flow file if it has several lines that begin one."""
+    text = sketch if sketch.startswith("from ") else source(sketch)
+    return read(flow_class(directory, text))

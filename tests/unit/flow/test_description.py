@@ -1,0 +1,209 @@
+"""The artifact `_graph_info`. The expected values are those that Metaflow 2.19.39 writes for the same flows."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from metaflow.flow.graph import DecoratorSpec, read
+from support.sketch import flow_class, graph_of
+
+
+def test_the_whole(tmp_path: Path) -> None:
+    flow = flow_class(
+        tmp_path,
+        """from metaflow import FlowSpec, Parameter, step
+
+class Whole(FlowSpec):
+    '''
+    The flow's doc.
+
+      Indented.
+    '''
+    b = Parameter('b-b', default=1)
+    a = Parameter('a', default=2)
+    size = 3
+    names = ['x']
+
+    @step
+    def start(self):
+        '''First.
+        Second.
+        '''
+        self.next(self.work, foreach='items')
+
+    @step
+    def work(self):
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.next(self.pick)
+
+    @step
+    def pick(self):
+        self.next({self.cfg.first: self.left, 2: self.right, 'z': self.left}, condition='kind')
+
+    @step
+    def left(self):
+        self.next(self.end)
+
+    @step
+    def right(self):
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+""",
+    )
+    graph = read(flow)
+    plain = {"source_file": graph.source_file, "decorators": [], "node_info": {}, "doc": ""}
+    assert graph.info([("b", "Parameter"), ("a", "Parameter")]) == {
+        "file": Path(graph.source_file).name,
+        "start_step": "start",
+        "end_step": "end",
+        "parameters": [{"name": "a", "type": "Parameter"}, {"name": "b", "type": "Parameter"}],
+        "constants": [{"name": "names", "type": "list"}, {"name": "size", "type": "int"}],
+        "steps": {
+            "start": plain
+            | {
+                "name": "start",
+                "type": "split-foreach",
+                "line": 15,
+                "doc": "First.\nSecond.",
+                "next": ["work"],
+                "foreach_artifact": "items",
+                "matching_join": "join",
+            },
+            "work": plain | {"name": "work", "type": "linear", "line": 22, "next": ["join"]},
+            "join": plain | {"name": "join", "type": "join", "line": 26, "next": ["pick"]},
+            "pick": plain
+            | {
+                "name": "pick",
+                "type": "split-switch",
+                "line": 30,
+                "next": ["left", "right", "left"],
+                "condition": "kind",
+                "switch_cases": {"config:cfg.first": "left", 2: "right", "z": "left"},
+            },
+            "left": plain | {"name": "left", "type": "linear", "line": 34, "next": ["end"]},
+            "right": plain | {"name": "right", "type": "linear", "line": 38, "next": ["end"]},
+            "end": plain | {"name": "end", "type": "end", "line": 42, "next": []},
+        },
+        "graph_structure": ["start", [["work"]], "join", "pick", [["left"], ["right"], ["left"]], "end"],
+        "doc": "The flow's doc.\n\n  Indented.",
+        "decorators": [],
+        "extensions": {"installed": {}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("sketch", "structure"),
+    [
+        ("start > end; end", ["start", "end"]),
+        ("alone", ["alone"]),
+        ("start > a, b; a > j; b > j; j(inputs) > end; end", ["start", [["a"], ["b"]], "j", "end"]),
+        (
+            "start > a, b; a > c, d; c > j1; d > j1; j1(inputs) > j2; b > j2; j2(inputs) > end; end",
+            ["start", [["a", [["c"], ["d"]], "j1"], ["b"]], "j2", "end"],
+        ),
+        (
+            "start > a * xs; a > b * ys; b > j; j(inputs) > k; k(inputs) > end; end",
+            ["start", [["a", [["b"]], "j"]], "k", "end"],
+        ),
+        ("start > ? v x:a y:b; a > c; b > c; c > end; end", ["start", [["a", "c"], ["b", "c"]], "end"]),
+        ("start > ? v x:end y:a; a > end; end", ["start", [[], ["a"]], "end"]),
+        ("start > ? v x:a y:a; a > end; end", ["start", [["a"], ["a"]], "end"]),
+        ("start > a; a > ? v x:a y:end; end", ["start", "a", [[]], "end"]),
+        ("start > a; a > ? v x:a y:b z:end; b > end; end", ["start", "a", [["b"], []], "end"]),
+        ("start > a; a > ? v x:a y:b; b > ? v x:b y:end; end", ["start", "a", [["b", [[]]]], "end"]),
+        (
+            "start > a * xs; a > ? v x:c y:d; c > e; d > e; e > j; j(inputs) > end; end",
+            ["start", [["a", [["c", "e"], ["d", "e"]]]], "j", "end"],
+        ),
+        (
+            "start > ? v x:a y:b; a > c * xs; c > j; j(inputs) > m; b > m; m > end; end",
+            ["start", [["a", [["c"]], "j", "m"], ["b", "m"]], "end"],
+        ),
+        (
+            "start > ? v x:a y:b; a > c * xs; b > c * ys; c > j; j(inputs) > end; end",
+            ["start", [["a", [["c"]], "j"], ["b", [["c"]], "j"]], "end"],
+        ),
+    ],
+)
+def test_structure(tmp_path: Path, sketch: str, structure: list[object]) -> None:
+    info = graph_of(tmp_path, sketch).info()
+    assert info["graph_structure"] == structure
+
+
+def test_steps_are_listed_as_the_structure_names_them(tmp_path: Path) -> None:
+    sketch = "start > a, b; a > ? v x:c y:d; c > e; d > e; e > j; b > j; j(inputs) > end; end"
+    assert list(graph_of(tmp_path, sketch).info()["steps"]) == ["start", "a", "c", "e", "d", "b", "j", "end"]
+
+
+def test_types_of_first_and_only_steps(tmp_path: Path) -> None:
+    assert graph_of(tmp_path, "start > end; end").info()["steps"]["start"]["type"] == "start"
+    assert graph_of(tmp_path, "start").info()["steps"]["start"]["type"] == "end"
+    split = graph_of(tmp_path, "start > a, b; a > j; b > j; j(inputs) > end; end").info()
+    assert split["steps"]["start"]["type"] == "split-static"
+
+
+def test_a_foreach_named_at_run_time(tmp_path: Path) -> None:
+    sketch = "start = name = 'xs' / self.next(self.a, foreach=name); a > j; j(inputs) > end; end"
+    assert graph_of(tmp_path, sketch).info()["steps"]["start"]["foreach_artifact"] is None
+
+
+def test_attributes_of_decorators_are_plain(tmp_path: Path) -> None:
+    values = {"n": None, "i": 1, "t": (1, None), "s": {2}, "d": {"k": None, 3: True}, "b": b"x", "f": 1.5}
+    info = graph_of(tmp_path, "start > end; end").info(decorators=[DecoratorSpec("x", values, static=False)])
+    assert info["decorators"] == [
+        {
+            "name": "x",
+            "attributes": {
+                "n": "None",
+                "i": 1,
+                "t": [1, "None"],
+                "s": [2],
+                "d": {"k": "None", 3: True},
+                "b": "b'x'",
+                "f": 1.5,
+            },
+            "statically_defined": False,
+            "inserted_by": None,
+        }
+    ]
+
+
+def test_decorators_innermost_first_then_those_of_the_command_line(tmp_path: Path) -> None:
+    class Mark:
+        def __init__(self, name: str, origin: tuple[str, int] | None) -> None:
+            self.name = name
+            self.attributes: dict[str, object] = {}
+            self.origin = origin
+
+    flow = flow_class(
+        tmp_path,
+        "from metaflow import FlowSpec, step\n\nclass Flow(FlowSpec):\n    @step\n    def start(self):\n        pass\n",
+    )
+    flow.start.decorators = [  # type: ignore[attr-defined]
+        Mark("outer", ("f", 1)),
+        Mark("inner", ("f", 2)),
+        Mark("with1", None),
+        Mark("with2", None),
+    ]
+    decorators = read(flow).info()["steps"]["start"]["decorators"]
+    assert [(decorator["name"], decorator["statically_defined"]) for decorator in decorators] == [
+        ("inner", True),
+        ("outer", True),
+        ("with1", False),
+        ("with2", False),
+    ]
+
+
+def test_a_row_of_switches_takes_linear_space(tmp_path: Path) -> None:
+    steps = "; ".join(f"s{n} > ? v x:a{n} y:b{n}; a{n} > s{n + 1}; b{n} > s{n + 1}" for n in range(40))
+    info = graph_of(tmp_path, f"start > s0; {steps}; s40 > end; end").info()
+    assert len(pickle.dumps(info)) < 100_000

@@ -1,0 +1,62 @@
+"""The pictures of a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.sketch import graph_of, source
+
+SKETCH = (
+    "start > a, b; a > c * xs; c > k; k(inputs) > j; b > ? v x:b y:d; d > j;"
+    " j(inputs) > loop; loop > ? more yes:loop no:end; end"
+)
+
+
+def test_tree(tmp_path: Path) -> None:
+    text = source(SKETCH).replace("def c(self):\n", 'def c(self):\n        """Work.\n\n        More."""\n')
+    text = text.replace("class Sketch(FlowSpec):\n", 'class Sketch(FlowSpec):\n    """About it."""\n')
+    text = text.replace("    @step\n    def c", "    @resources(cpu=2)\n    @step\n    def c")
+    text = text.replace("import FlowSpec", "import FlowSpec, resources")
+    graph = graph_of(tmp_path, text)
+    assert graph.show().split("\n") == [
+        f"Sketch  {graph.source_file}",
+        "About it.",
+        "",
+        "start             split → a, b",
+        "├ a               foreach over xs → c",
+        "│ ├ c @resources  → k                                               Work.",
+        "│ k               joins a → j",
+        "├ b               switch on v: 'x' → b (again), 'y' → d",
+        "│ d               → j",
+        "j                 joins start → loop",
+        "loop              switch on more: 'yes' → loop (again), 'no' → end",
+        "end               end",
+    ]
+
+
+def test_long_texts_do_not_widen_the_columns(tmp_path: Path) -> None:
+    cases = " ".join(f"case{n}:a" for n in range(12))
+    lines = graph_of(tmp_path, f"start > ? v {cases}; a > end; end").show().split("\n")
+    assert lines[-2:] == ["a      → end", "end    end"]
+
+
+def test_dot(tmp_path: Path) -> None:
+    lines = graph_of(tmp_path, SKETCH).dot().split("\n")
+    assert lines[0] == 'digraph "Sketch" {'
+    assert lines[-1] == "}"
+    assert '  "start" [shape=oval];' in lines
+    assert '  "k" [shape=house];' in lines
+    assert '  "a" -> "c" [label="foreach xs"];' in lines
+    assert '  "loop" -> "loop" [label="more = \'yes\'"];' in lines
+    assert '  "start" -> "b";' in lines
+
+
+def test_dot_escapes(tmp_path: Path) -> None:
+    sketch = "start = self.next({'a\"b\\\\': self.a, 'c': self.a}, condition='v'); a > end; end"
+    assert '[label="v = \'a\\"b\\\\\\\\\'"];' in graph_of(tmp_path, sketch).dot()
+
+
+def test_faulty_flows_have_pictures(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, "start > nope; a > b; b > a; j(inputs) > a")
+    assert "→ nope" in graph.show()
+    assert '"start" -> "nope";' in graph.dot()
