@@ -63,6 +63,11 @@ def _invoke(session: Session, words: list[str]) -> int:
         if task is not None:
             session.options, options = task
             return step.run_task(session, options)
+    elif step.is_task(os.environ):
+        raise CommandException(
+            f"This process was started to run a task, and the flow file asked for `{' '.join(words)}` instead.",
+            hint=f"{session.path} must not change sys.argv, nor be started by another script with other arguments",
+        )
     if "run" in words and not {"--help", "-h"} & set(words):
         early.start(session)
     try:

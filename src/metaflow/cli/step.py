@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from metaflow.cli.session import Session
@@ -17,6 +17,9 @@ from metaflow.exception import CommandException, MetaflowException
 
 if TYPE_CHECKING:
     import click
+
+_OUTCOME = "MILLRACE_OUTCOME"
+"""Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote."""
 
 _NUMBERS = frozenset({"split_index", "retry_count", "max_user_code_retries"})
 _REPEATED = {"with": "decospecs", "tag": "tags"}
@@ -133,9 +136,14 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
         raise
 
 
-def _outcome_channel(environ: Any) -> Callable[[dict[str, Any]], None]:
+def is_task(environ: Mapping[str, str]) -> bool:
+    """Tell whether this process was started to run a task and has not begun to."""
+    return _OUTCOME in environ
+
+
+def _outcome_channel(environ: MutableMapping[str, str]) -> Callable[[dict[str, Any]], None]:
     """Return what tells the engine how the task ended; where nobody listens, it does nothing."""
-    channel = environ.pop("MILLRACE_OUTCOME", "")
+    channel = environ.pop(_OUTCOME, "")
     descriptor, _, id = channel.partition(":")
     if not id:
         return lambda outcome: None

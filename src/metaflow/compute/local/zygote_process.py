@@ -66,9 +66,12 @@ class ZygoteProcess:
 
 def _interpreter_flags() -> list[str]:
     """Return the flags that this interpreter was started with, so that tasks get the same."""
-    flags = []
-    for word in sys.orig_argv[1:]:
-        if word in ("-c", "-m", "-") or word == sys.argv[0]:
+    flags: list[str] = []
+    words = iter(sys.orig_argv[1:])
+    for word in words:
+        if not word.startswith("-") or word in ("-c", "-m", "-"):
             break
         flags.append(word)
+        if word in ("-X", "-W"):
+            flags.append(next(words))
     return flags
