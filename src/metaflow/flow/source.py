@@ -178,8 +178,8 @@ def transition(call: ast.Call, me: str, alone: bool = True) -> Transition:
     for argument in call.args:
         target = _target(argument, me)
         if target is None:
-            made = made._replace(fault=f"{_short(argument)} is not written as self.<step>")
-            return made._replace(fault="a dictionary needs condition=") if isinstance(argument, ast.Dict) else made
+            fault = f"{_short(argument)} is not written as self.<step>"
+            return made._replace(fault="a dictionary needs condition=" if isinstance(argument, ast.Dict) else fault)
         targets.append(target)
     made = made._replace(targets=tuple(targets), kind="split" if len(targets) > 1 else "linear")
     if not options:
