@@ -103,6 +103,8 @@ def _check_arguments(parameter: Parameter) -> None:
         "show_default": (parameter.show_default, (bool, str)),
         "separator": (parameter.separator, (str,)),
         "nargs": (parameter.kwargs.get("nargs"), (int,)),
+        "metavar": (parameter.kwargs.get("metavar"), (str,)),
+        "envvar": (parameter.kwargs.get("envvar"), (str, list, tuple)),
     }
     for word, (value, types) in rules.items():
         if value is not None and not isinstance(value, types):

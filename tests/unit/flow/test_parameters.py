@@ -442,6 +442,8 @@ def test_attributes_that_a_flow_already_has(attribute: str) -> None:
             lambda: Parameter("p", is_flag=True, multiple=True),
             "The parameter 'p' cannot have both is_flag and multiple.",
         ),
+        (lambda: Parameter("p", metavar=5), "The argument 'metavar' of parameter 'p' is 5, not str."),
+        (lambda: Parameter("p", envvar=5), "The argument 'envvar' of parameter 'p' is 5, not str or list or tuple."),
         (lambda: Parameter("p", nargs=-1), "The argument 'nargs' of parameter 'p' is -1, not 1 or more."),
         (lambda: IncludeFile("p", "path"), "The argument 'required' of parameter 'p' is 'path', not bool."),
         (lambda: IncludeFile("p", multiple=True), "The parameter 'p' has an unknown argument 'multiple'."),
