@@ -32,16 +32,19 @@ class Site:
         What is known of them.
     storage : Storage
         Where their data is, unless a task's facts say otherwise.
+
+    Attributes
+    ----------
     address : str
         ``kind@place``, as `metaflow.metadata` takes it.
     """
 
     __slots__ = ("_blobs", "_storages", "address", "provider", "storage")
 
-    def __init__(self, provider: Provider, storage: Storage, address: str) -> None:
+    def __init__(self, provider: Provider, storage: Storage) -> None:
         self.provider = provider
         self.storage = storage
-        self.address = address
+        self.address = f"{provider.kind}@{provider.root.removesuffix('/' + _ROOT) or '/'}"
         self._storages: dict[tuple[str, str], Storage] = {(storage.kind, storage.root): storage}
         self._blobs: dict[tuple[str, str, str], Blobs] = {}
 
@@ -88,17 +91,14 @@ class Site:
 
 def of_settings(settings: Settings) -> Site:
     """Return the site that this installation works with."""
-    kind = settings.default_metadata
-    provider = registry.load("metadata", kind)(settings.local_root, settings.username or "")
-    return local(settings.local_root, provider)
+    root = settings.local_root
+    provider = registry.load("metadata", settings.default_metadata)(root, settings.username or "")
+    return Site(provider, registry.load("datastore", "local")(root))
 
 
-def local(root: str, provider: Provider | None = None) -> Site:
+def local(root: str) -> Site:
     """Return the site of a ``.metaflow`` directory."""
-    place = root.removesuffix(f"/{_ROOT}") or "/"
-    if provider is None:
-        provider = registry.load("metadata", "local")(root)
-    return Site(provider, registry.load("datastore", "local")(root), f"{provider.kind}@{place}")
+    return Site(registry.load("metadata", "local")(root), registry.load("datastore", "local")(root))
 
 
 def named(address: str) -> Site:

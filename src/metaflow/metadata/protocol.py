@@ -58,6 +58,9 @@ class Provider(Protocol):
     kind: str
     """Name in the registry, such as ``local`` or ``service``."""
 
+    root: str
+    """Directory or URL of what it keeps."""
+
     def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
         """Register a run under a new id and return the id."""
 

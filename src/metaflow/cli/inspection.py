@@ -1,0 +1,225 @@
+"""``dump`` and ``logs``: what the tasks of a run have stored and printed.
+
+Paths are ``run/step`` or ``run/step/task``, with or without the flow's name before them. Results go to stdout, so that
+they can be piped; headings and remarks to stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metaflow.cli.session import Session
+from metaflow.exception import CommandException, MetaflowException, MetaflowNotFound
+from metaflow.store import logs as stored_logs
+from metaflow.store.artifacts import TaskStore
+
+if TYPE_CHECKING:
+    from metaflow.client import Task
+
+_PATH = "RUN/STEP[/TASK]"
+
+
+@click.command()
+@click.argument("path", metavar=_PATH)
+@click.option("--private/--no-private", default=False, show_default=True, help="Include names that begin with '_'.")
+@click.option(
+    "--max-value-size",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    metavar="BYTES",
+    help="Leave out values whose pickle is larger; 0 prints the names only.",
+)
+@click.option("--include", default="", metavar="NAME,…", help="Only these artifacts.")
+@click.option("--file", "target", metavar="FILE", help="Write the values to this file, pickled, and print none.")
+@click.pass_obj
+def dump(session: Session, path: str, private: bool, max_value_size: int, include: str, target: str | None) -> None:
+    """Print the artifacts of a task, or of all tasks of a step."""
+    wanted = {name.strip() for name in include.split(",") if name.strip()}
+    collected = {}
+    for task in _tasks(session, path):
+        names = [name for name in _names(task) if (not wanted or name in wanted) and (private or name[0] != "_")]
+        session.say(f"Artifacts of {_short(task)}:")
+        if target is not None:
+            collected[_short(task)] = {name: task[name].data for name in names}
+        else:
+            for name in names:
+                session.echo(_described(task, name, max_value_size))
+    if target is not None:
+        _pickle(collected, target)
+        session.say(f"The artifacts of {len(collected)} tasks are in {target}.")
+
+
+def _names(task: Task) -> list[str]:
+    stored = task._site.index(task._components, None)
+    return sorted(stored[0].objects) if stored is not None else []
+
+
+def _described(task: Task, name: str, limit: int) -> str:
+    artifact = task[name]
+    index, _ = artifact._index()
+    size, type_name = artifact.size, index.info.get(name, {}).get("type", "unknown")
+    head = f"{name} [size: {size} type: {type_name}] = "
+    if size > limit or not limit:
+        return head + "(left out: --max-value-size)"
+    try:
+        return f"{head}{artifact.data}"
+    except MetaflowException as error:
+        return f"{head}(cannot be read: {error.message})"
+
+
+def _pickle(values: dict[str, dict[str, Any]], path: str) -> None:
+    import pickle
+
+    try:
+        with open(path, "wb") as file:
+            pickle.dump(values, file)
+    except OSError as error:
+        raise CommandException(f"--file: {path} cannot be written: {error.strerror}.") from error
+
+
+class _Logs(click.Group):
+    """``logs PATH`` is short for ``logs show PATH``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Logs)
+def logs() -> None:
+    """Print or scrub what tasks printed; `logs PATH` is short for `logs show PATH`."""
+
+
+def _streams_options(verb: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        for name in ("both", "stderr", "stdout"):
+            what = "both streams, the default" if name == "both" else f"{name} only, or with the other"
+            option = click.option(f"--{name}/--no-{name}", default=name == "both", help=f"{verb} {what}.")
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@logs.command()
+@click.argument("path", metavar=_PATH)
+@_streams_options("Print")
+@click.option("--timestamps/--no-timestamps", default=False, help="Print before each line when it was printed.")
+@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The attempt, from 0; else the latest.")
+@click.pass_obj
+def show(
+    session: Session, path: str, stdout: bool, stderr: bool, both: bool, timestamps: bool, attempt: int | None
+) -> None:
+    """Print what a task, or all tasks of a step, have printed."""
+    streams = _streams(stdout, stderr, both)
+    for task in _tasks(session, path):
+        begun, _ = _attempts(session, task)
+        number = _attempt(task, begun, attempt)
+        for stream in streams:
+            session.say(f"{stream} of {_short(task)}, attempt {number}:")
+            for line in stored_logs.read(session.storage, task.pathspec, number, stream):
+                text = line.text.decode(errors="replace")
+                session.echo(f"{_local(line)} {text}" if timestamps else text)
+
+
+@logs.command()
+@click.argument("path", metavar=_PATH)
+@_streams_options("Scrub")
+@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The attempt, from 0; else the latest.")
+@click.option("--latest/--all", "latest", default=True, help="The latest attempt only, or all of them.")
+@click.option("--include-not-done", is_flag=True, help="Also attempts that have not ended.")
+@click.pass_obj
+def scrub(
+    session: Session,
+    path: str,
+    stdout: bool,
+    stderr: bool,
+    both: bool,
+    attempt: int | None,
+    latest: bool,
+    include_not_done: bool,
+) -> None:
+    """Replace what a task, or all tasks of a step, have printed by a line that says so."""
+    if attempt is not None and not latest:
+        raise CommandException("--attempt and --all cannot be given together.")
+    streams, count = _streams(stdout, stderr, both), 0
+    for task in _tasks(session, path):
+        begun, done = _attempts(session, task)
+        ended = begun if include_not_done else done
+        if not ended:
+            session.say(f"{_short(task)} has not ended and is left as it is.", always=True)
+            continue
+        for number in ended if not latest else [_attempt(task, ended, attempt)]:
+            for stream in streams:
+                stored_logs.scrub(session.storage, task.pathspec, number, stream)
+            session.say(f"Scrubbed {' and '.join(streams)} of {_short(task)}, attempt {number}.", always=True)
+            count += 1
+    if not count:
+        raise CommandException(f"Nothing at {path} was scrubbed.", hint="--include-not-done takes what has not ended")
+
+
+def _streams(stdout: bool, stderr: bool, both: bool) -> list[str]:
+    chosen = [name for name, given in (("stdout", stdout), ("stderr", stderr)) if given]
+    if not chosen and not both:
+        raise CommandException("--no-both leaves no stream.", hint="give --stdout or --stderr")
+    return chosen or list(stored_logs.STREAMS)
+
+
+def _tasks(session: Session, path: str) -> list[Task]:
+    """Return the task or tasks at a path of the command line, by id.
+
+    Raises
+    ------
+    CommandException
+        The path has another depth, or nothing is there.
+    """
+    from metaflow.client import Step, Task
+    from metaflow.client.scope import scope
+    from metaflow.client.site import Site
+
+    scope.adopt(Site(session.metadata, session.storage), None)
+    names = path.split("/")
+    if names[0] == session.flow_name:
+        del names[0]
+    if len(names) not in (2, 3) or not all(names):
+        raise CommandException(f"'{path}' is not the path of a step or task.", hint=f"it should look like {_PATH}")
+    try:
+        if len(names) == 3:
+            return [Task("/".join((session.flow_name, *names)))]
+        tasks = list(Step("/".join((session.flow_name, *names))))
+    except MetaflowNotFound as error:
+        raise CommandException(f"There is nothing at '{path}'. {error.message}", hint=error.hint) from error
+    if not tasks:
+        raise CommandException(f"No task of '{path}' has started.")
+    return sorted(tasks, key=lambda task: (len(task.id), task.id))
+
+
+def _attempts(session: Session, task: Task) -> tuple[list[int], list[int]]:
+    return TaskStore(session.storage, task.pathspec).attempts()
+
+
+def _attempt(task: Task, known: list[int], wanted: int | None) -> int:
+    if wanted is None:
+        return max(known, default=0)
+    if wanted not in known:
+        numbers = ", ".join(map(str, known)) or "none"
+        raise CommandException(f"{_short(task)} has no attempt {wanted}.", hint=f"its attempts: {numbers}")
+    return wanted
+
+
+def _short(task: Task) -> str:
+    return task.pathspec.partition("/")[2]
+
+
+def _local(line: stored_logs.Line) -> str:
+    """Return when a line was printed, in local time, with milliseconds."""
+    from datetime import UTC
+
+    if line.time is None:
+        return "?"
+    return line.time.replace(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
