@@ -15,6 +15,9 @@ from metaflow.exception import StorageUnavailable
 
 _serial = count()
 
+NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""What is raised where no file has the name; any other `OSError` is trouble."""
+
 _HINTS = {
     errno.ENOSPC: "free some space; `resume` continues from the tasks that finished",
     errno.EDQUOT: "free some of your quota; `resume` continues from the tasks that finished",
@@ -25,10 +28,11 @@ _HINTS = {
 }
 
 
-def unavailable(error: OSError, path: str) -> NoReturn:
-    """Raise `error` as a sentence about `path`, with a hint for the causes people meet."""
+def unavailable(error: OSError, path: str, verb: str = "write") -> NoReturn:
+    """Raise `error` as a sentence about `path`; for one about writing, with a hint for the causes people meet."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    raise StorageUnavailable(f"Cannot write {path}: {reason}.", hint=_HINTS.get(error.errno or 0)) from error
+    hint = _HINTS.get(error.errno or 0) if verb == "write" else None
+    raise StorageUnavailable(f"Cannot {verb} {path}: {reason}.", hint=hint) from error
 
 
 def temporary_name(directory: str) -> str:
@@ -55,7 +59,7 @@ def write(path: str, data: bytes, *, overwrite: bool = True) -> None:
     """
     if not overwrite and os.path.exists(path):
         return
-    directory = path.rpartition("/")[0]
+    directory = os.path.dirname(path) or "."
     temporary = temporary_name(directory)
     try:
         try:
@@ -76,12 +80,20 @@ def write(path: str, data: bytes, *, overwrite: bool = True) -> None:
 
 
 def read(path: str) -> bytes | None:
-    """Return the content of `path`, or None if there is no such file."""
+    """Return the content of `path`, or None if there is no such file.
+
+    Raises
+    ------
+    StorageUnavailable
+        Whether it is there cannot be found out, or it cannot be read.
+    """
     try:
         with open(path, "rb", buffering=0) as file:
             return file.readall()
-    except (FileNotFoundError, NotADirectoryError):
+    except NOT_THERE:
         return None
+    except OSError as error:
+        unavailable(error, path, "read")
 
 
 def discard(path: str) -> None:

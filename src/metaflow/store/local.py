@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from stat import S_ISDIR
 from typing import BinaryIO, cast
 
 from metaflow import files
@@ -69,8 +70,10 @@ class LocalStorage:
     def open(self, key: str) -> BinaryIO | None:
         try:
             return cast(BinaryIO, open(self.describe(key), "rb", buffering=0))
-        except FileNotFoundError:
+        except files.NOT_THERE:
             return None
+        except OSError as error:
+            files.unavailable(error, self.describe(key), "read")
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
         return [self._size(self.describe(key)) for key in keys]
@@ -78,8 +81,10 @@ class LocalStorage:
     def list(self, prefix: str) -> Iterator[Entry]:
         try:
             scan = os.scandir(self.describe(prefix))
-        except (FileNotFoundError, NotADirectoryError):
+        except files.NOT_THERE:
             return
+        except OSError as error:
+            files.unavailable(error, self.describe(prefix), "list")
         with scan:
             for entry in scan:
                 if not entry.name.startswith(".tmp-"):
@@ -87,7 +92,12 @@ class LocalStorage:
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
-            files.discard(self.describe(key))
+            try:
+                os.unlink(self.describe(key))
+            except files.NOT_THERE:
+                pass
+            except OSError as error:
+                files.unavailable(error, self.describe(key), "remove")
 
     def spool_directory(self) -> str:
         try:
@@ -99,6 +109,9 @@ class LocalStorage:
     @staticmethod
     def _size(path: str) -> int | None:
         try:
-            return os.stat(path).st_size
-        except (FileNotFoundError, NotADirectoryError):
+            status = os.stat(path)
+        except files.NOT_THERE:
             return None
+        except OSError as error:
+            files.unavailable(error, path, "read")
+        return None if S_ISDIR(status.st_mode) else status.st_size
