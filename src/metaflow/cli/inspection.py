@@ -6,7 +6,7 @@ they can be piped; headings and remarks to stderr.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,7 +85,7 @@ class _Logs(click.Group):
     """``logs PATH`` is short for ``logs show PATH``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
             args = ["show", *args]
         return super().parse_args(ctx, args)
 
@@ -117,9 +117,8 @@ def show(
 ) -> None:
     """Print what a task, or all tasks of a step, have printed."""
     streams = _streams(stdout, stderr, both)
-    for task in _tasks(session, path):
-        begun, _ = _attempts(session, task)
-        number = _attempt(task, begun, attempt)
+    begun = {task: _attempts(session, task)[0] or [0] for task in _tasks(session, path)}
+    for task, number in _chosen(path, begun, attempt):
         for stream in streams:
             session.say(f"{stream} of {_short(task)}, attempt {number}:")
             for line in stored_logs.read(session.storage, task.pathspec, number, stream):
@@ -147,20 +146,21 @@ def scrub(
     """Replace what a task, or all tasks of a step, have printed by a line that says so."""
     if attempt is not None and not latest:
         raise CommandException("--attempt and --all cannot be given together.")
-    streams, count = _streams(stdout, stderr, both), 0
+    streams, ended = _streams(stdout, stderr, both), {}
     for task in _tasks(session, path):
         begun, done = _attempts(session, task)
-        ended = begun if include_not_done else done
-        if not ended:
+        numbers = begun if include_not_done else done
+        if numbers:
+            ended[task] = numbers
+        else:
             session.say(f"{_short(task)} has not ended and is left as it is.", always=True)
-            continue
-        for number in ended if not latest else [_attempt(task, ended, attempt)]:
-            for stream in streams:
-                stored_logs.scrub(session.storage, task.pathspec, number, stream)
-            session.say(f"Scrubbed {' and '.join(streams)} of {_short(task)}, attempt {number}.", always=True)
-            count += 1
-    if not count:
+    if not ended:
         raise CommandException(f"Nothing at {path} was scrubbed.", hint="--include-not-done takes what has not ended")
+    every = [(task, number) for task, numbers in ended.items() for number in numbers]
+    for task, number in _chosen(path, ended, attempt) if latest else every:
+        for stream in streams:
+            stored_logs.scrub(session.storage, task.pathspec, number, stream)
+        session.say(f"Scrubbed {' and '.join(streams)} of {_short(task)}, attempt {number}.", always=True)
 
 
 def _streams(stdout: bool, stderr: bool, both: bool) -> list[str]:
@@ -203,13 +203,17 @@ def _attempts(session: Session, task: Task) -> tuple[list[int], list[int]]:
     return TaskStore(session.storage, task.pathspec).attempts()
 
 
-def _attempt(task: Task, known: list[int], wanted: int | None) -> int:
+def _chosen(path: str, known: Mapping[Task, list[int]], wanted: int | None) -> list[tuple[Task, int]]:
+    """Return the tasks that have the attempt `wanted`, with it, or all with their latest."""
     if wanted is None:
-        return max(known, default=0)
-    if wanted not in known:
-        numbers = ", ".join(map(str, known)) or "none"
-        raise CommandException(f"{_short(task)} has no attempt {wanted}.", hint=f"its attempts: {numbers}")
-    return wanted
+        return [(task, max(numbers)) for task, numbers in known.items()]
+    chosen = [(task, wanted) for task, numbers in known.items() if wanted in numbers]
+    if not chosen:
+        numbers = sorted({number for each in known.values() for number in each})
+        raise CommandException(
+            f"There is no attempt {wanted} of {path}.", hint=f"attempts: {', '.join(map(str, numbers))}"
+        )
+    return chosen
 
 
 def _short(task: Task) -> str:

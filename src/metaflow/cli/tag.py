@@ -20,7 +20,7 @@ _RUN = click.option("--run-id", metavar="RUN", help="The run.")
 _NAMESPACE = click.option("--namespace", metavar="TAG", help="Look in this namespace instead of yours; empty: in all.")
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def tag() -> None:
     """Add, remove, replace and list the tags of runs. System tags stay as they are."""
 
