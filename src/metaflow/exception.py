@@ -8,6 +8,8 @@
     ├── InvalidFlow                           the flow's source breaks a rule of the language (file and line)
     │   ├── InvalidNextException              the arguments of self.next fit no transition
     │   └── InvalidDecoratorAttribute         a decorator does not know this attribute or its value
+    ├── CannotAssign                          a step assigns what is the same in all steps (also an AttributeError)
+    ├── SwitchWithoutCase                     the value of a switch is no key of it (also a RuntimeError)
     ├── ParameterFieldFailed                  a function given for a parameter's field raised
     │   └── ParameterFieldTypeMismatch        … or returned something of another type
     ├── MetaflowDataMissing                   an artifact or blob is not in the storage
@@ -106,6 +108,14 @@ class InvalidNextException(InvalidFlow):
 
 class InvalidDecoratorAttribute(InvalidFlow):
     headline = "Invalid decorator attribute"
+
+
+class CannotAssign(MetaflowException, AttributeError):
+    headline = "Cannot be assigned"
+
+
+class SwitchWithoutCase(MetaflowException, RuntimeError):
+    headline = "Switch without a case"
 
 
 class ParameterFieldFailed(MetaflowException):

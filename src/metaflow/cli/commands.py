@@ -106,20 +106,28 @@ def help_option() -> click.Option:
 def _remember(context: click.Context, **options: Any) -> None:
     session: Session = context.obj
     session.options = options
-    for kind, name in (("environment", options["environment"]), ("datastore", options["datastore"])):
-        if name is not None:
-            from metaflow import registry
-
-            registry.load(kind, name)
+    for kind in ("environment", "datastore", "metadata"):
+        if options[kind] is not None:
+            _check_name(kind, options[kind])
     if context.invoked_subcommand is None:
         context.invoke(click.Command("check", callback=_default, params=[]))
 
 
+def _check_name(kind: str, name: str) -> None:
+    from metaflow import registry
+
+    try:
+        registry.load(kind, name)
+    except CommandException as error:
+        error.message = f"--{kind} {name}: {error.message}"
+        raise
+
+
 @click.pass_obj
 def _default(session: Session) -> None:
-    from metaflow.cli.structure import check_flow
+    from metaflow.cli.structure import check_and_say
 
-    check_flow(session)
+    check_and_say(session)
     session.say(f"The next word is a command: `python {session.script} run`, `show`, or --help for all.")
 
 

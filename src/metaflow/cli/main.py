@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from metaflow.cli.session import Session
-from metaflow.exception import CommandException, MetaflowException, TaskFailed
+from metaflow.exception import CommandException, InvalidFlow, MetaflowException, TaskFailed
 
 if TYPE_CHECKING:
     from metaflow.flow.spec import FlowSpec
@@ -37,6 +37,14 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
     SystemExit
         Always: 0 if all is well, 1 if the run or the flow failed, 2 if the command line is wrong, 130 if interrupted.
     """
+    if not flow_class.__mro__[1:-1]:  # FlowSpec itself
+        print_error(
+            InvalidFlow(
+                "FlowSpec is the base of flows and no flow itself.",
+                hint="derive a class from it, `class MyFlow(FlowSpec):`, and call that",
+            )
+        )
+        sys.exit(1)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = _invoke(Session(flow_class, os.environ), words)
@@ -68,6 +76,8 @@ def _invoke(session: Session, words: list[str]) -> int:
             f"This process was started to run a task, and the flow file asked for `{' '.join(words)}` instead.",
             hint=f"{session.path} must not change sys.argv, nor be started by another script with other arguments",
         )
+    for warning in session.settings.warnings:
+        session.say(warning)
     if "run" in words and not {"--help", "-h"} & set(words):
         early.start(session)
     try:

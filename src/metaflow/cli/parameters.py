@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from metaflow.cli.session import Session
+from metaflow.exception import CommandException
 from metaflow.flow.includefile import LocalFile, store_included
-from metaflow.flow.parameters import ParameterContext, parameters_of
+from metaflow.flow.parameters import ParameterContext, check_parameters, parameters_of
 
 
 def parameter_options(session: Session) -> list[click.Option]:
     """Return an option for each parameter, in order of definition."""
+    check_parameters(session.flow_class)
     options = []
     for parameter in parameters_of(session.flow_class).values():
         described = parameter.option()
@@ -26,7 +28,7 @@ def parameter_options(session: Session) -> list[click.Option]:
                 metavar=None if described["is_flag"] else described["metavar"],
                 help=text + ("  [required]" if described["required"] else ""),
                 multiple=described["multiple"],
-                is_flag=described["is_flag"],
+                is_flag=described["is_flag"] or None,  # False would make its value optional
                 nargs=described["nargs"],
                 hidden=described["hidden"],
                 envvar=described["envvar"],
@@ -53,7 +55,11 @@ def parameter_values(session: Session, options: dict[str, Any]) -> dict[str, Any
     )
     values = {}
     for attribute, parameter in parameters_of(session.flow_class).items():
-        value = parameter.resolve(options[parameter.option()["destination"]], context)
+        try:
+            value = parameter.resolve(options[parameter.option()["destination"]], context)
+        except CommandException as error:
+            error.hint = error.hint or f"`python {session.script} run --help` describes the parameters"
+            raise
         if isinstance(value, LocalFile):
             value = store_included(value, session.files_storage, session.flow_name)
         values[attribute] = value

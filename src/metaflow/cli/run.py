@@ -162,14 +162,11 @@ def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:
 
 
 def _failure(session: Session, run_id: str, finish: Finish) -> MetaflowException:
-    lines = []
+    lines = [
+        f"    {finish.reason}",
+        f"    What the run has so far: python {session.script} dump {run_id}/<step>, and logs {run_id}/<step>",
+    ]
     if finish.culprit is not None:
-        lines += [
-            "    Step failure:",
-            f"    Step {finish.culprit.step} (task-id {finish.culprit.id}) failed.",
-            f"    {finish.reason[:1].upper()}{finish.reason[1:]}",
-        ]
-    else:
-        lines += [f"    {finish.reason[:1].upper()}{finish.reason[1:]}."]
-    lines.append(f"    Its results so far: python {session.script} dump {run_id}/<step>, and logs {run_id}/<step>")
+        step = finish.culprit.step
+        lines += ["    Step failure:", f"    Step {step} (task-id {finish.culprit.id}) failed."]
     return RunFailed("\n".join(lines))

@@ -81,7 +81,8 @@ class Session:
     def metadata(self) -> Provider:
         """Where facts are kept."""
         kind = self.options.get("metadata") or self.settings.default_metadata
-        provider: Provider = registry.load("metadata", kind)(self.local_root, self.settings.user)
+        root = self.root if self.options.get("datastore_root") and self.storage.kind == "local" else self.local_root
+        provider: Provider = registry.load("metadata", kind)(root, self.settings.user)
         return provider
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from metaflow.cli.session import Session
+from metaflow.exception import InvalidFlow
 
 
 def check_flow(session: Session) -> None:
@@ -19,15 +20,65 @@ def check_flow(session: Session) -> None:
     from metaflow.flow.decorator import attach_specs
     from metaflow.flow.parameters import check_parameters
 
+    check_one_flow(session)
     check_parameters(session.flow_class)
     attach_specs(session.flow_class, session.options["decospecs"])
     lint.check(session.graph)
+
+
+def check_one_flow(session: Session) -> None:
+    """Refuse a file that starts two flows one after the other: the first one ends the process.
+
+    Raises
+    ------
+    InvalidFlow
+        It does.
+    """
+    import ast
+    import sys
+
+    from metaflow.flow.spec import FlowSpec
+
+    names = {
+        name
+        for name, value in vars(sys.modules["__main__"]).items()
+        if isinstance(value, type) and issubclass(value, FlowSpec) and value is not FlowSpec
+    }
+    if len(names) < 2:
+        return
+    try:
+        with open(session.path, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError):
+        return  # the graph says what is wrong with the source
+    for node in (tree, *(inner for inner in ast.walk(tree) if isinstance(inner, ast.If))):
+        called = [
+            (statement.value.func.id, statement.lineno)
+            for statement in node.body
+            if isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Call)
+            and isinstance(statement.value.func, ast.Name)
+            and statement.value.func.id in names
+        ]
+        if len(called) > 1:
+            (first, _), (second, line) = called[:2]
+            raise InvalidFlow(
+                f"The file starts two flows, {first} and {second}, and the second would never run.",
+                line,
+                session.path,
+                hint="put each flow into a file of its own",
+            )
 
 
 @click.command(help="Check the flow's graph and parameters.")
 @click.option("--warnings/--no-warnings", default=False, help="Accepted; there is one kind of remark.")
 @click.pass_obj
 def check(session: Session, warnings: bool) -> None:
+    check_and_say(session)
+
+
+def check_and_say(session: Session) -> None:
+    """Check the flow, and say so if nothing is wrong with it."""
     check_flow(session)
     session.say(f"The flow {session.flow_name} is valid: {len(session.graph)} steps.")
 

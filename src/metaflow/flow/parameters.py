@@ -12,12 +12,15 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
-from metaflow.exception import CommandException, InvalidFlow, ParameterFieldFailed, ParameterFieldTypeMismatch
+from metaflow.exception import CannotAssign, CommandException, InvalidFlow, ParameterFieldFailed, ParameterFieldTypeMismatch
 from metaflow.flow.parameter_types import JSONType, JSONTypeClass, kind_of, quoted
 
 __all__ = [
     "JSONType", "JSONTypeClass", "Option", "Parameter", "ParameterContext", "check_parameters", "parameters_of",
 ]  # fmt: skip
+
+
+_OTHER_NAME = "assign to an artifact of another name"
 
 
 class ParameterContext(NamedTuple):
@@ -153,10 +156,10 @@ class Parameter:
         return self if instance is None else instance._parameter(self)
 
     def __set__(self, instance: object, value: object) -> None:
-        raise AttributeError(f"self.{self.attribute} cannot be assigned: it is a parameter, the same in all steps")
+        raise CannotAssign(f"self.{self.attribute} is a parameter, the same in all steps.", hint=_OTHER_NAME)
 
     def __delete__(self, instance: object) -> None:
-        raise AttributeError(f"self.{self.attribute} cannot be deleted: it is a parameter, the same in all steps")
+        raise CannotAssign(f"self.{self.attribute} is a parameter and cannot be deleted.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

@@ -16,9 +16,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metaflow.exception import (
+    CannotAssign,
     InvalidNextException,
     MergeArtifactsException,
     MissingInMergeArtifactsException,
+    SwitchWithoutCase,
     UnhandledInMergeArtifactsException,
 )
 from metaflow.flow.frames import ForeachFrame
@@ -31,6 +33,9 @@ INTERNAL = frozenset({"_binding"})
 """Names in an instance's ``__dict__`` that are ours and never artifacts."""
 
 _IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, type(None)})
+
+_OTHER_NAME = "assign to an artifact of another name"
+_ONE_WAY = (type({}.keys()), type({}.values()), type({}.items()))
 
 _SHAPES = (
     "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
@@ -265,8 +270,9 @@ class FlowSpec:
             return Transition((cases[value],))
         except (KeyError, TypeError):
             keys = ", ".join(repr(key) for key in cases)
-            raise RuntimeError(
-                f"self.{condition} is {value!r} in the step '{step}', and no case of the switch has this key: {keys}"
+            raise SwitchWithoutCase(
+                f"self.{condition} is {value!r} in the step '{step}', and no case of the switch has this key.",
+                hint=f"its keys are {keys}",
             ) from None
 
     def _destination(self, target: Any) -> str:
@@ -304,8 +310,8 @@ class FlowSpec:
                     "which cannot be iterated over.",
                     hint="give it a list, a range, or anything else that a for loop takes",
                 ) from None
-            if hasattr(value, "__next__"):
-                setattr(self, foreach, elements)  # an exhausted iterator is no artifact; its elements are
+            if hasattr(value, "__next__") or isinstance(value, _ONE_WAY):
+                setattr(self, foreach, elements)  # an iterator or a view is no artifact; its elements are
         if len(elements) == 0:
             raise InvalidNextException(
                 f"The step '{step}' has a foreach over self.{foreach}, which is empty.",
@@ -373,12 +379,12 @@ class FlowSpec:
     def __getattr__(self, name: str) -> Any:
         binding = self.__dict__.get("_binding")
         if binding is None or name in binding.deleted:
-            raise AttributeError(_missing(self, name, binding))
+            raise AttributeError(_missing(self, name, binding), name=name, obj=self)
         if name in binding.unchanging:
             return binding.unchanging[name]
         source = binding.merged[name]._binding if name in binding.merged else binding
         if name not in source.artifacts:
-            raise AttributeError(_missing(self, name, binding))
+            raise AttributeError(_missing(self, name, binding), name=name, obj=self)
         value = source.artifacts[name]
         if type(value) in _IMMUTABLE:
             binding.unchanging[name] = value
@@ -389,9 +395,11 @@ class FlowSpec:
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
         if name in cls._steps:
-            raise AttributeError(f"self.{name} cannot be assigned: '{name}' is a step of this flow")
+            raise CannotAssign(f"self.{name} is a step of this flow.", hint=_OTHER_NAME)
         if name in cls._constants:
-            raise AttributeError(f"self.{name} cannot be assigned: it is an attribute of the flow's class, the same in all steps")
+            raise CannotAssign(
+                f"self.{name} is an attribute of the flow's class, the same in all steps.", hint=_OTHER_NAME
+            )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -401,7 +409,7 @@ class FlowSpec:
             and name not in binding.deleted
             and (name in binding.merged or name in binding.artifacts)
         )
-        if name in self.__dict__ or not incoming:
+        if name in self.__dict__ or not incoming or hasattr(type(self), name):
             object.__delattr__(self, name)
         if incoming and binding is not None:
             binding.deleted.add(name)
@@ -480,11 +488,16 @@ def _missing(flow: FlowSpec, name: str, binding: Binding | None) -> str:
         return f"'{type(flow).__name__}' object has no attribute '{name}'"
     if name in binding.deleted:
         return f"the artifact '{name}' was deleted in this step"
+    return f"the flow '{type(flow).__name__}' has no artifact '{name}' in the step '{binding.step}'"
+
+
+def hint_for_missing(flow: FlowSpec, name: str) -> str | None:
+    """Say what somebody may have meant who asked for an artifact that is not there."""
+    binding = flow._binding
     known = {*binding.artifacts, *binding.merged, *(key for key in flow.__dict__ if key not in INTERNAL)}
     near = difflib.get_close_matches(name, [key for key in known if not key.startswith("_")], n=1)
-    where = f"the flow '{type(flow).__name__}' has no artifact '{name}' in the step '{binding.step}'"
     if near:
-        return f"{where}; did you mean '{near[0]}'?"
+        return f"did you mean self.{near[0]}?"
     if binding.is_join:
-        return f"{where}: a join starts without artifacts; read them from inputs, or call self.merge_artifacts(inputs)"
-    return where
+        return "a join starts without artifacts: read them from inputs, or call self.merge_artifacts(inputs)"
+    return None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from metaflow.exception import InvalidFlow
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def step(function: Function) -> Function:
+@overload
+def step(function: Function) -> Function: ...
+@overload
+def step(*, start: bool = False, end: bool = False) -> Callable[[Function], Function]: ...
+def step(function: Any = None, *, start: bool = False, end: bool = False) -> Any:
     """Mark a method of a flow as a step.
 
     It stands innermost, directly above the method, below all other decorators.
@@ -19,6 +23,8 @@ def step(function: Function) -> Function:
     ----------
     function : callable
         The method: ``def name(self)``, or ``def name(self, inputs)`` for a join.
+    start, end : bool
+        Whether the flow begins or ends with this step, whatever its name; else those are ``start`` and ``end``.
 
     Returns
     -------
@@ -30,14 +36,21 @@ def step(function: Function) -> Function:
     InvalidFlow
         It does not stand on a method.
     """
+    if function is None:
+        return lambda method: _mark(method, start, end)
+    return _mark(function, start, end)
+
+
+def _mark(function: Any, start: bool, end: bool) -> Any:
     if not hasattr(function, "__code__"):
         raise InvalidFlow(
             f"@step stands on {function!r}, which is not a method.",
-            hint="write @step directly above `def`, below all other decorators and without arguments",
+            hint="write @step directly above `def`, below all other decorators",
         )
-    function.is_step = True  # type: ignore[attr-defined]
-    function.name = function.__name__  # type: ignore[attr-defined]
-    function.decorators = []  # type: ignore[attr-defined]
+    function.is_step = True
+    function.is_start, function.is_end = start, end
+    function.name = function.__name__
+    function.decorators = []
     return function
 
 

@@ -116,6 +116,7 @@ class Engine:
             slots=options.max_workers,
             max_splits=options.max_splits,
             retries=retries,
+            place=self._place,
         )
         self._running: dict[int, _Running] = {}
         self._done: Counter[str] = Counter()
@@ -258,6 +259,11 @@ class Engine:
         transition = values["_transition"]
         steps = list(transition[0]) if transition else []
         return {"ok": True, "next": steps, "width": values["_foreach_num_splits"]}
+
+    def _place(self, step: str) -> str:
+        node = self._graph[step]
+        over = f" over self.{node.foreach}" if node.foreach else ""
+        return f"the step '{step}'{over} ({node.source_file}:{node.next_line})"
 
     def _unexpected(self, step: str, steps: tuple[str, ...]) -> str:
         return f"the step '{step}' went on to {', '.join(steps)}, which its source does not say"

@@ -28,7 +28,7 @@ from metaflow.exception import (
 )
 from metaflow.flow.current import current
 from metaflow.flow.frames import ForeachFrame, frame_value
-from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name
+from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name, hint_for_missing
 from metaflow.metadata.protocol import ArtifactFact, Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
@@ -212,7 +212,7 @@ class Task:
     def _check_transition(self, flow: FlowSpec) -> None:
         step, transition = self._plan.step, flow._binding.transition
         code = self._function.__code__
-        is_end = step == "end" or len(self._class._steps) == 1
+        is_end = step == "end" or len(self._class._steps) == 1 or getattr(self._function, "is_end", False)
         if transition is None and not is_end:
             raise InvalidNextException(
                 f"The step '{step}' ended without calling self.next().",
@@ -374,6 +374,8 @@ def failure_sentence(error: BaseException, step: str) -> str:
         return f"the step '{step}' called sys.exit({'' if error.code is None else repr(error.code)}) before it had finished"
     if isinstance(error, KeyboardInterrupt):
         return f"the step '{step}' was interrupted"
+    if isinstance(error, MetaflowException):
+        return error.message
     text = str(error).strip().partition("\n")[0]
     name = type(error).__name__ if type(error).__module__ == "builtins" else f"{type(error).__module__}.{type(error).__name__}"
     return f"{name}: {text}" if text else name
@@ -383,7 +385,7 @@ def describe_failure(error: BaseException, step: str) -> str:
     """Return what a failed step prints: the user's frames and the exception, or one sentence where no frame helps."""
     import traceback
 
-    frames = _user_frames(error.__traceback__)
+    frames = user_frames(error.__traceback__)
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
         where = "".join(traceback.format_tb(frames))
         return f"{where}{failure_sentence(error, step)[0].upper()}{failure_sentence(error, step)[1:]}.\n"
@@ -396,19 +398,34 @@ def describe_failure(error: BaseException, step: str) -> str:
         lines += [f"    {where_line}"] if where_line else []
         lines += [f"    hint: {error.hint}"] if error.hint else []
         return "\n".join(lines) + "\n"
-    return "".join(traceback.format_exception(type(error), error, frames))
+    text = "".join(traceback.format_exception(type(error), error, frames))
+    if isinstance(error, AttributeError) and isinstance(error.obj, FlowSpec) and error.name is not None:
+        hint = hint_for_missing(error.obj, error.name)
+        text += f"    hint: {hint}\n" if hint else ""
+    return text
 
 
-def _user_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Drop our own frames at the top of a traceback."""
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("metaflow."):
+def user_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of this package."""
+    frames = []
+    while trace is not None:
+        if not _is_ours(trace):
+            frames.append(trace)
         trace = trace.tb_next
-    return trace
+    kept: TracebackType | None = None
+    for frame in reversed(frames):
+        kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    name = trace.tb_frame.f_globals.get("__name__", "")
+    return name == "metaflow" or name.startswith("metaflow.")
 
 
 def _last_user_frame(trace: TracebackType | None) -> str | None:
     where = None
-    while trace is not None and not trace.tb_frame.f_globals.get("__name__", "").startswith("metaflow."):
+    while trace is not None:
         where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
     return where

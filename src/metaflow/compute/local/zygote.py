@@ -279,8 +279,9 @@ def _run_main(code: CodeType | None, path: str) -> NoReturn:
             status = 1
     except KeyboardInterrupt:
         status = 130
-    except BaseException:  # noqa: BLE001 - reported as the interpreter would
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - reported as the interpreter would
+        trace = error.__traceback__
+        sys.excepthook(type(error), error, trace.tb_next if trace is not None else None)
         status = 1
     _finalize()
     os._exit(status & 0xFF)
