@@ -14,6 +14,8 @@ from typing import NoReturn
 from metaflow.exception import StorageUnavailable
 
 _serial = count()
+_FIRST_READ = 1 << 14
+_FURTHER_READ = 1 << 22
 
 NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """What is raised where no file has the name; any other `OSError` is trouble."""
@@ -87,13 +89,20 @@ def read(path: str) -> bytes | None:
     StorageUnavailable
         Whether it is there cannot be found out, or it cannot be read.
     """
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.readall()
+    try:  # plain calls: a task reads a dozen small files, and a file object costs three times the system calls
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts = [os.read(fd, _FIRST_READ)]
+            if len(parts[0]) == _FIRST_READ:
+                while parts[-1]:
+                    parts.append(os.read(fd, _FURTHER_READ))
+        finally:
+            os.close(fd)
     except NOT_THERE:
         return None
     except OSError as error:
         unavailable(error, path, "read")
+    return b"".join(parts)
 
 
 def discard(path: str) -> None:

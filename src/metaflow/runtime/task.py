@@ -105,6 +105,7 @@ class Task:
         self._store = TaskStore(storage, str(self._path))
         self._blobs = Blobs(storage, flow_class.__name__)
         self._function = flow_class._steps[plan.step]
+        self._element: dict[int, Any] = {}
         self._is_join = self._function.__code__.co_argcount > 1
 
     def run(self) -> int:
@@ -116,6 +117,7 @@ class Task:
         incoming, frames = self._join_start(paths) if self._is_join else self._start(paths)
         self._metadata.record(self._path, plan.attempt, self._facts(frames))
         binding = Binding(plan.step, Artifacts(self._blobs, incoming), incoming.objects, frames, self._is_join)
+        binding.values.update(self._element)
         flow = self._instance(binding)
         self._set_current(incoming)
         mask = os.umask(0o077)
@@ -146,13 +148,16 @@ class Task:
             depth = foreach_values_name(len(frames))
             incoming.objects[depth] = parent.objects["_foreach_values"]
             incoming.info[depth] = parent.info["_foreach_values"]
-            frames.append(self._new_frame(values, self._plan.split_index))
+            frames.append(self._new_frame(values, self._plan.split_index, len(frames)))
         return incoming, frames
 
-    def _new_frame(self, parent: Artifacts, index: int) -> ForeachFrame:
+    def _new_frame(self, parent: Artifacts, index: int, depth: int) -> ForeachFrame:
         # The text of the element is for listings only: not worth loading a long list of big elements.
-        size = parent.index.info["_foreach_values"]["size"]
-        value = frame_value(parent["_foreach_values"][index]) if size <= SPOOL_ABOVE else None
+        value = None
+        if parent.index.info["_foreach_values"]["size"] <= SPOOL_ABOVE:
+            element = parent["_foreach_values"][index]
+            self._element[depth] = element
+            value = frame_value(element)
         return ForeachFrame(self._plan.step, parent["_foreach_var"], parent["_foreach_num_splits"], index, value)
 
     def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:

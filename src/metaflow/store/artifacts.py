@@ -55,7 +55,8 @@ class Artifacts(Mapping[str, Any]):
         self.index = index
 
     def __getitem__(self, name: str) -> Any:
-        return load_artifact(self.blobs, self.index.objects[name], name)
+        size = self.index.info.get(name, {}).get("size")
+        return load_artifact(self.blobs, self.index.objects[name], name, size)
 
     def __contains__(self, name: object) -> bool:
         return name in self.index.objects
@@ -67,7 +68,7 @@ class Artifacts(Mapping[str, Any]):
         return len(self.index.objects)
 
 
-def load_artifact(blobs: Blobs, key: str, name: str) -> Any:
+def load_artifact(blobs: Blobs, key: str, name: str, size: int | None = None) -> Any:
     """Load and unpickle one artifact.
 
     Parameters
@@ -78,6 +79,8 @@ def load_artifact(blobs: Blobs, key: str, name: str) -> Any:
         SHA-1 of the pickle.
     name : str
         The artifact's name, for errors.
+    size : int, optional
+        Bytes of the pickle, if known; saves asking the storage.
 
     Raises
     ------
@@ -86,7 +89,8 @@ def load_artifact(blobs: Blobs, key: str, name: str) -> Any:
     BlobCorrupt
         Its bytes are not those of its name.
     """
-    size = blobs.size(key)
+    if size is None:
+        size = blobs.size(key)
     if size is not None and size > SPOOL_ABOVE:
         with blobs.open(key) as reader:
             return serializers.load(reader, name)
