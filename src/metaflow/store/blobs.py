@@ -37,6 +37,7 @@ _SAMPLE = 1 << 16
 _PAYS_BELOW = 0.8
 _GZIP_LEVEL = 1
 _CHUNK = 1 << 20
+_BIG_CHUNK = 64 << 20
 _META = {True: b'{"cas_raw": true, "cas_version": 1}', False: b'{"cas_raw": false, "cas_version": 1}'}
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -105,12 +106,22 @@ class Blobs:
         return self._storage.head([self.path(key)])[0]
 
     def open(self, key: str) -> BlobReader:
-        """Open a big blob for reading without holding all of it in memory; closing it checks its hash."""
+        """Open a big blob for reading without holding all of it in memory.
+
+        Raises
+        ------
+        MetaflowDataMissing
+            There is no such blob.
+        """
         path = self.path(key)
         source = self._storage.open(path)
         if source is None:
             raise self._missing(key)
-        return BlobReader(key, source, self._storage.describe(path))
+        packed = source.read(2) == _GZIP_MAGIC
+        source.seek(0)
+        if packed and b'"cas_raw": false' not in (next(self._storage.get([path + "_meta"]))[1] or b""):
+            packed = not _is_content(source, key)  # the content may be a gzip file itself
+        return BlobReader(key, source, self._storage.describe(path), packed=packed)
 
     def _missing(self, key: str) -> MetaflowDataMissing:
         return MetaflowDataMissing(f"The blob {key} is not at {self._storage.describe(self.path(key))}.")
@@ -162,19 +173,18 @@ class BlobWriter:
             return self._blobs.save([self.content()])[0]
         try:
             if self._deflate is not None:
-                self._spool.write(self._deflate.flush())
+                _write_all(self._spool, self._deflate.flush())
             self._spool.close()
+            key = self._sha.hexdigest()
+            path = self._blobs.path(key)
+            if self._storage.head([path])[0] is None:
+                self._storage.put([(path + "_meta", _META[self._deflate is None])])
+                self._storage.put_file(path, self._spool_path)
+            return key
         except OSError as error:
-            self.discard()
             files.unavailable(error, self._spool_path)
-        key = self._sha.hexdigest()
-        path = self._blobs.path(key)
-        if self._storage.head([path])[0] is None:
-            self._storage.put([(path + "_meta", _META[self._deflate is None])])
-            self._storage.put_file(path, self._spool_path)
-        else:
-            files.discard(self._spool_path)
-        return key
+        finally:
+            self.discard()
 
     def discard(self) -> None:
         """Forget what was written."""
@@ -188,7 +198,7 @@ class BlobWriter:
     def _open_spool(self, coming: memoryview) -> None:
         self._spool_path = files.temporary_name(self._storage.spool_directory())
         try:
-            self._spool = open(self._spool_path, "wb", buffering=0)
+            self._spool = open(self._spool_path, "wb", buffering=0)  # noqa: SIM115 - closed by `finish` or `discard`
         except OSError as error:
             files.unavailable(error, self._spool_path)
         if not _is_raw(memoryview(self._buffer), coming):
@@ -226,20 +236,32 @@ class BlobWriter:
 
 
 class BlobReader:
-    """A blob while it is read, with the three methods that `pickle` calls; hashes what passes."""
+    """A blob while it is read, with the three methods that `pickle` calls; hashes what passes.
 
-    def __init__(self, key: str, source: BinaryIO, where: str) -> None:
+    Parameters
+    ----------
+    key : str
+        The blob's name.
+    source : binary file
+        What is stored; closed with the reader.
+    where : str
+        Its place, for errors.
+    packed : bool
+        Whether it is gzipped.
+
+    Raises
+    ------
+    BlobCorrupt
+        By all that read: what is stored is no whole gzip file.
+    """
+
+    def __init__(self, key: str, source: BinaryIO, where: str, *, packed: bool) -> None:
         self._key = key
         self._where = where
         self._source = source
+        self._inflate = zlib.decompressobj(31) if packed else None
         self._sha = hashlib.sha1(usedforsecurity=False)
         self._ahead = b""
-        magic = source.read(2)
-        source.seek(0)
-        if magic == _GZIP_MAGIC:
-            import gzip
-
-            self._source = gzip.open(source)  # type: ignore[assignment]
 
     def readinto(self, target: Any) -> int:
         view = memoryview(target).cast("B")
@@ -247,7 +269,7 @@ class BlobReader:
         view[:got] = self._ahead[:got]
         self._ahead = self._ahead[got:]
         while got < len(view):
-            count = self._source.readinto(view[got : got + (64 << 20)])  # type: ignore[attr-defined]
+            count = self._take_into(view[got : got + _BIG_CHUNK])
             if not count:
                 break
             self._sha.update(view[got : got + count])
@@ -285,11 +307,8 @@ class BlobReader:
         BlobCorrupt
             They differ.
         """
-        try:
-            while self._more():
-                pass
-        except (OSError, EOFError, zlib.error) as error:
-            raise BlobCorrupt(self._key, self._where, str(error)) from error
+        while self._more():
+            pass
         if self._sha.hexdigest() != self._key:
             raise BlobCorrupt(self._key, self._where)
 
@@ -303,19 +322,42 @@ class BlobReader:
         self.close()
 
     def _more(self, size: int = 0) -> bytes:
-        data = self._source.read(max(size, 1 << 16))
+        data = self._take(max(size, 1 << 16))
         self._sha.update(data)
         return data
+
+    def _take_into(self, view: memoryview) -> int:
+        if self._inflate is None:
+            return self._source.readinto(view)  # type: ignore[attr-defined,no-any-return]
+        data = self._take(min(len(view), _CHUNK))
+        view[: len(data)] = data
+        return len(data)
+
+    def _take(self, size: int) -> bytes:
+        """Return the next bytes of the content, at most `size`; none at its end."""
+        if self._inflate is None:
+            return self._source.read(size)
+        try:
+            while not self._inflate.eof:
+                packed = self._inflate.unconsumed_tail or self._source.read(1 << 16)
+                data = self._inflate.decompress(packed, size)
+                if data:
+                    return data
+                if not packed and not self._inflate.eof:
+                    raise BlobCorrupt(self._key, self._where, "it is cut short")
+        except zlib.error as error:
+            raise BlobCorrupt(self._key, self._where, str(error)) from error
+        return b""
 
 
 def _is_raw(head: bytes | memoryview, coming: bytes | memoryview = b"") -> bool:
     """Tell from a sample whether compressing does not pay."""
     if len(head) + len(coming) < _COMPRESS_ABOVE:
         return True
-    sample = bytes(head[: _SAMPLE // 2])
-    rest = coming if len(coming) else head
-    middle = len(rest) // 2
-    sample += bytes(rest[middle : middle + _SAMPLE // 2])
+    half = _SAMPLE // 2
+    rest = coming if len(coming) else head[half:]
+    middle = max(0, len(rest) - half) // 2
+    sample = bytes(head[:half]) + bytes(rest[middle : middle + half])
     return len(zlib.compress(sample, 1)) > _PAYS_BELOW * len(sample)
 
 
@@ -334,6 +376,15 @@ def _unpack(key: str, packed: bytes, where: str) -> bytes:
     if hashlib.sha1(content, usedforsecurity=False).hexdigest() != key:
         raise BlobCorrupt(key, where)
     return content
+
+
+def _is_content(source: BinaryIO, key: str) -> bool:
+    """Tell whether what is stored is the content itself, at the price of reading it once more."""
+    sha = hashlib.sha1(usedforsecurity=False)
+    while data := source.read(_CHUNK):
+        sha.update(data)
+    source.seek(0)
+    return sha.hexdigest() == key
 
 
 def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
