@@ -200,11 +200,13 @@ class Site:
         self._commands += 1
         output = self.directory / "output" / str(self._commands)
         output.mkdir(parents=True)
-        words = [*(command or [PYTHON]), path.name if cwd is None else str(path), *args]
         run_id_path = None
+        words = list(args)
         if "run" in args and "--run-id-file" not in args and "--help" not in args:
             run_id_path = output / "run_id"
-            words += ["--run-id-file", str(run_id_path)]
+            after = args.index("run") + 1
+            words[after:after] = ["--run-id-file", str(run_id_path)]
+        words = [*(command or [PYTHON]), str(path.relative_to(self.directory) if cwd is None else path), *words]
         environment: dict[str, str | None] = {**self.environment, **(env or {})}
         with (output / "stdout").open("wb") as stdout, (output / "stderr").open("wb") as stderr:
             process = subprocess.Popen(

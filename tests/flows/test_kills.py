@@ -1,0 +1,286 @@
+"""`kill -9` and Ctrl-C at any moment: nothing lives on, nothing half-written is readable, the client tells the truth.
+
+The moments are drawn from a seed, from before the first task to after the last; MILLRACE_TEST_KILLS sets how many.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from support import processes
+from support.processes import eventually
+from support.site import Running, Site
+from support.soundness import assert_sound, faults
+
+pytestmark = pytest.mark.ours
+
+ROUNDS = int(os.environ.get("MILLRACE_TEST_KILLS", "4"))
+
+BUSY = """
+    import os
+    import time
+    from metaflow import FlowSpec, step
+
+    class BusyFlow(FlowSpec):
+        @step
+        def start(self):
+            self.items = list(range(24))
+            self.next(self.work, foreach="items")
+
+        @step
+        def work(self):
+            print("begin", flush=True)
+            self.noise = os.urandom(200_000)
+            self.text = "compressible " * 10_000 + str(self.input)
+            time.sleep(0.02)
+            self.result = self.input
+            self.next(self.join)
+
+        @step
+        def join(self, inputs):
+            self.total = sum(one.result for one in inputs)
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    if __name__ == "__main__":
+        BusyFlow()
+"""
+
+
+def the_client_tells_the_truth(site: Site) -> None:
+    """Everything that the client calls successful can be read; every run, step and task can be asked about."""
+    for run in site.flow("BusyFlow"):
+        assert run.finished == run.successful
+        for step in run:
+            for task in step:
+                task.exception, task.stdout, task.stderr, task.finished_at, task.metadata_dict
+                artifacts = {artifact.id: artifact.data for artifact in task}
+                if task.successful:
+                    assert task.finished
+                    if step.id == "work":
+                        assert artifacts["text"].endswith(str(artifacts["result"]))
+                        assert len(artifacts["noise"]) == 200_000
+        if run.successful:
+            assert run.data.total == sum(range(24))
+
+
+def tasks_of(running: Running) -> list[processes.Process]:
+    """Return the living processes that are neither the engine nor a zygote."""
+    others = {running.process.pid, *(zygote.pid for zygote in processes.zygotes(running.site.mark))}
+    return [process for process in processes.marked(running.site.mark) if process.pid not in others]
+
+
+def at_a_random_moment(running: Running, seed: int) -> None:
+    """Wait until the run has come some way, drawn from the seed: a number of tasks that are done, and a bit."""
+    draw = random.Random(seed)
+    done, pause = draw.randrange(0, 26), draw.random() * 0.02
+    root = running.site.root / "BusyFlow"
+    if done:
+        eventually(
+            lambda: running.process.poll() is not None or len(list(root.glob("*/*/*/0.DONE.lock"))) >= done,
+            f"{done} tasks are done",
+        )
+    time.sleep(pause)  # not to wait for anything: to come at any point of a task
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_the_engine_is_killed(site: Site, seed: int) -> None:
+    running = site.start_flow(BUSY, "run", "--max-workers", "4")
+    at_a_random_moment(running, seed)
+    running.process.kill()
+    running.process.wait()
+    processes.assert_gone(site.mark, within=2.0)
+    assert_sound(site.root)
+    if running.run_id is not None:
+        the_client_tells_the_truth(site)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_the_process_that_makes_tasks_is_killed(site: Site, seed: int) -> None:
+    running = site.start_flow(BUSY, "run", "--max-workers", "4")
+    at_a_random_moment(running, 100 + seed)
+    for zygote in processes.zygotes(site.mark):
+        try:
+            os.kill(zygote.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    finished = running.wait(within=20)
+    processes.assert_gone(site.mark, within=2.0)
+    assert_sound(site.root)
+    the_client_tells_the_truth(site)
+    run = finished.run
+    assert run.successful == (finished.returncode == 0), finished.output
+    if finished.returncode:
+        assert finished.returncode == 1
+        assert "Workflow failed." in finished.stdout
+        assert "Traceback" not in finished.output
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_a_task_is_killed(site: Site, seed: int) -> None:
+    running = site.start_flow(BUSY, "run", "--max-workers", "4")
+    at_a_random_moment(running, 200 + seed)
+    victims = eventually(lambda: tasks_of(running) or running.process.poll() is not None, "a task lives")
+    killed = False
+    if isinstance(victims, list):
+        try:
+            os.kill(victims[0].pid, signal.SIGKILL)
+            killed = True
+        except ProcessLookupError:
+            pass
+    finished = running.wait(within=20)
+    processes.assert_gone(site.mark, within=2.0)
+    assert_sound(site.root)
+    the_client_tells_the_truth(site)
+    assert finished.run.successful == (finished.returncode == 0), finished.output
+    if finished.returncode:
+        assert killed
+        assert "SIGKILL" in finished.output
+        assert "Workflow failed." in finished.stdout
+
+
+WAITING = """
+    import os
+    import pathlib
+    import signal
+    import time
+    from metaflow import FlowSpec, Parameter, step
+
+    class WaitingFlow(FlowSpec):
+        deaf = Parameter("deaf", default=False)
+
+        @step
+        def start(self):
+            self.items = range(3)
+            self.next(self.wait, foreach="items")
+
+        @step
+        def wait(self):
+            if self.deaf:
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_IGN)
+            print("waiting", flush=True)
+            pathlib.Path(f"waiting{self.index}").touch()
+            time.sleep(300)
+            self.next(self.join)
+
+        @step
+        def join(self, inputs):
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    if __name__ == "__main__":
+        WaitingFlow()
+"""
+
+
+def waiting(site: Site, *words: str) -> Running:
+    running = site.start_flow(WAITING, "run", *words)
+    eventually(lambda: len(list(site.directory.glob("waiting?"))) == 3, "three tasks wait")
+    return running
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["terminal", "engine only"])
+@pytest.mark.parametrize("deaf", [False, True], ids=["", "deaf"])
+def test_ctrl_c(site: Site, group: bool, deaf: bool) -> None:
+    running = waiting(site, *(["--deaf", "true"] if deaf else []))
+    begun = time.monotonic()
+    running.interrupt(group=group)
+    finished = running.wait(within=10)
+    assert time.monotonic() - begun < 2.5
+    processes.assert_gone(site.mark, within=0.5)
+    assert finished.returncode == 130
+    assert "resume" in finished.output
+    assert "Traceback" not in finished.stderr
+    assert_sound(site.root)
+    run = finished.run
+    assert not run.finished
+    assert run["start"].task.successful
+    for task in run["wait"]:
+        assert not task.successful
+        assert task.stdout.startswith("waiting\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_engine_is_asked_to_end(site: Site, number: signal.Signals) -> None:
+    """As a service manager or a closing terminal does."""
+    running = waiting(site)
+    running.process.send_signal(number)
+    finished = running.wait(within=10)
+    processes.assert_gone(site.mark, within=0.5)
+    assert finished.returncode != 0
+    assert_sound(site.root)
+    assert not finished.run.successful
+
+
+def test_ctrl_c_twice(site: Site) -> None:
+    running = waiting(site, "--deaf", "true")
+    running.interrupt(group=True)
+    running.interrupt(group=True)
+    finished = running.wait(within=10)
+    processes.assert_gone(site.mark, within=1.0)
+    assert finished.returncode == 130
+
+
+def test_ctrl_c_while_the_run_starts(site: Site) -> None:
+    """Whatever the moment between the start of Python and the first task."""
+    for pause in (0.03, 0.06, 0.1, 0.15):
+        running = site.start_flow(BUSY, "run")
+        time.sleep(pause)  # not to wait for anything: to come at any point of the start
+        running.interrupt(group=True)
+        finished = running.wait(within=10)
+        processes.assert_gone(site.mark, within=1.0)
+        assert finished.returncode != 0
+        assert "src/metaflow" not in finished.stdout
+    assert faults(site.root) == []
+
+
+def test_grandchildren_die_with_a_killed_engine(site: Site) -> None:
+    source = """
+        import pathlib
+        import subprocess
+        import time
+        from metaflow import FlowSpec, step
+
+        class ParentFlow(FlowSpec):
+            @step
+            def start(self):
+                subprocess.Popen(["sleep", "300"])
+                subprocess.Popen(["sleep", "300"], start_new_session=True)
+                pathlib.Path("started").touch()
+                time.sleep(300)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            ParentFlow()
+    """
+    running = site.start_flow(source, "run")
+    eventually((site.directory / "started").exists, "the grandchildren are there")
+    running.process.kill()
+    running.process.wait()
+    processes.assert_gone(site.mark, within=2.0)
+
+
+def test_a_run_after_a_killed_run_is_none_the_worse(site: Site) -> None:
+    running = waiting(site)
+    running.process.kill()
+    running.process.wait()
+    processes.assert_gone(site.mark, within=2.0)
+    finished = site.run_flow(BUSY, "run").succeeded()
+    assert finished.run.data.total == sum(range(24))
+    assert_sound(site.root)

@@ -1,0 +1,174 @@
+"""Tasks that behave badly: the run ends, says what happened, keeps the log so far, and leaves no process behind.
+
+(That nothing is left is checked for each test by the `site` fixture.)
+"""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from support.site import Site
+from support.soundness import assert_sound
+
+FAILURES = {
+    "exit_zero": ("sys.exit(0)",),
+    "exit_three": ("3",),
+    "exit_text": ("words of farewell",),
+    "vanish": ("did not finish",),
+    "vanish_five": ("5",),
+    "segfault": ("segmentation fault",),
+    "abort": ("SIGABRT",),
+    "kill": ("SIGKILL",),
+    "terminate": ("SIGTERM",),
+    "interrupt": ("KeyboardInterrupt",),
+    "recurse": ("RecursionError",),
+}
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_task_that_ends_before_its_step_does(site: Site, what: str) -> None:
+    finished = site.run_flow("rough.py", "run", "--what", what, within=30).failed()
+    assert finished.returncode == 1
+    for word in FAILURES[what]:
+        assert word in finished.output, finished.output
+    assert "Task failed." in finished.stdout
+    assert "Workflow failed." in finished.stdout
+    assert "    Step start (task-id 1) failed." in finished.stderr
+    assert "src/metaflow" not in finished.output
+    run = finished.run
+    assert "before" in run["start"].task.stdout
+    assert (run.successful, run["start"].task.successful) == (False, False)
+    assert "end" not in run
+    assert_sound(finished.root)
+
+
+NO_HARM = [
+    "binary",
+    "carriage_returns",
+    "change_directory",
+    "close_descriptors",
+    "close_everything",
+    "close_stdout",
+    "daemon_thread",
+    "daemonised_grandchild",
+    "environment",
+    "forked_and_done",
+    "grandchild",
+    "new_group",
+    "pool",
+    "read_stdin",
+    "replace_stdout",
+    "resource_limit",
+    "run_command",
+    "run_event_loop",
+    "signals",
+    "spawned_pool",
+    "stubborn_grandchild",
+    "twice_forked",
+    "umask",
+    "vanished_directory",
+]
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("what", NO_HARM)
+def test_a_task_that_ends_well_whatever_it_did(site: Site, what: str) -> None:
+    finished = site.run_flow("rough.py", "run", "--what", what, within=30).succeeded()
+    run = finished.run
+    assert run.successful
+    assert run.data.still_here
+    assert run.data.mask == 0o022
+    assert run["start"].task.stdout.startswith("before\n")
+    assert run["end"].task.stdout == "after\n"
+    assert_sound(finished.root)
+
+
+@pytest.mark.ours
+def test_a_child_of_the_task_writes_into_its_log(site: Site) -> None:
+    finished = site.run_flow("rough.py", "run", "--what", "run_command").succeeded()
+    assert finished.run["start"].task.stdout == "before\nfrom the shell\n"
+
+
+def test_a_thread_that_is_no_daemon_is_waited_for(site: Site) -> None:
+    finished = site.run_flow("rough.py", "run", "--what", "thread").succeeded()
+    assert finished.run["start"].task.stdout == "before\nsaid by the thread\n"
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("what", ["long_line", "many_lines"])
+def test_output_beyond_all_measure_is_cut(site: Site, what: str) -> None:
+    """100 MB in one line, and 12 MB in many: the run goes on, the log keeps what it may and says that it was cut."""
+    finished = site.run_flow("rough.py", "run", "--what", what, "--max-log-size", "2", within=30).succeeded()
+    task = finished.run["start"].task
+    assert 1_000_000 < len(task.stdout) < 3_000_000
+    assert task.stdout.startswith("before\n")
+    assert "--max-log-size" in task.stdout + task.stderr + finished.output
+
+
+@pytest.mark.ours
+def test_files_can_be_read_whatever_umask_the_task_set(site: Site) -> None:
+    finished = site.run_flow("rough.py", "run", "--what", "umask").succeeded()
+    closed = [path for path in finished.root.rglob("*") if not path.stat().st_mode & stat.S_IRUSR]
+    assert closed == []
+
+
+def test_a_raised_exception_keeps_what_was_printed_before_it(site: Site) -> None:
+    """Also what was not flushed yet."""
+    source = """
+        import sys
+        from metaflow import FlowSpec, step
+
+        class RaisingFlow(FlowSpec):
+            @step
+            def start(self):
+                print("to stdout", end="")
+                print("to stderr", file=sys.stderr)
+                raise KeyError("☃")
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            RaisingFlow()
+    """
+    task = site.run_flow(source, "run").failed().run["start"].task
+    assert task.stdout.startswith("to stdout")
+    assert "to stderr\n" in task.stderr
+    assert task.exception.type == "builtins.KeyError"
+    assert task.exception.exception == "'☃'"
+
+
+def test_an_exception_that_cannot_be_pickled_or_printed(site: Site) -> None:
+    source = """
+        from metaflow import FlowSpec, step
+
+        class Awkward(Exception):
+            def __init__(self, one, two):
+                self.function = lambda: (one, two)
+
+            def __str__(self):
+                return "awkward \\udc80 text"
+
+        class AwkwardFlow(FlowSpec):
+            @step
+            def start(self):
+                raise Awkward(1, 2)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            AwkwardFlow()
+    """
+    finished = site.run_flow(source, "run").failed()
+    assert "Awkward" in finished.stdout
+    assert "Step start" in finished.stderr
+    exception = finished.run["start"].task.exception
+    assert exception.type.endswith("Awkward")
