@@ -18,15 +18,14 @@ class Scope:
 
     def __init__(self) -> None:
         self._site: Site | None = None
-        self._initial_site: Site | None = None
+        self._home: Site | None = None
         self._namespace: str | None = None
-        self._initial_namespace: str | None = None
 
     @property
     def site(self) -> Site:
         """Where runs are looked for."""
         if self._site is None:
-            self._site = self._home()
+            self._site = self._home = self._home or _installed()
         return self._site
 
     @site.setter
@@ -37,7 +36,9 @@ class Scope:
     def namespace(self) -> str | None:
         """The tag that runs must have to be seen; None or empty: none."""
         if self._namespace is None:
-            self._namespace = self._own_namespace()
+            from metaflow import settings
+
+            self._namespace = f"user:{settings.load(os.environ).user}"
         return self._namespace or None
 
     @namespace.setter
@@ -50,23 +51,15 @@ class Scope:
 
     def adopt(self, site: Site, namespace: str | None) -> None:
         """Start from what a command line has decided, instead of from the settings."""
-        self._initial_site = self._site = site
+        self._home = self._site = site
         self.namespace = namespace
 
-    def _home(self) -> Site:
-        from metaflow import settings
-        from metaflow.client.site import of_settings
 
-        if self._initial_site is None:
-            self._initial_site = of_settings(settings.load(os.environ))
-        return self._initial_site
+def _installed() -> Site:
+    from metaflow import settings
+    from metaflow.client.site import of_settings
 
-    def _own_namespace(self) -> str:
-        from metaflow import settings
-
-        if self._initial_namespace is None:
-            self._initial_namespace = f"user:{settings.load(os.environ).user}"
-        return self._initial_namespace
+    return of_settings(settings.load(os.environ))
 
 
 scope = Scope()

@@ -1,0 +1,34 @@
+"""A session for commands that only look: what they print is kept."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import click
+
+from ..client.written import Place
+
+
+class Looking:
+    """What `metaflow.cli.session.Session` offers to a command, at a place of a test."""
+
+    def __init__(self, place: Place, flow_name: str) -> None:
+        self.flow_name = flow_name
+        self.settings = SimpleNamespace(user="ann")
+        self.storage = place.storage
+        self.metadata = place.provider
+        self.results: list[str] = []
+        self.remarks: list[str] = []
+
+    def echo(self, text: str = "") -> None:
+        self.results.append(text)
+
+    def say(self, text: str, *, always: bool = False) -> None:
+        self.remarks.append(text)
+
+
+def invoke(place: Place, command: click.Command, *arguments: str, flow: str = "Numbers") -> Looking:
+    """Run a command in a new session and return the session."""
+    session = Looking(place, flow)
+    command.main(list(arguments), prog_name="flow.py", standalone_mode=False, obj=session)
+    return session
