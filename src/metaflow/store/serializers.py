@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Iterator
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from metaflow.exception import MetaflowDataMissing, UnpicklableArtifact
@@ -20,6 +21,7 @@ ENCODING = "pickle-v4"
 """What the index calls this form: the name under which Metaflow reads pickles of any protocol."""
 
 _PROTOCOL = 5
+_NEVER_AT_FAULT = frozenset({bool, bytes, complex, float, int, str, type(None)})
 _CLASSES: dict[tuple[str, str], tuple[str, str]] = {
     # The original defines this tuple in whatever module is the main program.
     ("__main__", "ForeachFrame"): ("metaflow.flow.frames", "ForeachFrame"),
@@ -43,7 +45,11 @@ def loads(data: bytes, name: str) -> Any:
 
 def load(reader: BlobReader, name: str) -> Any:
     """Unpickle from a blob that is being read, and check its hash."""
-    value = _load(cast(BinaryIO, reader), name)
+    try:
+        value = _load(cast(BinaryIO, reader), name)
+    except Exception:
+        reader.check()  # if the bytes are damaged, that is the error, not what pickle made of them
+        raise
     reader.check()
     return value
 
@@ -75,32 +81,60 @@ def explain(name: str, value: Any, error: Exception) -> UnpicklableArtifact:
     error : Exception
         What pickle raised for it.
     """
-    path, seen = f"self.{name}", {id(value)}
-    while True:
-        for step, member in _members(value):
-            if id(member) in seen:
+    path, value, error = _culprit(f"self.{name}", value, error)
+    kind = type(value).__qualname__
+    if type(value).__module__ != "builtins":
+        kind = f"{type(value).__module__}.{kind}"
+    return UnpicklableArtifact(name, path, kind, str(error) or type(error).__name__)
+
+
+def _culprit(path: str, value: Any, error: Exception) -> tuple[str, Any, Exception]:
+    """Walk down to a value that refuses although none of its members does; return the way, the value, its refusal."""
+    whole = path, value, error
+    if isinstance(error, RecursionError):  # of what is too deep no single member is at fault
+        return whole
+    way = [(*whole, _members(value))]
+    seen = {id(value): value}
+    refusing, excused = {id(value)}, set()
+    while way:
+        path, value, error, members = way[-1]
+        for step, member in members:
+            if type(member) in _NEVER_AT_FAULT:
                 continue
-            seen.add(id(member))
+            if id(member) in seen:
+                if id(member) in refusing:
+                    excused.add(id(value))
+                continue
+            seen[id(member)] = member
             refusal = _refusal(member)
             if refusal is not None:
-                path, value, error = path + step, member, refusal
+                refusing.add(id(member))
+                excused.add(id(value))
+                way.append((path + step, member, refusal, _members(member)))
                 break
         else:
-            kind = type(value).__qualname__
-            if type(value).__module__ != "builtins":
-                kind = f"{type(value).__module__}.{kind}"
-            return UnpicklableArtifact(name, path, kind, str(error) or type(error).__name__)
+            if id(value) not in excused:
+                return path, value, error
+            way.pop()
+    return whole
 
 
 def _refusal(value: Any) -> Exception | None:
     try:
-        pickle.dumps(value, _PROTOCOL)
+        pickle.Pickler(_Nowhere(), _PROTOCOL).dump(value)
     except Exception as error:  # noqa: BLE001 - whatever a __reduce__ raises
         return error
     return None
 
 
+class _Nowhere:
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
 def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (type, FunctionType, ModuleType)):
+        return  # pickled by name, or not at all
     if isinstance(value, dict):
         for key, member in value.items():
             yield f"[{key!r}]", member
@@ -110,8 +144,15 @@ def _members(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, (set, frozenset)):
         for member in value:
             yield "{…}", member
-    else:
-        state = getattr(value, "__dict__", None)
-        if isinstance(state, dict):
-            for key, member in state.items():
-                yield f".{key}", member
+    for key, member in _state(value).items():
+        yield f".{key}", member
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """Return the attributes that pickle would save, those in slots included."""
+    try:
+        state = value.__getstate__()
+    except Exception:  # noqa: BLE001 - the user's code
+        return {}
+    parts = state if isinstance(state, tuple) else (state,)
+    return {key: member for part in parts if isinstance(part, dict) for key, member in part.items()}
