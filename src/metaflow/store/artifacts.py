@@ -184,7 +184,7 @@ class TaskStore:
         begun, done = set(), set()
         for entry in self._storage.list(self.prefix):
             number, _, rest = entry.key.rpartition("/")[2].partition(".")
-            if number.isdigit():
+            if number.isdecimal():
                 if rest == "attempt.json":
                     begun.add(int(number))
                 elif rest == "DONE.lock":
@@ -204,7 +204,7 @@ class TaskStore:
             return None
         try:
             document = json.loads(data)
-            return TaskIndex(document["objects"], document.get("info", {}), attempt)
+            return TaskIndex(dict(document["objects"]), dict(document.get("info", {})), attempt)
         except (ValueError, KeyError, TypeError) as error:
             raise MetaflowDataMissing(f"The index {self._storage.describe(key)} is damaged: {error}.") from error
 
