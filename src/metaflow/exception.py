@@ -9,7 +9,6 @@
     │   ├── InvalidNextException              the arguments of self.next fit no transition
     │   └── InvalidDecoratorAttribute         a decorator does not know this attribute or its value
     ├── CannotAssign                          a step assigns what is the same in all steps (also an AttributeError)
-    ├── SwitchWithoutCase                     the value of a switch is no key of it (also a RuntimeError)
     ├── ParameterFieldFailed                  a function given for a parameter's field raised
     │   └── ParameterFieldTypeMismatch        … or returned something of another type
     ├── MetaflowDataMissing                   an artifact or blob is not in the storage
@@ -26,6 +25,7 @@
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
     ├── TaskFailed                            one task ended badly: its class and sentence
     │   └── RunFailed                         … and with it the run
+    │       └── RunInterrupted                a signal ended the run
     └── MetaflowInternalError                 ours: please report
 
 ``MetaflowExceptionWrapper`` stands beside the tree: it is not raised, it is what a failed task stores.
@@ -112,10 +112,6 @@ class InvalidDecoratorAttribute(InvalidFlow):
 
 class CannotAssign(MetaflowException, AttributeError):
     headline = "Cannot be assigned"
-
-
-class SwitchWithoutCase(MetaflowException, RuntimeError):
-    headline = "Switch without a case"
 
 
 class ParameterFieldFailed(MetaflowException):
@@ -246,6 +242,24 @@ class TaskFailed(MetaflowException):
 
 class RunFailed(TaskFailed):
     headline = "Workflow failed"
+
+
+class RunInterrupted(RunFailed):
+    """A run that somebody ended.
+
+    Parameters
+    ----------
+    msg : str
+        The sentence.
+    number : int
+        The signal's number.
+    """
+
+    headline = "Workflow interrupted"
+
+    def __init__(self, msg: str, number: int) -> None:
+        super().__init__(msg)
+        self.signal = number
 
 
 class MetaflowInternalError(MetaflowException):

@@ -144,7 +144,7 @@ def invoke(session: Session, arguments: list[str]) -> int:
             arguments, prog_name=session.script, standalone_mode=False, obj=session, auto_envvar_prefix="METAFLOW"
         )
     except click.UsageError as error:
-        raise CommandException(error.format_message(), hint=_hint(error)) from error
+        raise CommandException(error.format_message(), hint=_hint(error, session.script)) from error
     except click.ClickException as error:
         raise CommandException(error.format_message()) from error
     except click.Abort:
@@ -152,7 +152,8 @@ def invoke(session: Session, arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _hint(error: click.UsageError) -> str | None:
-    if "id you mean" in error.format_message() or error.ctx is None:
+def _hint(error: click.UsageError, script: str) -> str | None:
+    if "id you mean" in error.format_message():
         return None
-    return f"`python {error.ctx.command_path} --help` lists what there is"
+    command = error.ctx.command_path if error.ctx is not None else script
+    return f"`python {command} --help` lists what there is"

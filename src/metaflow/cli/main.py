@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from metaflow.cli.session import Session
-from metaflow.exception import CommandException, InvalidFlow, MetaflowException, TaskFailed
+from metaflow.exception import CommandException, InvalidFlow, MetaflowException, RunInterrupted, TaskFailed
 
 if TYPE_CHECKING:
     from metaflow.flow.spec import FlowSpec
@@ -35,7 +35,8 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
     Raises
     ------
     SystemExit
-        Always: 0 if all is well, 1 if the run or the flow failed, 2 if the command line is wrong, 130 if interrupted.
+        Always: 0 if all is well, 1 if the run or the flow failed, 2 if the command line is wrong, 128 + the number of
+        the signal that interrupted it (130 after Ctrl-C).
     """
     if not flow_class.__mro__[1:-1]:  # FlowSpec itself
         print_error(
@@ -50,7 +51,7 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
         status = _invoke(Session(flow_class, os.environ), words)
     except TaskFailed as error:
         print_failure(error)
-        status = 1
+        status = 128 + error.signal if isinstance(error, RunInterrupted) else 1
     except MetaflowException as error:
         print_error(error)
         status = 2 if isinstance(error, CommandException) else 1

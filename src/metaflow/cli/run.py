@@ -15,10 +15,11 @@ from metaflow.cli.facts import system_facts, system_tags
 from metaflow.cli.parameters import parameter_options, parameter_values
 from metaflow.cli.session import LOCAL_ROOT, Session
 from metaflow.cli.structure import check_flow
-from metaflow.exception import CommandException, MetaflowException, RunFailed
+from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted
 from metaflow.version import MILLRACE
 
 if TYPE_CHECKING:
+    from metaflow.runtime.engine import Engine
     from metaflow.runtime.events import Finish
 
 OPTIONS_THAT_TASKS_GET = ("metadata", "environment", "datastore")
@@ -73,9 +74,10 @@ def _run(session: Session, **options: Any) -> None:
     namespace = _namespace(session, options["namespace"])
     run_id = _begin(session, values, tags)
     _announce(session, run_id, options)
-    finish = asyncio.run(_carry_out(session, run_id, namespace, tags, specs, options))
+    engine = _engine(session, run_id, namespace, tags, specs, options)
+    finish = asyncio.run(engine.run(lambda loop: _console(session, loop)))
     if not finish.ok:
-        raise _failure(session, run_id, finish)
+        raise _failure(session, run_id, finish, engine.interrupted)
 
 
 def _namespace(session: Session, given: str | None) -> str | None:
@@ -123,9 +125,9 @@ def _announce(session: Session, run_id: str, options: dict[str, Any]) -> None:
             raise CommandException(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
-async def _carry_out(
+def _engine(
     session: Session, run_id: str, namespace: str | None, tags: list[str], specs: tuple[str, ...], options: dict[str, Any]
-) -> Finish:
+) -> Engine:
     from metaflow import registry
     from metaflow.compute.command import FlowCommand
     from metaflow.runtime.engine import Engine, RunOptions
@@ -147,8 +149,7 @@ async def _carry_out(
     )
     launcher = registry.load("launcher", "local")(early.take(session))
     limits = RunOptions(options["max_workers"], options["max_num_splits"], options["max_log_size"] * 1_000_000)
-    engine = Engine(command, session.graph, launcher, session.storage, session.metadata, limits)
-    return await engine.run(lambda loop: _console(session, loop))
+    return Engine(command, session.graph, launcher, session.storage, session.metadata, limits)
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:
@@ -161,11 +162,13 @@ def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:
     return PlainConsole(sys.stdout, loop.call_soon)
 
 
-def _failure(session: Session, run_id: str, finish: Finish) -> MetaflowException:
+def _failure(session: Session, run_id: str, finish: Finish, interrupted: int | None) -> MetaflowException:
     lines = [
         f"    {finish.reason}",
-        f"    What the run has so far: python {session.script} dump {run_id}/<step>, and logs {run_id}/<step>",
+        f"    Finished tasks are kept; to go on from them: python {session.script} resume --origin-run-id {run_id}",
     ]
+    if interrupted is not None:
+        return RunInterrupted("\n".join(lines), interrupted)
     if finish.culprit is not None:
         step = finish.culprit.step
         lines += ["    Step failure:", f"    Step {step} (task-id {finish.culprit.id}) failed."]

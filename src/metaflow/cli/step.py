@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 _OUTCOME = "MILLRACE_OUTCOME"
 """Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote."""
 
-_NUMBERS = frozenset({"split_index", "retry_count", "max_user_code_retries"})
+_NUMBERS = frozenset({"split_index", "max_num_splits", "retry_count", "max_user_code_retries"})
 _REPEATED = {"with": "decospecs", "tag": "tags"}
 _TOP_LEVEL: dict[str, Any] = {
     "quiet": False, "metadata": None, "environment": None, "datastore": None, "datastore_root": None, "decospecs": (),
 }  # fmt: skip
 _OPTIONS: dict[str, Any] = {
     "run_id": None, "task_id": None, "input_paths": None, "split_index": None, "retry_count": 0,
+    "max_num_splits": None,
     "max_user_code_retries": 0, "namespace": None, "tags": (), "clone_run_id": None,
 }  # fmt: skip
 
@@ -49,6 +50,7 @@ def step(session: Session) -> click.Command:
             option(["--task-id"], required=True, help="The task."),
             option(["--input-paths"], required=True, help="Where its artifacts come from: run/step/task[-last],…"),
             option(["--split-index"], type=int, help="Position in the foreach that it opens."),
+            option(["--max-num-splits"], type=int, help="Widest foreach that it may open."),
             option(["--retry-count"], type=int, default=0, help="The attempt, from 0."),
             option(["--max-user-code-retries"], type=int, default=0, help="Attempts after the first."),
             option(["--namespace"], help="Namespace for the client; empty for the global one."),
@@ -118,6 +120,7 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
         attempt=options["retry_count"],
         input_paths=options["input_paths"],
         split_index=options["split_index"],
+        max_splits=options["max_num_splits"],
         namespace=namespace,
         origin_run=options["clone_run_id"],
         tags=options["tags"],

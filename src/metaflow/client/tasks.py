@@ -131,8 +131,11 @@ class Task(Container[DataArtifact], depth=4):
         attempt = self._attempt
         if attempt is None:
             attempt = max(self._attempts().done, default=0)
-        facts = self._site.provider.get((*self._components, "_task_ok"), attempt), *self._facts("attempt-done")[-1:]
-        return next((moment(fact["ts_epoch"]) for fact in facts if fact is not None), None)
+        verdict = self._site.provider.get((*self._components, "_task_ok"), attempt)  # what Metaflow's client goes by
+        if verdict is not None:
+            return moment(verdict["ts_epoch"])
+        ends = self._facts("attempt-done")
+        return moment(ends[-1]["ts_epoch"]) if ends else None
 
     @property
     def exception(self) -> Any:

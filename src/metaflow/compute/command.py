@@ -49,6 +49,7 @@ class FlowCommand(NamedTuple):
         retries: int,
         input_paths: str,
         split_index: int | None,
+        max_splits: int | None = None,
         origin_run: str | None = None,
     ) -> TaskCommand:
         """Return the command of one attempt."""
@@ -66,6 +67,8 @@ class FlowCommand(NamedTuple):
         ]
         if split_index is not None:
             arguments.append(f"--split-index={split_index}")
+        if max_splits is not None:
+            arguments.append(f"--max-num-splits={max_splits}")
         if origin_run is not None:
             arguments.append(f"--clone-run-id={origin_run}")
         return TaskCommand(self.script, self.path, tuple(arguments), {"METAFLOW_RUN_ID": self.run, **dict(self.environment)})

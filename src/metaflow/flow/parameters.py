@@ -290,6 +290,7 @@ class Parameter:
                 f"The default of parameter '{self.name}', {quoted(default)}, is not {self.kind.expected}{reason}.",
                 self.line,
                 self.source_file,
+                hint="give it a default of its type, or the type of its default",
             ) from error
 
     def _split(self, value: Any) -> Any:

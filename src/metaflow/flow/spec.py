@@ -20,7 +20,6 @@ from metaflow.exception import (
     InvalidNextException,
     MergeArtifactsException,
     MissingInMergeArtifactsException,
-    SwitchWithoutCase,
     UnhandledInMergeArtifactsException,
 )
 from metaflow.flow.frames import ForeachFrame
@@ -270,9 +269,9 @@ class FlowSpec:
             return Transition((cases[value],))
         except (KeyError, TypeError):
             keys = ", ".join(repr(key) for key in cases)
-            raise SwitchWithoutCase(
-                f"self.{condition} is {value!r} in the step '{step}', and no case of the switch has this key.",
-                hint=f"its keys are {keys}",
+            raise RuntimeError(
+                f"self.{condition} is {value!r} in the step '{step}', and no case of the switch has this key\n"
+                f"    hint: its keys are {keys}"
             ) from None
 
     def _destination(self, target: Any) -> str:

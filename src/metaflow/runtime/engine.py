@@ -92,6 +92,11 @@ class Engine:
         Limits.
     retries : callable
         Step name to `Retries`.
+
+    Attributes
+    ----------
+    interrupted : int or None
+        Number of the signal that ended the run.
     """
 
     def __init__(
@@ -116,19 +121,17 @@ class Engine:
             slots=options.max_workers,
             max_splits=options.max_splits,
             retries=retries,
-            place=self._place,
         )
         self._running: dict[int, _Running] = {}
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
-        self._first_failure: str = ""
+        self.interrupted: int | None = None
 
     async def run(self, console: Callable[[asyncio.AbstractEventLoop], Console]) -> Finish:
         """Run the flow to its end and return how it ended."""
         self._loop = asyncio.get_running_loop()
         self._console = console(self._loop)
         self._finished: asyncio.Future[Finish] = self._loop.create_future()
-        self._interrupts = 0
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._interrupt, number)
         started = time.monotonic()
@@ -179,6 +182,7 @@ class Engine:
             retries=self._retries(launch.step).times,
             input_paths=encode_input_paths(self._command.run, launch.inputs),
             split_index=launch.split_index,
+            max_splits=self._options.max_splits if self._graph[launch.step].kind == "foreach" else None,
         )
         self._launcher.submit(TaskRequest(launch.task, launch.step, launch.attempt, command))
 
@@ -260,22 +264,17 @@ class Engine:
         steps = list(transition[0]) if transition else []
         return {"ok": True, "next": steps, "width": values["_foreach_num_splits"]}
 
-    def _place(self, step: str) -> str:
-        node = self._graph[step]
-        over = f" over self.{node.foreach}" if node.foreach else ""
-        return f"the step '{step}'{over} ({node.source_file}:{node.next_line})"
-
     def _unexpected(self, step: str, steps: tuple[str, ...]) -> str:
         return f"the step '{step}' went on to {', '.join(steps)}, which its source does not say"
 
     # --- signals and the end ---------------------------------------------------------------------------------------------
 
     def _interrupt(self, number: int) -> None:
-        self._interrupts += 1
         name = {signal.SIGINT: "Ctrl-C", signal.SIGHUP: "the terminal was closed"}.get(
             signal.Signals(number), signal.Signals(number).name
         )
-        if self._interrupts == 1:
+        if self.interrupted is None:
+            self.interrupted = number
             self._console.run(f"Interrupted ({name}): {len(self._running)} running tasks are ended.")
         self._tell(Cancelled(f"interrupted ({name})"))
 

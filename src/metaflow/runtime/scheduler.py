@@ -128,8 +128,6 @@ class Scheduler:
         Widest foreach allowed (``--max-num-splits``).
     retries : callable
         Step name to `Retries`.
-    place : callable
-        Step name to where its transition stands in the user's source, for messages.
     """
 
     def __init__(
@@ -139,13 +137,11 @@ class Scheduler:
         slots: int,
         max_splits: int,
         retries: Callable[[str], Retries] = lambda step: Retries(),
-        place: Callable[[str], str] = lambda step: f"the step '{step}'",
     ) -> None:
         self._joins = joins
         self._slots = slots
         self._max_splits = max_splits
         self._retries = retries
-        self._place = place
         self._last_id = 0
         self._continuing: deque[_Single] = deque()
         self._ranges: deque[_Range] = deque()
@@ -225,8 +221,8 @@ class Scheduler:
 
     def _too_wide(self, step: str, width: int) -> str:
         return (
-            f"The foreach in {self._place(step)} has {width} elements, and --max-num-splits allows {self._max_splits}.\n"
-            f"    hint: run with --max-num-splits {width} if so many tasks are intended"
+            f"the foreach of the step '{step}' has {width} elements, and --max-num-splits allows {self._max_splits}; "
+            f"run with --max-num-splits {width} if so many tasks are intended"
         )
 
     # --- tokens ----------------------------------------------------------------------------------------------------------

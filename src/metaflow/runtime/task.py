@@ -60,6 +60,7 @@ class TaskPlan(NamedTuple):
     attempt: int
     input_paths: str
     split_index: int | None
+    max_splits: int | None
     namespace: str | None
     origin_run: str | None
     tags: tuple[str, ...]
@@ -228,6 +229,19 @@ class Task:
         if transition is not None and is_end:
             raise InvalidNextException(
                 f"The step '{step}' calls self.next(), and nothing comes after it.", code.co_firstlineno, code.co_filename
+            )
+        if transition is not None and transition.values is not None:
+            self._check_width(transition.foreach, len(transition.values))
+
+    def _check_width(self, foreach: str | None, width: int) -> None:
+        if self._plan.max_splits is not None and width > self._plan.max_splits:
+            node = self._graph()[self._plan.step]
+            raise InvalidNextException(
+                f"The foreach of the step '{node.name}' over self.{foreach} has {width} elements, and --max-num-splits "
+                f"allows {self._plan.max_splits}.",
+                node.next_line,
+                node.source_file,
+                hint=f"run with --max-num-splits {width} if so many tasks are intended",
             )
 
     # --- artifacts out ---------------------------------------------------------------------------------------------------

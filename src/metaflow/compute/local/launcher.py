@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
+from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
 from metaflow.compute.protocol import Ended, Output, Report, Started, TaskRequest
 from metaflow.exception import MetaflowException
 
@@ -47,6 +48,8 @@ class LocalLauncher:
 
     async def open(self, report: Callable[[Report], None]) -> None:
         self._report = report
+        become_subreaper()  # if the zygote is killed, what its tasks had started comes to this process
+        self._children_before = children()
         self._loop = asyncio.get_running_loop()
         self._zygote.socket.setblocking(False)
         self._loop.add_reader(self._zygote.socket, self._hear)
@@ -163,13 +166,12 @@ class LocalLauncher:
     def _lost(self) -> None:
         """The zygote is gone: so are its children; what they started may not be."""
         self._loop.remove_reader(self._zygote.socket)
-        for task, process in list(self._processes.items()):
+        for process in self._processes.values():
             if process.pid:
-                for kill in (os.killpg, os.kill):
-                    try:
-                        kill(process.pid, signal.SIGKILL)
-                    except (ProcessLookupError, PermissionError):
-                        continue
+                kill_group(process.pid)
+        kill_children(except_for=self._children_before)
+        while self._processes:
+            task = next(iter(self._processes))
             self._on_ended(task, None, "the process that starts local tasks was killed, and the task with it")
 
 

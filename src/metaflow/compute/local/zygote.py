@@ -32,22 +32,16 @@ import select
 import signal
 import socket
 import sys
-import time
-from collections.abc import Container
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
+from metaflow.compute.local import processes
 from metaflow.compute.local.imports import preload, third_party_imports
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 
 OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 """``<descriptor>:<id>``: where a child reports its outcome; taken out of the environment by the task."""
 
-_PATIENCE = 1.0
-"""Seconds that the end waits for killed processes to be gone."""
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> NoReturn:
@@ -56,9 +50,9 @@ def main() -> NoReturn:
     config = json.loads(control.recv(MESSAGE_BYTES) or b"null")
     if config is None:
         os._exit(0)
-    prctl = _prctl()
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl = processes.system_call()
+    processes.die_with_parent(prctl, signal.SIGTERM)  # ends it in the middle of an import; later the closed socket does
+    processes.become_subreaper(prctl)
     zygote = Zygote(control, config, prctl)
     zygote.prepare()
     status = 0
@@ -121,6 +115,7 @@ class Zygote:
         signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's; it says what is to be done
+        signal.signal(signal.SIGTERM, lambda *_: None)  # the end of the socket tells when the engine is gone
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wake_read, select.POLLIN)
@@ -140,23 +135,16 @@ class Zygote:
                 self._obey(json.loads(data), descriptors)
 
     def kill_all(self) -> None:
-        """Kill every group and every descendant, and wait until they are gone."""
-        end = time.monotonic() + _PATIENCE
+        """Kill every task and every descendant, and wait until they are gone."""
         for pid in self._pids:
-            _kill_group(pid)
-        while time.monotonic() < end:
-            self._kill_strangers(known=())
-            try:
-                if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                    time.sleep(0.001)
-            except ChildProcessError:
-                return
+            processes.kill_group(pid)
+        processes.kill_children()
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if "kill" in message:
             for pid, id in self._pids.items():
                 if id == message["kill"]:
-                    _kill_group(pid, message["signal"])
+                    processes.kill_group(pid, message["signal"])
             return
         id = message["spawn"]
         try:
@@ -183,21 +171,10 @@ class Zygote:
                 return
             id = self._pids.pop(pid, None)
             if id is not None:
-                _kill_group(pid)
-            self._kill_strangers(self._pids)
+                processes.kill_group(pid)
+            processes.kill_strangers(self._pids)
             if id is not None:
                 self._send({"ended": id, "status": status})
-
-    def _kill_strangers(self, known: Container[int]) -> None:
-        """Kill the children that are no tasks: what tasks that have ended had started."""
-        try:
-            with open(f"/proc/self/task/{self._pid}/children", "rb") as file:
-                children = [int(pid) for pid in file.read().split()]
-        except OSError:
-            return
-        for pid in children:
-            if pid not in known:
-                _kill_group(pid)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())
@@ -227,12 +204,12 @@ class _Child:
     def _detach(self) -> None:
         zygote = self._zygote
         os.setpgid(0, 0)
-        zygote._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        zygote._prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        processes.die_with_parent(zygote._prctl, signal.SIGKILL)
+        processes.become_subreaper(zygote._prctl)
         if os.getppid() != zygote._pid:
             os._exit(1)
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT):
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         for fd in zygote._close_in_child:
             os.close(fd)
@@ -247,10 +224,11 @@ class _Child:
         """Give the child what a new interpreter would have."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = [self._zygote._script, *argv]
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115
-        sys.stdout = _stream(1, "strict")
-        sys.stderr = _stream(2, "backslashreplace")
-        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+        stdin = sys.stdin
+        sys.stdin = open(0, encoding=stdin.encoding, errors=stdin.errors, closefd=False)  # noqa: SIM115
+        sys.stdout = _stream(1, sys.stdout)
+        sys.stderr = _stream(2, sys.stderr)
+        vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
         # `random`, `uuid` and `tempfile` take care of themselves after a fork; numpy's global generator does not.
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None:
@@ -280,8 +258,9 @@ def _run_main(code: CodeType | None, path: str) -> NoReturn:
     except KeyboardInterrupt:
         status = 130
     except BaseException as error:  # noqa: BLE001 - reported as the interpreter would
-        trace = error.__traceback__
-        sys.excepthook(type(error), error, trace.tb_next if trace is not None else None)
+        own_frame = error.__traceback__
+        error = error.with_traceback(own_frame.tb_next if own_frame is not None else None)
+        sys.excepthook(type(error), error, error.__traceback__)
         status = 1
     _finalize()
     os._exit(status & 0xFF)
@@ -296,7 +275,12 @@ def _finalize() -> None:
         atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001
         sys.excepthook(*sys.exc_info())
-    for stream in (sys.stdout, sys.stderr):
+    import io
+
+    # An interpreter that ends flushes the files that nobody closed. What was there before the fork is frozen, so these
+    # are the task's own.
+    left_open = [file for file in gc.get_objects() if isinstance(file, (io.TextIOWrapper, io.BufferedWriter))]
+    for stream in (*left_open, sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
@@ -312,13 +296,21 @@ _OWN = (
 """What every task needs of ours and of the standard library."""
 
 
-def _stream(fd: int, errors: str) -> Any:
-    """Open an output stream as an interpreter with PYTHONUNBUFFERED does: what is printed is out."""
+def _stream(fd: int, made: Any) -> Any:
+    """Open an output stream like `made`, the one that the interpreter made for this descriptor: what is printed is out."""
     import io
 
-    raw = io.FileIO(fd, "w", closefd=False)
-    raw.name = "<stdout>" if fd == 1 else "<stderr>"  # type: ignore[misc]
-    return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=True, line_buffering=fd == 2)  # type: ignore[type-var]
+    raw: Any = io.FileIO(fd, "w", closefd=False)
+    raw.name = made.name
+    stream = io.TextIOWrapper(
+        raw,
+        encoding=made.encoding,
+        errors=made.errors,
+        write_through=made.write_through,
+        line_buffering=made.line_buffering,
+    )
+    vars(stream)["mode"] = "w"
+    return stream
 
 
 def _compile(path: str) -> CodeType | None:
@@ -330,23 +322,6 @@ def _compile(path: str) -> CodeType | None:
         return None
 
 
-def _kill_group(pid: int, number: int = signal.SIGKILL) -> None:
-    for kill in (os.killpg, os.kill):
-        try:
-            kill(pid, number)
-        except (ProcessLookupError, PermissionError):
-            continue
-
-
 def _python_threads() -> int:
     threading = sys.modules.get("threading")
     return threading.active_count() if threading is not None else 1
-
-
-def _prctl() -> Any:
-    """Return Linux's prctl; elsewhere a stand-in, and orphans of killed tasks are then not found."""
-    if sys.platform != "linux":
-        return lambda *_: 0
-    import ctypes
-
-    return ctypes.CDLL(None).prctl

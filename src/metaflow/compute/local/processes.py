@@ -1,0 +1,80 @@
+"""Processes of this machine and their descendants: finding and ending what a task leaves behind.
+
+On Linux a *subreaper* adopts the orphans among its descendants, so it finds them as its children. Elsewhere these calls
+do nothing, and what left its process group is not found.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Container
+from typing import Any
+
+PATIENCE = 1.0
+"""Seconds to wait for killed processes to be gone."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def system_call() -> Any:
+    """Return Linux's prctl, elsewhere a stand-in."""
+    if sys.platform != "linux":
+        return lambda *_: 0
+    import ctypes
+
+    return ctypes.CDLL(None).prctl
+
+
+def die_with_parent(prctl: Any, number: int) -> None:
+    """Have the kernel send this process a signal when its parent dies."""
+    prctl(_PR_SET_PDEATHSIG, number)
+
+
+def become_subreaper(prctl: Any = None) -> None:
+    """Adopt the orphans among the descendants of this process."""
+    (prctl or system_call())(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children() -> frozenset[int]:
+    """Return the process ids of this process's children, adopted ones included."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            return frozenset(int(pid) for pid in file.read().split())
+    except OSError:
+        return frozenset()
+
+
+def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to a process and to the group that it leads."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def kill_strangers(known: Container[int]) -> None:
+    """Kill the children that are not `known`."""
+    for pid in children():
+        if pid not in known:
+            kill_group(pid)
+
+
+def kill_children(except_for: Container[int] = ()) -> None:
+    """Kill the children, and what they leave behind in turn, and wait until they are gone."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        left = [pid for pid in children() if pid not in except_for]
+        if not left:
+            return
+        for pid in left:
+            kill_group(pid)
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
+        time.sleep(0.001)
