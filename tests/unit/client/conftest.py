@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metaflow.client import metadata, namespace
-from metaflow.client.scope import scope
+from metaflow.client.scope import Scope, scope
 from metaflow.flow.frames import ForeachFrame
 
 from .written import Place
@@ -22,5 +22,4 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     metadata(f"local@{tmp_path}")
     namespace(None)
     yield Place(str(tmp_path))
-    scope.site = None
-    scope.reset_namespace()
+    vars(scope).update(vars(Scope()))
