@@ -6,7 +6,7 @@ to nothing and a step that needs no client does not load it. It has no other log
     cli                       doors: commands, and this file
     runtime │ client          a living run │ a finished one
     compute │ decorators      how a task goes out │ what is wrapped around it
-    store │ metadata │ flow   bytes │ facts │ the language
+    store │ provider │ flow   bytes │ facts │ the language
     registry │ settings │ files
     exception
 """

@@ -17,7 +17,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "local": "metaflow.store.local:LocalStorage",
     },
     "metadata": {
-        "local": "metaflow.metadata.local:LocalMetadata",
+        "local": "metaflow.provider.local:LocalMetadata",
     },
     "launcher": {
         "local": "metaflow.compute.local.launcher:LocalLauncher",

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from metaflow import registry
-from metaflow.metadata.protocol import Fact
+from metaflow.provider.protocol import Fact
 from metaflow.version import __version__
 
 if TYPE_CHECKING:

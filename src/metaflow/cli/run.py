@@ -63,7 +63,7 @@ def run(session: Session) -> click.Command:
 
 @click.pass_obj
 def _run(session: Session, **options: Any) -> None:
-    from metaflow.metadata.tags import check_tags
+    from metaflow.provider.tags import check_tags
 
     tags = check_tags(options["tags"])
     specs = (*session.options["decospecs"], *options["run_decospecs"])

@@ -13,7 +13,7 @@ from metaflow.client.tasks import Step, Task
 if TYPE_CHECKING:
     from metaflow.client.artifacts import MetaflowData
     from metaflow.client.code import MetaflowCode
-    from metaflow.metadata.protocol import Provider
+    from metaflow.provider.protocol import Provider
 
 PARAMETERS = "_parameters"
 """The pseudo-step whose task 0 holds the parameters and the graph of a run."""

@@ -15,7 +15,7 @@ from metaflow.store.artifacts import TaskStore, load_artifact
 
 if TYPE_CHECKING:
     from metaflow.client.code import MetaflowCode
-    from metaflow.metadata.protocol import Document
+    from metaflow.provider.protocol import Document
     from metaflow.store.protocol import Storage
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metaflow.flow.spec import FlowSpec, constants_of
-from metaflow.metadata.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
 from metaflow.runtime.task import PARAMETERS
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs

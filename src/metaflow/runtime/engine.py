@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from metaflow.compute.command import FlowCommand
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest
-from metaflow.metadata.protocol import Fact, Provider, TaskPath
+from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.console import Console, StepCount, TaskLabel
 from metaflow.runtime.events import (
     Cancelled,

@@ -29,7 +29,7 @@ from metaflow.exception import (
 from metaflow.flow.current import current
 from metaflow.flow.frames import ForeachFrame, frame_value
 from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name, hint_for_missing
-from metaflow.metadata.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs

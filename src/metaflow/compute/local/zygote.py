@@ -291,7 +291,7 @@ _OWN = (
     "difflib", "hashlib", "json", "linecache", "pickle", "random", "threading", "traceback", "zlib",
     "metaflow.cli.early", "metaflow.cli.facts", "metaflow.cli.main", "metaflow.cli.step", "metaflow.client.scope",
     "metaflow.decorators.resources", "metaflow.flow.graph", "metaflow.flow.includefile", "metaflow.flow.parameters",
-    "metaflow.metadata.local", "metaflow.runtime.task", "metaflow.settings.known", "metaflow.store.local",
+    "metaflow.provider.local", "metaflow.runtime.task", "metaflow.settings.known", "metaflow.store.local",
 )  # fmt: skip
 """What every task needs of ours and of the standard library."""
 

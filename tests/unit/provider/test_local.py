@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from metaflow.exception import MetaflowNotFound, MetaflowTaggingError, StorageUnavailable
-from metaflow.metadata.local import LocalMetadata
-from metaflow.metadata.protocol import ArtifactFact, Fact, TaskPath
+from metaflow.provider.local import LocalMetadata
+from metaflow.provider.protocol import ArtifactFact, Fact, TaskPath
 
 SYSTEM = ["user:ann", "runtime:dev"]
 

@@ -23,8 +23,8 @@ from json.encoder import encode_basestring_ascii as quote
 
 from metaflow import files
 from metaflow.exception import MetaflowNotFound
-from metaflow.metadata import tags as tag_rules
-from metaflow.metadata.protocol import ArtifactFact, Document, Fact, TaskPath
+from metaflow.provider import tags as tag_rules
+from metaflow.provider.protocol import ArtifactFact, Document, Fact, TaskPath
 
 _META = "_meta"
 _SELF = "_self.json"
@@ -32,7 +32,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class LocalMetadata:
-    """Facts in files below a directory (`metaflow.metadata.protocol.Provider`).
+    """Facts in files below a directory (`metaflow.provider.protocol.Provider`).
 
     Parameters
     ----------
