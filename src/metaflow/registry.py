@@ -1,4 +1,4 @@
-"""The one table of everything that is found by name: kind × name → ``module:attribute``.
+"""The one table of everything that is found by name: kind and name → ``module:attribute``.
 
 Strings keep heavy modules unloaded until somebody asks. To add a backend, write its module and a row here; nothing
 else in the house changes. Start reading at `_TABLE`, then `load`.
@@ -42,7 +42,16 @@ _PLANNED: dict[str, tuple[str, ...]] = {
     "metadata": ("service",),
     "environment": ("conda", "pypi", "uv"),
     "step decorator": (
-        "batch", "card", "catch", "conda", "environment", "kubernetes", "pypi", "retry", "secrets", "timeout",
+        "batch",
+        "card",
+        "catch",
+        "conda",
+        "environment",
+        "kubernetes",
+        "pypi",
+        "retry",
+        "secrets",
+        "timeout",
     ),
     "flow decorator": ("conda_base", "exit_hook", "project", "pypi_base", "schedule", "trigger", "trigger_on_finish"),
 }

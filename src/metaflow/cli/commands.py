@@ -28,7 +28,18 @@ _COMMANDS: dict[str, tuple[str, str]] = {
 }
 _HIDDEN = frozenset({"step"})
 _LATER = frozenset(
-    {"airflow", "argo-workflows", "batch", "card", "kubernetes", "package", "resume", "secrets", "spin", "step-functions"}
+    {
+        "airflow",
+        "argo-workflows",
+        "batch",
+        "card",
+        "kubernetes",
+        "package",
+        "resume",
+        "secrets",
+        "spin",
+        "step-functions",
+    }
 )
 
 
@@ -48,7 +59,9 @@ class FlowGroup(click.Group):
         command: click.Command = target if isinstance(target, click.Command) else target(ctx.obj)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
             raise _no_such_command(args[0])
         return super().resolve_command(ctx, args)
@@ -78,7 +91,9 @@ def _top_level() -> FlowGroup:
             option(["--datastore"], metavar="NAME", help="Where data is kept: local."),
             option(["--datastore-root"], metavar="PATH", help="Directory or URL of the data."),
             option(["--package-suffixes"], metavar="LIST", help="Further file endings for the code package, .a,.b"),
-            option(["--with", "decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."),
+            option(
+                ["--with", "decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."
+            ),
             option(["--pylint/--no-pylint"], default=True, help="Accepted; the flow is checked without pylint."),
             option(["--event-logger"], hidden=True),
             option(["--monitor"], hidden=True),
@@ -103,7 +118,7 @@ def help_option() -> click.Option:
 
 
 @click.pass_context
-def _remember(context: click.Context, **options: Any) -> None:
+def _remember(context: click.Context, /, **options: Any) -> None:
     session: Session = context.obj
     session.options = options
     for kind in ("environment", "datastore", "metadata"):

@@ -36,7 +36,11 @@ def run(session: Session) -> click.Command:
             *parameter_options(session),
             option(["--tag", "tags"], multiple=True, metavar="TAG", help="A tag for this run; may be repeated."),
             option(
-                ["--max-workers"], type=click.IntRange(min=1), default=16, show_default=True, help="Most tasks at a time."
+                ["--max-workers"],
+                type=click.IntRange(min=1),
+                default=16,
+                show_default=True,
+                help="Most tasks at a time.",
             ),
             option(
                 ["--max-num-splits"],
@@ -53,16 +57,20 @@ def run(session: Session) -> click.Command:
                 metavar="MB",
                 help="What is kept of each output stream of a task.",
             ),
-            option(["--with", "run_decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."),
+            option(
+                ["--with", "run_decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."
+            ),
             option(["--run-id-file"], metavar="FILE", help="Write the id of the run to this file."),
-            option(["--runner-attribute-file"], metavar="FILE", help="Write the run's id, flow and metadata to this file."),
+            option(
+                ["--runner-attribute-file"], metavar="FILE", help="Write the run's id, flow and metadata to this file."
+            ),
             option(["--namespace"], metavar="NAME", help="Namespace for the client in the steps; empty: global."),
         ],
     )
 
 
 @click.pass_obj
-def _run(session: Session, **options: Any) -> None:
+def _run(session: Session, /, **options: Any) -> None:
     from metaflow.provider.tags import check_tags
 
     tags = check_tags(options["tags"])
@@ -126,7 +134,12 @@ def _announce(session: Session, run_id: str, options: dict[str, Any]) -> None:
 
 
 def _engine(
-    session: Session, run_id: str, namespace: str | None, tags: list[str], specs: tuple[str, ...], options: dict[str, Any]
+    session: Session,
+    run_id: str,
+    namespace: str | None,
+    tags: list[str],
+    specs: tuple[str, ...],
+    options: dict[str, Any],
 ) -> Engine:
     from metaflow import registry
     from metaflow.compute.command import FlowCommand

@@ -131,9 +131,7 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
     )
     report = _outcome_channel(os.environ)
     try:
-        return Task(
-            session.flow_class, lambda: session.graph, plan, session.storage, session.metadata, report
-        ).run()
+        return Task(session.flow_class, lambda: session.graph, plan, session.storage, session.metadata, report).run()
     except MetaflowException as error:
         report({"ok": False, "reason": error.message})
         raise

@@ -1,4 +1,4 @@
-"""Commands about the flow itself, which run nothing: ``check``, ``show``, ``output-dot``, ``output-raw``, ``version``."""
+"""Commands about the flow itself, which run nothing: `check`, `show`, `output-dot`, `output-raw`, `version`."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def check_one_flow(session: Session) -> None:
             tree = ast.parse(file.read())
     except (OSError, SyntaxError):
         return  # the graph says what is wrong with the source
-    for node in (tree, *(inner for inner in ast.walk(tree) if isinstance(inner, ast.If))):
+    blocks = [tree.body, *(inner.body for inner in ast.walk(tree) if isinstance(inner, ast.If))]
+    for block in blocks:
         called = [
             (statement.value.func.id, statement.lineno)
-            for statement in node.body
+            for statement in block
             if isinstance(statement, ast.Expr)
             and isinstance(statement.value, ast.Call)
             and isinstance(statement.value.func, ast.Name)

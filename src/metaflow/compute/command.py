@@ -71,7 +71,9 @@ class FlowCommand(NamedTuple):
             arguments.append(f"--max-num-splits={max_splits}")
         if origin_run is not None:
             arguments.append(f"--clone-run-id={origin_run}")
-        return TaskCommand(self.script, self.path, tuple(arguments), {"METAFLOW_RUN_ID": self.run, **dict(self.environment)})
+        return TaskCommand(
+            self.script, self.path, tuple(arguments), {"METAFLOW_RUN_ID": self.run, **dict(self.environment)}
+        )
 
 
 class TaskCommand(NamedTuple):

@@ -135,7 +135,9 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     """
     name, colon, rest = spec.partition(":")
     if not name:
-        raise CommandException(f"--with '{spec}' names no decorator.", hint="write --with NAME or --with NAME:key=value")
+        raise CommandException(
+            f"--with '{spec}' names no decorator.", hint="write --with NAME or --with NAME:key=value"
+        )
     attributes: dict[str, Any] = {}
     for part in _split(rest) if colon else ():
         key, equals, value = part.partition("=")

@@ -25,7 +25,7 @@ class ForeachFrame(NamedTuple):
     step: str
     var: str
     num_splits: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index; the name is the format's
     value: str | None = None
 
 

@@ -12,7 +12,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
-from metaflow.exception import CannotAssign, CommandException, InvalidFlow, ParameterFieldFailed, ParameterFieldTypeMismatch
+from metaflow.exception import (
+    CannotAssign,
+    CommandException,
+    InvalidFlow,
+    ParameterFieldFailed,
+    ParameterFieldTypeMismatch,
+)
 from metaflow.flow.parameter_types import JSONType, JSONTypeClass, kind_of, quoted
 
 __all__ = [

@@ -34,7 +34,7 @@ INTERNAL = frozenset({"_binding"})
 _IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 _OTHER_NAME = "assign to an artifact of another name"
-_ONE_WAY = (type({}.keys()), type({}.values()), type({}.items()))
+_ONE_WAY: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 _SHAPES = (
     "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
@@ -176,7 +176,7 @@ class FlowSpec:
 
             main(type(self))
 
-    # --- where the task stands -------------------------------------------------------------------------------------
+    # --- where the task stands --------------------------------------------------------------------------------------
 
     @property
     def index(self) -> int | None:
@@ -200,7 +200,7 @@ class FlowSpec:
         binding = self._bound("foreach_stack()")
         return [(frame.index, frame.num_splits, binding.element(n)) for n, frame in enumerate(binding.frames)]
 
-    # --- where it goes ---------------------------------------------------------------------------------------------
+    # --- where it goes ----------------------------------------------------------------------------------------------
 
     def next(
         self,
@@ -245,7 +245,9 @@ class FlowSpec:
                 raise InvalidNextException(f"self.next() in '{binding.step}' names a step twice.", hint=_SHAPES)
             binding.transition = Transition(names)
         elif len(names) != 1:
-            raise InvalidNextException(f"foreach in the step '{binding.step}' leads to {len(names)} steps.", hint=_SHAPES)
+            raise InvalidNextException(
+                f"foreach in the step '{binding.step}' leads to {len(names)} steps.", hint=_SHAPES
+            )
         else:
             binding.transition = Transition(names, foreach, self._elements(foreach))
 
@@ -318,7 +320,7 @@ class FlowSpec:
             )
         return elements
 
-    # --- artifacts -------------------------------------------------------------------------------------------------
+    # --- artifacts --------------------------------------------------------------------------------------------------
 
     def merge_artifacts(
         self, inputs: Iterable[FlowSpec], exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
@@ -348,7 +350,9 @@ class FlowSpec:
         """
         binding = self._bound("merge_artifacts()")
         if not binding.is_join:
-            raise MergeArtifactsException(f"merge_artifacts() is called in the step '{binding.step}', which is no join.")
+            raise MergeArtifactsException(
+                f"merge_artifacts() is called in the step '{binding.step}', which is no join."
+            )
         wanted, unwanted = set(include or ()), set(exclude or ())
         if wanted and unwanted:
             raise MergeArtifactsException("merge_artifacts() takes include= or exclude=, not both.")
@@ -414,7 +418,7 @@ class FlowSpec:
             binding.deleted.add(name)
             binding.merged.pop(name, None)
 
-    # --- what the class says of itself -----------------------------------------------------------------------------
+    # --- what the class says of itself ------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
         """Iterate over the steps, in order of definition."""

@@ -146,7 +146,7 @@ class Engine:
             await self._launcher.close()
             self._console.close()
 
-    # --- instructions ----------------------------------------------------------------------------------------------------
+    # --- instructions -----------------------------------------------------------------------------------------------
 
     def _tell(self, event: Event) -> None:
         try:
@@ -186,7 +186,7 @@ class Engine:
         )
         self._launcher.submit(TaskRequest(launch.task, launch.step, launch.attempt, command))
 
-    # --- reports ---------------------------------------------------------------------------------------------------------
+    # --- reports ----------------------------------------------------------------------------------------------------
 
     def _on_report(self, report: Report) -> None:
         try:
@@ -267,7 +267,7 @@ class Engine:
     def _unexpected(self, step: str, steps: tuple[str, ...]) -> str:
         return f"the step '{step}' went on to {', '.join(steps)}, which its source does not say"
 
-    # --- signals and the end ---------------------------------------------------------------------------------------------
+    # --- signals and the end ----------------------------------------------------------------------------------------
 
     def _interrupt(self, number: int) -> None:
         name = {signal.SIGINT: "Ctrl-C", signal.SIGHUP: "the terminal was closed"}.get(

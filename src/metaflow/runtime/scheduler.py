@@ -152,7 +152,7 @@ class Scheduler:
         self._failure: Finish | None = None
         self._finished = False
 
-    # --- what can be asked ---------------------------------------------------------------------------------------------
+    # --- what can be asked ------------------------------------------------------------------------------------------
 
     @property
     def running(self) -> int:
@@ -170,7 +170,7 @@ class Scheduler:
             count[task.step] = count.get(task.step, 0) + 1
         return count
 
-    # --- events ----------------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------------------------
 
     def start(self, step: str, parameters: TaskRef) -> list[Instruction]:
         """Begin the run with `step`; `parameters` is the pseudo-task whose artifacts it gets."""
@@ -225,7 +225,7 @@ class Scheduler:
             f"run with --max-num-splits {width} if so many tasks are intended"
         )
 
-    # --- tokens ----------------------------------------------------------------------------------------------------------
+    # --- tokens -----------------------------------------------------------------------------------------------------
 
     def _advance(self, task: _Task, outcome: Outcome) -> None:
         if not outcome.next:
@@ -256,7 +256,7 @@ class Scheduler:
             split.arrived = []
             self._continuing.append(_Single(step, split.outer, split.position, arrived))
 
-    # --- slots -----------------------------------------------------------------------------------------------------------
+    # --- slots ------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> list[Instruction]:
         instructions: list[Instruction] = []
@@ -291,7 +291,7 @@ class Scheduler:
         self._last_id += 1
         return _Task(self._last_id, step, split, position, split_index, inputs)
 
-    # --- the end ---------------------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------------------------
 
     def _fail(self, culprit: TaskRef | None, reason: str) -> list[Instruction]:
         if self._failure is None:

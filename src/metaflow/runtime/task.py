@@ -127,7 +127,7 @@ class Task:
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
         return self._finish(flow, incoming, error)
 
-    # --- artifacts in ----------------------------------------------------------------------------------------------------
+    # --- artifacts in -----------------------------------------------------------------------------------------------
 
     def _read(self, path: str) -> TaskIndex:
         index = read_index(self._storage, f"{self._class.__name__}/{path}")
@@ -182,7 +182,7 @@ class Task:
         artifacts = Artifacts(self._blobs, index)
         return self._instance(Binding(path.split("/")[1], artifacts, index.objects, artifacts["_foreach_stack"]))
 
-    # --- the step --------------------------------------------------------------------------------------------------------
+    # --- the step ---------------------------------------------------------------------------------------------------
 
     def _set_current(self, incoming: TaskIndex) -> None:
         plan = self._plan
@@ -228,7 +228,9 @@ class Task:
             )
         if transition is not None and is_end:
             raise InvalidNextException(
-                f"The step '{step}' calls self.next(), and nothing comes after it.", code.co_firstlineno, code.co_filename
+                f"The step '{step}' calls self.next(), and nothing comes after it.",
+                code.co_firstlineno,
+                code.co_filename,
             )
         if transition is not None and transition.values is not None:
             self._check_width(transition.foreach, len(transition.values))
@@ -244,7 +246,7 @@ class Task:
                 hint=f"run with --max-num-splits {width} if so many tasks are intended",
             )
 
-    # --- artifacts out ---------------------------------------------------------------------------------------------------
+    # --- artifacts out ----------------------------------------------------------------------------------------------
 
     def _finish(self, flow: FlowSpec, incoming: TaskIndex, error: BaseException | None) -> int:
         assigned = attributes_of(flow)
@@ -373,7 +375,7 @@ def _complain(text: str) -> None:
 
 
 class _frames_as_pickled:
-    """While in effect, `ForeachFrame` can be pickled under the name that Metaflow gives it: a member of ``__main__``."""
+    """While in effect, `ForeachFrame` can be pickled under the name that Metaflow gives it, in ``__main__``."""
 
     def __enter__(self) -> None:
         self._main = sys.modules["__main__"].__dict__
@@ -390,13 +392,18 @@ class _frames_as_pickled:
 def failure_sentence(error: BaseException, step: str) -> str:
     """Say in one sentence why a step failed."""
     if isinstance(error, SystemExit):
-        return f"the step '{step}' called sys.exit({'' if error.code is None else repr(error.code)}) before it had finished"
+        code = "" if error.code is None else repr(error.code)
+        return f"the step '{step}' called sys.exit({code}) before it had finished"
     if isinstance(error, KeyboardInterrupt):
         return f"the step '{step}' was interrupted"
     if isinstance(error, MetaflowException):
         return error.message
     text = str(error).strip().partition("\n")[0]
-    name = type(error).__name__ if type(error).__module__ == "builtins" else f"{type(error).__module__}.{type(error).__name__}"
+    name = (
+        type(error).__name__
+        if type(error).__module__ == "builtins"
+        else f"{type(error).__module__}.{type(error).__name__}"
+    )
     return f"{name}: {text}" if text else name
 
 
@@ -438,7 +445,7 @@ def user_frames(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _is_ours(trace: TracebackType) -> bool:
-    name = trace.tb_frame.f_globals.get("__name__", "")
+    name: str = trace.tb_frame.f_globals.get("__name__", "")
     return name == "metaflow" or name.startswith("metaflow.")
 
 

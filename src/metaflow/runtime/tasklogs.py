@@ -1,6 +1,6 @@
 """The stored logs of the tasks of a run: appended line by line as they come, so that they can be read at once.
 
-A stream is cut at a limit (``--max-log-size``); what comes after it is neither stored nor shown, and a last line says so.
+A stream is cut at a limit (``--max-log-size``); what follows is neither stored nor shown, and a last line says so.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _imported(tree: ast.Module, package: str) -> Iterator[str]:
 
 
 def _own_files(name: str) -> Iterator[ModuleSpec | None]:
-    """Yield the specs of the first-party files that importing `name` would run, or one None if it is not first-party."""
+    """Yield the specs of the first-party files that importing `name` would run; one None if it is third-party."""
     path = None
     prefix = ""
     for part in name.split("."):
@@ -121,6 +121,6 @@ def preload(names: list[str]) -> None:
         try:
             if name not in sys.modules and (parent not in sys.modules or find_spec(name) is not None):
                 import_module(name)
-        except BaseException as error:  # noqa: BLE001 - a broken or hostile import must not end the zygote
+        except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
+from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Report, Started, TaskRequest
 from metaflow.exception import MetaflowException
 
@@ -103,7 +103,7 @@ class LocalLauncher:
         finally:
             self._zygote.socket.setblocking(False)
 
-    # --- what comes in ---------------------------------------------------------------------------------------------------
+    # --- what comes in ----------------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
         while True:

@@ -43,7 +43,6 @@ OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 """``<descriptor>:<id>``: where a child reports its outcome; taken out of the environment by the task."""
 
 
-
 def main() -> NoReturn:
     """Run the zygote; the first message is its configuration."""
     control = socket.socket(fileno=CONTROL_FD)
@@ -297,7 +296,7 @@ _OWN = (
 
 
 def _stream(fd: int, made: Any) -> Any:
-    """Open an output stream like `made`, the one that the interpreter made for this descriptor: what is printed is out."""
+    """Open an output stream like `made`, the one that the interpreter made for this descriptor."""
     import io
 
     raw: Any = io.FileIO(fd, "w", closefd=False)

@@ -1,4 +1,4 @@
-"""The zygote as its starter sees it: a process and a socket. Light, since it is started before anything else is loaded."""
+"""The zygote as its starter sees it: a process and a socket. Light, since it is started before all else is loaded."""
 
 from __future__ import annotations
 
