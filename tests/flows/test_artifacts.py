@@ -33,7 +33,7 @@ def test_locals_and_deleted_names_are_no_artifacts(site: Site) -> None:
     assert (middle["had_gone"], middle["had_answer"], middle["default"]) == (False, True, "default")
     end = finished.values("end")
     assert end["outside"] == (None, None, [])
-    assert "nowhere" in end["missing"]
+    assert end["named"], "the error names what is missing"
     assert end["class_value"] == "of the class"
     assert end["label"].startswith("LinearFlow: ")
     assert end["name"] == "LinearFlow"

@@ -37,7 +37,7 @@ class LinearFlow(FlowSpec):
         try:
             self.nowhere
         except AttributeError as error:
-            self.missing = str(error)
+            self.named = "nowhere" in str(error)
         self.class_value = self.constant
         self.label = f"{self.name}: {self}"
 

@@ -7,7 +7,8 @@ def attempt(function, *args, **kwargs):
     try:
         function(*args, **kwargs)
     except MetaflowException as error:
-        return type(error).__name__, sorted(set(getattr(error, "artifact_names", [])))
+        names = sorted(set(getattr(error, "artifact_names", [])))
+        return type(error).__name__ if names else "MetaflowException", names
     return None
 
 
