@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from metaflow.exception import (
     CannotAssign,
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 INTERNAL = frozenset({"_binding"})
 """Names in an instance's ``__dict__`` that are ours and never artifacts."""
+
+_OF_THE_RUNTIME = frozenset(
+    {
+        "_configs_processed", "_current_step", "_exception", "_graph_info", "_iteration_stack", "_success", "_task_ok",
+        "_transition", "name",
+    }
+)  # fmt: skip
+"""Artifacts that the runtime keeps, besides those named ``_foreach_…``; a join does not merge them."""
 
 _IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
@@ -304,13 +312,14 @@ class FlowSpec:
         elements = value if _is_indexable(value) else None
         if elements is None:
             try:
-                elements = list(value)
+                iterator = iter(value)
             except TypeError:
                 raise InvalidNextException(
                     f"The step '{step}' has a foreach over self.{foreach}, a {type(value).__name__}, "
                     "which cannot be iterated over.",
                     hint="give it a list, a range, or anything else that a for loop takes",
                 ) from None
+            elements = list(iterator)
             if hasattr(value, "__next__") or isinstance(value, _ONE_WAY):
                 setattr(self, foreach, elements)  # an iterator or a view is no artifact; its elements are
         if len(elements) == 0:
@@ -358,10 +367,11 @@ class FlowSpec:
             raise MergeArtifactsException("merge_artifacts() takes include= or exclude=, not both.")
         sources: dict[str, tuple[str, FlowSpec]] = {}
         conflicts: set[str] = set()
-        skip = unwanted | self._constants | set(type(self)._parameter_names()) | (self.__dict__.keys() - INTERNAL)
+        own = self.__dict__.keys() | binding.merged.keys()
+        skip = unwanted | own | self._constants | set(type(self)._parameter_names()) | _OF_THE_RUNTIME
         for source in inputs:
             for name, key in source._binding.keys.items():
-                if name in skip or (wanted and name not in wanted) or name == "name" or name.startswith("_"):
+                if name in skip or (wanted and name not in wanted) or name.startswith("_foreach_"):
                     continue
                 if sources.setdefault(name, (key, source))[0] != key:
                     conflicts.add(name)
@@ -382,18 +392,23 @@ class FlowSpec:
     def __getattr__(self, name: str) -> Any:
         binding = self.__dict__.get("_binding")
         if binding is None or name in binding.deleted:
-            raise AttributeError(_missing(self, name, binding), name=name, obj=self)
+            self._absent(name, binding)
         if name in binding.unchanging:
             return binding.unchanging[name]
         source = binding.merged[name]._binding if name in binding.merged else binding
         if name not in source.artifacts:
-            raise AttributeError(_missing(self, name, binding), name=name, obj=self)
+            self._absent(name, binding)
         value = source.artifacts[name]
         if type(value) in _IMMUTABLE:
             binding.unchanging[name] = value
         else:
             self.__dict__[name] = value  # the step may change it in place, so it is saved again
         return value
+
+    def _absent(self, name: str, binding: Binding | None) -> NoReturn:
+        if hasattr(type(self), name):
+            object.__getattribute__(self, name)  # a property raised AttributeError: its own error says more
+        raise AttributeError(_missing(self, name, binding), name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
