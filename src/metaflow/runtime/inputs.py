@@ -44,18 +44,20 @@ def decode_input_paths(text: str) -> list[str]:
     paths = []
     for part in text.split(","):
         head, _, task = part.rpartition("/")
-        first, dash, last = task.partition("-")
-        if head.count("/") != 1 or not task:
+        first, _, last = task.partition("-")
+        found = [part]
+        if first.isdecimal() and last.isdecimal():
+            found = [f"{head}/{number}" for number in range(int(first), int(last) + 1)]
+        if part.count("/") != 2 or not all(part.split("/")) or not found:
             raise CommandException(f"--input-paths: '{part}' is not of the form run/step/task.")
-        if dash and first.isdigit() and last.isdigit():
-            paths += [f"{head}/{number}" for number in range(int(first), int(last) + 1)]
-        else:
-            paths.append(part)
+        paths += found
     return paths
 
 
-class Inputs(Sequence[FlowSpec]):
+class Inputs:
     """The inputs of a join: by position, by iterating, and those of a static split also by step name.
+
+    It is a sequence without the methods of one: `inputs.count` is the input from the step ``count``.
 
     Parameters
     ----------
