@@ -63,7 +63,7 @@ class Current:
         if name in values:
             return values[name]
         if name in self.__dict__.get("_lazy", {}):
-            values[name] = self._lazy.pop(name)()
+            values[name] = self._lazy[name]()
             return values[name]
         if name in _CORE:
             return None
@@ -73,7 +73,7 @@ class Current:
 
     def __dir__(self) -> Iterator[str]:
         own = ("is_running_flow", "pathspec", "task", "run", "get")
-        return iter(sorted({*own, *_CORE, *self._values}))
+        return iter(sorted({*own, *_CORE, *self._values, *self._lazy}))
 
     def _set(self, values: Mapping[str, Any]) -> None:
         """Set attributes: the task's own place, then those of its decorators."""

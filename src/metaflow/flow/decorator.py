@@ -153,9 +153,13 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def _split(text: str) -> list[str]:
-    parts, depth, quote, start = [], 0, "", 0
+    parts, depth, quote, escaped, start = [], 0, "", False, 0
     for position, character in enumerate(text):
-        if quote:
+        if escaped:
+            escaped = False
+        elif quote and character == "\\":
+            escaped = True
+        elif quote:
             quote = "" if character == quote else quote
         elif character in "\"'":
             quote = character
