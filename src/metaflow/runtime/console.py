@@ -99,13 +99,13 @@ class PlainConsole:
         text = "\n".join(self._lines) + "\n"
         self._lines.clear()
         try:
-            self._out.write(text)
+            try:
+                self._out.write(text)
+            except UnicodeEncodeError:
+                self._out.write(text.encode("ascii", "backslashreplace").decode())
             self._out.flush()
-        except UnicodeEncodeError:
-            self._out.write(text.encode("ascii", "backslashreplace").decode())
-            self._out.flush()
-        except (BrokenPipeError, ValueError):
-            pass  # nobody reads any more; the run goes on
+        except (OSError, ValueError):
+            pass  # nobody reads any more, or the disk below is full; the run goes on
 
     def _time(self, now: float) -> str:
         second = int(now)
