@@ -32,7 +32,6 @@ _TABLE: dict[str, dict[str, str]] = {
     "client object": {
         "Run": "metaflow.client:Run",
         "Task": "metaflow.client:Task",
-        "namespace": "metaflow.client:namespace",
     },
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from metaflow import registry
 from metaflow.provider.protocol import Fact
 from metaflow.version import __version__
 
@@ -30,8 +29,3 @@ def system_facts(settings: Settings, script: str) -> tuple[Fact, ...]:
         "user": settings.user,
     }
     return tuple(Fact(name, value, name) for name, value in values.items())
-
-
-def set_namespace(namespace: str | None) -> None:
-    """Set the namespace that the client uses in this process."""
-    registry.load("client object", "namespace")(namespace)

@@ -79,7 +79,7 @@ def _invoke(session: Session, words: list[str]) -> int:
         )
     for warning in session.settings.warnings:
         session.say(warning)
-    if "run" in words and not {"--help", "-h"} & set(words):
+    if {"run", "resume"} & set(words) and not {"--help", "-h"} & set(words):
         early.start(session)
     try:
         from metaflow.cli import commands

@@ -1,4 +1,4 @@
-"""``run``: check the flow, begin a run, and let the engine carry it out."""
+"""``run``: check the flow, begin a run, and let the engine carry it out. ``resume`` does the same from an origin."""
 
 from __future__ import annotations
 
@@ -21,71 +21,115 @@ from metaflow.version import MILLRACE
 if TYPE_CHECKING:
     from metaflow.runtime.engine import Engine
     from metaflow.runtime.events import Finish
+    from metaflow.runtime.resume import Origin, Resumption
 
 OPTIONS_THAT_TASKS_GET = ("metadata", "environment", "datastore")
 
 
 def run(session: Session) -> click.Command:
     """Make the command, with an option for each parameter of the flow."""
-    option = click.Option
     return click.Command(
         "run",
         callback=_run,
         help="Run the flow on this machine.",
-        params=[
-            *parameter_options(session),
-            option(["--tag", "tags"], multiple=True, metavar="TAG", help="A tag for this run; may be repeated."),
-            option(
-                ["--max-workers"],
-                type=click.IntRange(min=1),
-                default=16,
-                show_default=True,
-                help="Most tasks at a time.",
-            ),
-            option(
-                ["--max-num-splits"],
-                type=click.IntRange(min=1),
-                default=100,
-                show_default=True,
-                help="Widest foreach allowed: a wider one is taken for a mistake.",
-            ),
-            option(
-                ["--max-log-size"],
-                type=click.IntRange(min=1),
-                default=10,
-                show_default=True,
-                metavar="MB",
-                help="What is kept of each output stream of a task.",
-            ),
-            option(
-                ["--with", "run_decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."
-            ),
-            option(["--run-id-file"], metavar="FILE", help="Write the id of the run to this file."),
-            option(
-                ["--runner-attribute-file"], metavar="FILE", help="Write the run's id, flow and metadata to this file."
-            ),
-            option(["--namespace"], metavar="NAME", help="Namespace for the client in the steps; empty: global."),
-        ],
+        params=[*parameter_options(session), *run_options()],
     )
+
+
+def run_options() -> list[click.Parameter]:
+    """Return the options of the commands that carry out a run."""
+    option = click.Option
+    number = click.IntRange(min=1)
+    return [
+        option(["--tag", "tags"], multiple=True, metavar="TAG", help="A tag for this run; may be repeated."),
+        option(["--max-workers"], type=number, default=16, show_default=True, help="Most tasks at a time."),
+        option(
+            ["--max-num-splits"],
+            type=number,
+            default=100,
+            show_default=True,
+            help="Widest foreach allowed: a wider one is taken for a mistake.",
+        ),
+        option(
+            ["--max-log-size"],
+            type=number,
+            default=10,
+            show_default=True,
+            metavar="MB",
+            help="What is kept of each output stream of a task.",
+        ),
+        option(["--with", "run_decospecs"], multiple=True, metavar="SPEC", help="Attach a decorator to all steps."),
+        option(["--run-id-file"], metavar="FILE", help="Write the id of the run to this file."),
+        option(["--runner-attribute-file"], metavar="FILE", help="Write the run's names to this file, as JSON."),
+        option(["--namespace"], metavar="NAME", help="Namespace for the client in the steps; empty: global."),
+    ]
 
 
 @click.pass_obj
 def _run(session: Session, /, **options: Any) -> None:
+    prepare(session, options, "runs")
+    begin(session, options, parameter_values(session, options))
+
+
+def prepare(session: Session, options: dict[str, Any], verb: str) -> None:
+    """Check the options and the flow, before anything is written."""
     from metaflow.provider.tags import check_tags
 
-    tags = check_tags(options["tags"])
-    specs = (*session.options["decospecs"], *options["run_decospecs"])
-    session.options["decospecs"] = specs
-    session.say(f"Millrace {MILLRACE} runs {session.flow_name} for {session.settings.user}.")
+    options["tags"] = check_tags(options["tags"])
+    session.options["decospecs"] = (*session.options["decospecs"], *options["run_decospecs"])
+    session.say(f"Millrace {MILLRACE} {verb} {session.flow_name} for {session.settings.user}.")
     check_flow(session)
-    values = parameter_values(session, options)
-    namespace = _namespace(session, options["namespace"])
-    run_id = _begin(session, values, tags)
+
+
+def begin(
+    session: Session,
+    options: dict[str, Any],
+    values: dict[str, Any],
+    origin: Origin | None = None,
+    rerun: str | None = None,
+) -> None:
+    """Begin a run and carry it out.
+
+    Parameters
+    ----------
+    session : Session
+        The flow.
+    options : dict
+        As parsed by `run_options`.
+    values : dict
+        Attribute name to value of each parameter; empty for a run that has those of its origin.
+    origin : Origin, optional
+        The run to go on from.
+    rerun : str, optional
+        The step to run anew.
+
+    Raises
+    ------
+    RunFailed
+        It failed; or was interrupted.
+    """
+    run_id = _register(session, options["tags"], values, origin)
     _announce(session, run_id, options)
-    engine = _engine(session, run_id, namespace, tags, specs, options)
+    resumption = _resumption(session, options["tags"], run_id, origin, rerun) if origin is not None else None
+    engine = _engine(session, run_id, options, resumption)
     finish = asyncio.run(engine.run(lambda loop: _console(session, loop)))
     if not finish.ok:
         raise _failure(session, run_id, finish, engine.interrupted)
+
+
+def _resumption(session: Session, tags: list[str], run_id: str, origin: Origin, rerun: str | None) -> Resumption:
+    from metaflow.runtime.resume import Resumption
+
+    return Resumption(
+        origin,
+        session.graph,
+        rerun,
+        session.metadata,
+        run_id,
+        tags=tags,
+        system_tags=system_tags(session.settings),
+        facts=system_facts(session.settings, session.script),
+    )
 
 
 def _namespace(session: Session, given: str | None) -> str | None:
@@ -94,7 +138,7 @@ def _namespace(session: Session, given: str | None) -> str | None:
     return f"user:{session.settings.user}"
 
 
-def _begin(session: Session, values: dict[str, Any], tags: list[str]) -> str:
+def _register(session: Session, tags: list[str], values: dict[str, Any], origin: Origin | None) -> str:
     from metaflow.flow.parameters import parameters_of
     from metaflow.runtime.begin import begin_run
 
@@ -109,6 +153,7 @@ def _begin(session: Session, values: dict[str, Any], tags: list[str]) -> str:
         tags=tags,
         system_tags=system_tags(session.settings),
         facts=system_facts(session.settings, session.script),
+        origin=origin.parameters if origin is not None else None,
     )
 
 
@@ -133,14 +178,7 @@ def _announce(session: Session, run_id: str, options: dict[str, Any]) -> None:
             raise CommandException(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
-def _engine(
-    session: Session,
-    run_id: str,
-    namespace: str | None,
-    tags: list[str],
-    specs: tuple[str, ...],
-    options: dict[str, Any],
-) -> Engine:
+def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: Resumption | None) -> Engine:
     from metaflow import registry
     from metaflow.compute.command import FlowCommand
     from metaflow.runtime.engine import Engine, RunOptions
@@ -149,20 +187,20 @@ def _engine(
     for name in OPTIONS_THAT_TASKS_GET:
         if session.options[name] is not None:
             top_level.append(f"--{name}={session.options[name]}")
-    top_level += [f"--with={spec}" for spec in specs]
+    top_level += [f"--with={spec}" for spec in session.options["decospecs"]]
     command = FlowCommand(
         session.script,
         session.path,
         tuple(top_level),
         session.flow_name,
         run_id,
-        namespace,
-        tuple(tags),
+        _namespace(session, options["namespace"]),
+        tuple(options["tags"]),
         ((LOCAL_ROOT, session.local_root),),
     )
     launcher = registry.load("launcher", "local")(early.take(session))
     limits = RunOptions(options["max_workers"], options["max_num_splits"], options["max_log_size"] * 1_000_000)
-    return Engine(command, session.graph, launcher, session.storage, session.metadata, limits)
+    return Engine(command, session.graph, launcher, session.storage, session.metadata, limits, resumption=resumption)
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:

@@ -100,6 +100,8 @@ def _read_options(words: list[str], defaults: dict[str, Any]) -> dict[str, Any] 
 def run_task(session: Session, options: dict[str, Any]) -> int:
     """Run the task that `options` describe; return the exit status."""
     from metaflow.cli.facts import system_facts, system_tags
+    from metaflow.client.scope import scope
+    from metaflow.client.site import Site
     from metaflow.flow.decorator import attach_specs
     from metaflow.runtime.task import Task, TaskPlan
 
@@ -109,10 +111,8 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
     attach_specs(session.flow_class, session.options["decospecs"])
     settings = session.settings
     namespace = options["namespace"] or None
-    if options["namespace"] is not None:
-        from metaflow.cli.facts import set_namespace
-
-        set_namespace(namespace)
+    # The client of the step looks where the run is, wherever the step changes directory to.
+    scope.adopt(Site(session.metadata, session.storage), namespace)
     plan = TaskPlan(
         run=options["run_id"],
         step=name,

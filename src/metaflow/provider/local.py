@@ -48,7 +48,7 @@ class LocalMetadata:
         self.root = root
         self.user = user
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str], latest: bool = True) -> str:
         """Register a run; its id is the time in microseconds.
 
         Raises
@@ -72,8 +72,13 @@ class LocalMetadata:
         self._introduce(top, {"flow_id": flow})
         document = {"run_number": run, "flow_id": flow, "user_name": self.user}
         self._introduce(f"{top}/{run}", document | {"tags": list(tags), "system_tags": list(system_tags)})
-        files.write(f"{top}/latest_run", run.encode())
+        if latest:
+            files.write(f"{top}/latest_run", run.encode())
         return run
+
+    def latest_run(self, flow: str) -> str | None:
+        text = files.read(f"{self.root}/{flow}/latest_run")
+        return text.decode().strip() if text else None
 
     def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
         flow, run, step, name = task

@@ -61,8 +61,11 @@ class Provider(Protocol):
     root: str
     """Directory or URL of what it keeps."""
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
-        """Register a run under a new id and return the id."""
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str], latest: bool = True) -> str:
+        """Register a run under a new id and return the id; `latest` makes it the one that a resume goes on from."""
+
+    def latest_run(self, flow: str) -> str | None:
+        """Return the id of the last run that was registered as latest, None if there is none."""
 
     def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
         """Register a task and its step."""

@@ -6,14 +6,13 @@ flow's name.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metaflow.flow.spec import FlowSpec, constants_of
-from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
-from metaflow.runtime.task import PARAMETERS
-from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
+from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.runtime.record import PARAMETERS, AttemptRecord
+from metaflow.store.artifacts import TaskIndex, save_artifacts
 from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
 
@@ -28,6 +27,7 @@ def begin_run(
     tags: Iterable[str],
     system_tags: Iterable[str],
     facts: Iterable[Fact],
+    origin: TaskIndex | None = None,
 ) -> str:
     """Register a run, store its parameters, and return its id.
 
@@ -45,15 +45,16 @@ def begin_run(
         The run's tags.
     facts : iterable of Fact
         What is recorded of the pseudo-task.
+    origin : TaskIndex, optional
+        Of a run that goes on from another: the other's parameters, taken over unread instead of `parameters`.
     """
     flow = flow_class.__name__
     tags, system_tags = list(tags), list(system_tags)
-    run = metadata.new_run(flow, tags=tags, system_tags=system_tags)
+    run = metadata.new_run(flow, tags=tags, system_tags=system_tags, latest=origin is None)
     task = TaskPath(flow, run, PARAMETERS, "0")
-    metadata.register_task(task, tags=tags, system_tags=system_tags)
-    store = TaskStore(storage, str(task))
-    store.begin(0, time.time())
-    index = TaskIndex({}, {})
+    record = AttemptRecord(task, 0, storage, metadata, tags=tags, system_tags=system_tags)
+    record.begin()
+    index = TaskIndex({}, {}) if origin is None else TaskIndex(dict(origin.objects), dict(origin.info))
     values = {
         **constants_of(flow_class),
         **parameters,
@@ -66,11 +67,6 @@ def begin_run(
         "_transition": None,
     }
     save_artifacts(Blobs(storage, flow), values.items(), index)
-    store.write_index(index)
-    metadata.record(task, 0, list(facts))
-    artifacts = [ArtifactFact(name, key) for name, key in index.objects.items()]
-    where = (storage.kind, storage.root)
-    metadata.record_artifacts(task, 0, artifacts, storage=where, tags=tags, system_tags=system_tags)
-    store.mark_done(0)
-    metadata.record(task, 0, [Fact("attempt-done", "0", "attempt-done")])
+    record.note(list(facts))
+    record.close(index, ok=True)
     return run

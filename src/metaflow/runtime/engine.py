@@ -9,7 +9,6 @@ Start reading at `Engine.run`.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections import Counter
@@ -35,8 +34,8 @@ from metaflow.runtime.events import (
     Wait,
 )
 from metaflow.runtime.inputs import encode_input_paths
+from metaflow.runtime.record import PARAMETERS
 from metaflow.runtime.scheduler import Scheduler
-from metaflow.runtime.task import PARAMETERS
 from metaflow.runtime.tasklogs import TaskLog
 from metaflow.store.artifacts import Artifacts, read_index
 from metaflow.store.blobs import Blobs
@@ -44,6 +43,7 @@ from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
+    from metaflow.runtime.resume import Resumption
 
 
 class RunOptions:
@@ -92,6 +92,8 @@ class Engine:
         Limits.
     retries : callable
         Step name to `Retries`.
+    resumption : Resumption, optional
+        Of a run that goes on from another: takes over what had finished.
 
     Attributes
     ----------
@@ -108,7 +110,9 @@ class Engine:
         metadata: Provider,
         options: RunOptions,
         retries: Callable[[str], Retries] = lambda step: Retries(),
+        resumption: Resumption | None = None,
     ) -> None:
+        self._resumption = resumption
         self._command = command
         self._graph = graph
         self._launcher = launcher
@@ -158,7 +162,8 @@ class Engine:
         for instruction in instructions:
             match instruction:
                 case Launch():
-                    self._launch(instruction)
+                    if not self._take_over(instruction):
+                        self._launch(instruction)
                 case Wait(task, step, attempt, delay):
                     self._console.run(f"The task {task} of the step {step} is tried again in {delay:.0f} s.")
                     self._loop.call_later(delay, self._tell, RetryDue(task, attempt))
@@ -170,10 +175,20 @@ class Engine:
                 case _ as never:
                     assert_never(never)
 
+    def _take_over(self, launch: Launch) -> bool:
+        taken = self._resumption.take_over(launch) if self._resumption and launch.attempt == 0 else None
+        if taken is None:
+            return False
+        origin, outcome = taken
+        self._console.run(f"[{self._command.run}/{launch.step}/{launch.task}] Task taken over from {origin}.")
+        self._done[launch.step] += 1
+        self._loop.call_soon(self._tell, TaskEnded(launch.task, 0, outcome))
+        return True
+
     def _launch(self, launch: Launch) -> None:
         task = TaskPath(self._command.flow, self._command.run, launch.step, str(launch.task))
         label = TaskLabel(self._command.run, launch.step, launch.task, "waiting")
-        log = TaskLog(self._storage, str(task), launch.attempt, self._options.max_log_bytes, _line_id)
+        log = TaskLog(self._storage, str(task), launch.attempt, self._options.max_log_bytes)
         self._running[launch.task] = _Running(launch, label, log)
         command = self._command.step(
             launch.step,
@@ -182,6 +197,7 @@ class Engine:
             retries=self._retries(launch.step).times,
             input_paths=encode_input_paths(self._command.run, launch.inputs),
             split_index=launch.split_index,
+            origin_run=self._resumption.origin_run if self._resumption else None,
             max_splits=self._options.max_splits if self._graph[launch.step].kind == "foreach" else None,
         )
         self._launcher.submit(TaskRequest(launch.task, launch.step, launch.attempt, command))
@@ -314,8 +330,3 @@ def end_sentence(code: int | None, number: int | None, step: str) -> str:
     if code == 0:
         return f"the step '{step}' did not finish: its process ended early, with exit status 0 (os._exit?)"
     return f"the step '{step}' did not finish: its process ended with exit status {code}"
-
-
-def _line_id() -> str:
-    text = os.urandom(16).hex()
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"

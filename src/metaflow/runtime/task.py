@@ -14,32 +14,28 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import (
     InvalidNextException,
-    MetaflowException,
     MetaflowExceptionWrapper,
     MetaflowInternalError,
     UnpicklableArtifact,
 )
 from metaflow.flow.current import current
 from metaflow.flow.frames import ForeachFrame, frame_value
-from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name, hint_for_missing
-from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name
+from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.runtime.failure import describe_failure, failure_sentence
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
-from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
+from metaflow.runtime.record import PARAMETERS, AttemptRecord
+from metaflow.store.artifacts import Artifacts, TaskIndex, read_index, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
-
-PARAMETERS = "_parameters"
-"""The pseudo-step whose task 0 holds the parameters of a run."""
 
 _OWN_TO_EACH_TASK = frozenset(
     {
@@ -47,8 +43,6 @@ _OWN_TO_EACH_TASK = frozenset(
         "_iteration_stack", "_success", "_task_ok", "_transition",
     }
 )  # fmt: skip
-_FACTS_OF_INTERNALS = frozenset({"_exception", "_foreach_stack", "_graph_info", "_success", "_task_ok", "_transition"})
-"""The internal artifacts that clients ask the provider for; the index has all."""
 
 
 class TaskPlan(NamedTuple):
@@ -81,7 +75,7 @@ class Task:
         Returns the flow's graph; called only where it is needed.
     plan : TaskPlan
         Which task, and what comes in.
-    storage, metadata
+    storage, provider
         Where it writes.
     report : callable
         Takes the outcome.
@@ -93,17 +87,18 @@ class Task:
         graph: Callable[[], Graph],
         plan: TaskPlan,
         storage: Storage,
-        metadata: Provider,
+        provider: Provider,
         report: Callable[[dict[str, Any]], None],
     ) -> None:
         self._class = flow_class
         self._graph = graph
         self._plan = plan
         self._storage = storage
-        self._metadata = metadata
         self._report = report
-        self._path = TaskPath(flow_class.__name__, plan.run, plan.step, plan.task)
-        self._store = TaskStore(storage, str(self._path))
+        path = TaskPath(flow_class.__name__, plan.run, plan.step, plan.task)
+        self._record = AttemptRecord(
+            path, plan.attempt, storage, provider, tags=plan.tags, system_tags=plan.system_tags
+        )
         self._blobs = Blobs(storage, flow_class.__name__)
         self._function = flow_class._steps[plan.step]
         self._element: dict[int, Any] = {}
@@ -112,11 +107,10 @@ class Task:
     def run(self) -> int:
         """Run the attempt and return the exit status of the process."""
         plan = self._plan
-        self._metadata.register_task(self._path, tags=plan.tags, system_tags=plan.system_tags)
-        self._store.begin(plan.attempt, time.time())
+        self._record.begin()
         paths = decode_input_paths(plan.input_paths)
         incoming, frames = self._join_start(paths) if self._is_join else self._start(paths)
-        self._metadata.record(self._path, plan.attempt, self._facts(frames))
+        self._record.note_place(frames, plan.origin_run, plan.facts)
         binding = Binding(plan.step, Artifacts(self._blobs, incoming), incoming.objects, frames, self._is_join)
         binding.values.update(self._element)
         flow = self._instance(binding)
@@ -321,46 +315,13 @@ class Task:
         self._save(index, {}, binding, failure)
 
     def _close(self, index: TaskIndex, transition: Transition | None, error: BaseException | None) -> int:
-        plan, attempt = self._plan, self._plan.attempt
-        self._store.write_index(index)
-        self._metadata.record_artifacts(
-            self._path,
-            attempt,
-            [
-                ArtifactFact(name, key)
-                for name, key in index.objects.items()
-                if not name.startswith("_") or name in _FACTS_OF_INTERNALS
-            ],
-            storage=(self._storage.kind, self._storage.root),
-            tags=plan.tags,
-            system_tags=plan.system_tags,
-        )
-        ok = error is None
-        self._metadata.record(self._path, attempt, [Fact("attempt_ok", str(ok), "internal_attempt_status")])
-        self._store.mark_done(attempt)
-        self._metadata.record(self._path, attempt, [Fact("attempt-done", str(attempt), "attempt-done")])
+        self._record.close(index, ok=error is None)
         if error is not None:
-            self._report({"ok": False, "reason": failure_sentence(error, plan.step)})
+            self._report({"ok": False, "reason": failure_sentence(error, self._plan.step)})
             return 1
         width = len(transition.values) if transition and transition.values is not None else None
         self._report({"ok": True, "next": list(transition.steps) if transition else [], "width": width})
         return 0
-
-    def _facts(self, frames: list[ForeachFrame]) -> list[Fact]:
-        plan = self._plan
-        facts = [
-            Fact("attempt", str(plan.attempt), "attempt"),
-            Fact("origin-run-id", str(plan.origin_run), "origin-run-id"),
-            Fact("ds-type", self._storage.kind, "ds-type"),
-            Fact("ds-root", self._storage.root, "ds-root"),
-            *plan.facts,
-        ]
-        if frames:
-            stack = [f"{frame.var}={frame.value}" for frame in frames]
-            path = ",".join(f"{frame.step}:{frame.index}" for frame in frames)
-            facts.append(Fact("foreach-stack", stack, "foreach-stack"))
-            facts.append(Fact("foreach-execution-path", path, "foreach-execution-path"))
-        return facts
 
 
 def _complain(text: str) -> None:
@@ -387,71 +348,3 @@ class _frames_as_pickled:
             del self._main["ForeachFrame"]
         else:
             self._main["ForeachFrame"] = self._before
-
-
-def failure_sentence(error: BaseException, step: str) -> str:
-    """Say in one sentence why a step failed."""
-    if isinstance(error, SystemExit):
-        code = "" if error.code is None else repr(error.code)
-        return f"the step '{step}' called sys.exit({code}) before it had finished"
-    if isinstance(error, KeyboardInterrupt):
-        return f"the step '{step}' was interrupted"
-    if isinstance(error, MetaflowException):
-        return error.message
-    text = str(error).strip().partition("\n")[0]
-    name = (
-        type(error).__name__
-        if type(error).__module__ == "builtins"
-        else f"{type(error).__module__}.{type(error).__name__}"
-    )
-    return f"{name}: {text}" if text else name
-
-
-def describe_failure(error: BaseException, step: str) -> str:
-    """Return what a failed step prints: the user's frames and the exception, or one sentence where no frame helps."""
-    import traceback
-
-    frames = user_frames(error.__traceback__)
-    if isinstance(error, (SystemExit, KeyboardInterrupt)):
-        where = "".join(traceback.format_tb(frames))
-        return f"{where}{failure_sentence(error, step)[0].upper()}{failure_sentence(error, step)[1:]}.\n"
-    if isinstance(error, MetaflowException):
-        where_line = error.where
-        user_frame = _last_user_frame(frames)
-        if where_line is None and user_frame is not None:
-            where_line = user_frame
-        lines = [f"{error.headline}:", f"    {error.message}"]
-        lines += [f"    {where_line}"] if where_line else []
-        lines += [f"    hint: {error.hint}"] if error.hint else []
-        return "\n".join(lines) + "\n"
-    text = "".join(traceback.format_exception(type(error), error, frames))
-    if isinstance(error, AttributeError) and isinstance(error.obj, FlowSpec) and error.name is not None:
-        hint = hint_for_missing(error.obj, error.name)
-        text += f"    hint: {hint}\n" if hint else ""
-    return text
-
-
-def user_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the frames of this package."""
-    frames = []
-    while trace is not None:
-        if not _is_ours(trace):
-            frames.append(trace)
-        trace = trace.tb_next
-    kept: TracebackType | None = None
-    for frame in reversed(frames):
-        kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-    return kept
-
-
-def _is_ours(trace: TracebackType) -> bool:
-    name: str = trace.tb_frame.f_globals.get("__name__", "")
-    return name == "metaflow" or name.startswith("metaflow.")
-
-
-def _last_user_frame(trace: TracebackType | None) -> str | None:
-    where = None
-    while trace is not None:
-        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return where

@@ -5,7 +5,7 @@ A stream is cut at a limit (``--max-log-size``); what follows is neither stored 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import count
 
 from metaflow.store.artifacts import TaskStore
 from metaflow.store.logs import format_line
@@ -25,17 +25,15 @@ class TaskLog:
         From 0.
     limit : int
         Bytes per stream.
-    new_id : callable
-        Makes the unique mark of a line.
     """
 
-    def __init__(self, storage: Storage, task: str, attempt: int, limit: int, new_id: Callable[[], str]) -> None:
+    def __init__(self, storage: Storage, task: str, attempt: int, limit: int) -> None:
         self._storage = storage
         store = TaskStore(storage, task)
         self._keys = {stream: store.key(attempt, f"runtime_{stream}.log") for stream in ("stdout", "stderr")}
         self._limit = limit
         self._size = dict.fromkeys(self._keys, 0)
-        self._new_id = new_id
+        self._serial = count()
 
     def append(self, stream: str, lines: list[bytes], now: float) -> list[bytes]:
         """Store lines and return those to show: the same, or fewer where the limit is reached."""
@@ -51,5 +49,7 @@ class TaskLog:
                 break
             kept.append(line)
         self._size[stream] = size
-        self._storage.append(self._keys[stream], b"".join(format_line(line, now, self._new_id()) for line in kept))
+        self._storage.append(
+            self._keys[stream], b"".join(format_line(line, now, f"{next(self._serial):012x}") for line in kept)
+        )
         return kept

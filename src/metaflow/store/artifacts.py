@@ -23,6 +23,8 @@ from metaflow.store import serializers
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
 from metaflow.store.protocol import Storage
 
+_DECODER = json.JSONDecoder()
+
 
 class TaskIndex:
     """What one attempt of a task has stored.
@@ -37,12 +39,42 @@ class TaskIndex:
         The attempt's number, from 0.
     """
 
-    __slots__ = ("attempt", "info", "objects")
+    __slots__ = ("_info", "_text", "attempt", "objects")
 
-    def __init__(self, objects: dict[str, str], info: dict[str, dict[str, Any]], attempt: int = 0) -> None:
+    def __init__(self, objects: dict[str, str], info: dict[str, dict[str, Any]] | None, attempt: int = 0) -> None:
         self.objects = objects
-        self.info = info
+        self._info = info
+        self._text = ""
         self.attempt = attempt
+
+    @property
+    def info(self) -> dict[str, dict[str, Any]]:
+        if self._info is None:
+            self._info = json.loads(self._text)["info"]
+        return self._info
+
+    @classmethod
+    def parse(cls, data: bytes, attempt: int) -> TaskIndex:
+        """Return the index in the content of a file.
+
+        Of an index as both programs write it the names and keys are read, a fifth of the text; the rest when somebody
+        asks for it.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            It is no index.
+        """
+        text = data.decode()
+        start, end = text.find('"objects": {'), text.rfind(', "info": {')
+        if 0 < start < end and text.endswith("}}}"):
+            objects, stop = _DECODER.raw_decode(text, start + len('"objects": '))
+            if stop == end:
+                index = cls(objects, None, attempt)
+                index._text = text
+                return index
+        document = json.loads(text)
+        return cls(dict(document["objects"]), dict(document.get("info", {})), attempt)
 
 
 class Artifacts(Mapping[str, Any]):
@@ -181,14 +213,13 @@ class TaskStore:
 
     def attempts(self) -> tuple[list[int], list[int]]:
         """Return the numbers of the attempts that have begun, and of those that are done; both sorted."""
-        begun, done = set(), set()
-        for entry in self._storage.list(self.prefix):
-            number, _, rest = entry.key.rpartition("/")[2].partition(".")
-            if number.isdecimal():
-                if rest == "attempt.json":
-                    begun.add(int(number))
-                elif rest == "DONE.lock":
-                    done.add(int(number))
+        begun: set[int] = set()
+        done: set[int] = set()
+        for key, _ in self._storage.list(self.prefix):
+            if key.endswith((".attempt.json", ".DONE.lock")):
+                number, _, rest = key.rpartition("/")[2].partition(".")
+                if number.isdecimal() and rest in ("attempt.json", "DONE.lock"):
+                    (done if rest == "DONE.lock" else begun).add(int(number))
         return sorted(begun), sorted(done)
 
     def read_index(self, attempt: int | None = None) -> TaskIndex | None:
@@ -203,8 +234,7 @@ class TaskStore:
         if data is None:
             return None
         try:
-            document = json.loads(data)
-            return TaskIndex(dict(document["objects"]), dict(document.get("info", {})), attempt)
+            return TaskIndex.parse(data, attempt)
         except (ValueError, KeyError, TypeError) as error:
             raise MetaflowDataMissing(f"The index {self._storage.describe(key)} is damaged: {error}.") from error
 

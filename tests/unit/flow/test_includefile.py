@@ -171,7 +171,7 @@ def test_the_pickle_of_the_original(place: Path, storage: LocalStorage) -> None:
 def test_a_pickle_of_metaflow_2_19(place: Path) -> None:
     url = f"local://{place}/data/P/f572d396fae9206628714fb2ce00f72e94f2258f"
     (place / "data" / "P").mkdir(parents=True)
-    (place / "data" / "P" / "f572d396fae9206628714fb2ce00f72e94f2258f").write_bytes(gzip.compress(b"hello\n"))
+    (place / "data" / "P" / "f572d396fae9206628714fb2ce00f72e94f2258f").write_bytes(gzip.compress(b"hello\n", mtime=0))
     data = (
         b"\x80\x04\x8c\x14metaflow.includefile\x94\x8c\x0cIncludedFile\x94\x93\x94)\x81\x94}\x94(\x8c\x0b_descriptor\x94"
         b"}\x94(\x8c\x04type\x94\x8c\x0buploader-v2\x94\x8c\x03url\x94X" + len(url).to_bytes(4, "little") + url.encode()
@@ -336,9 +336,9 @@ def descriptor(place: Path, content: bytes, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "changes"),
     [
-        (gzip.compress(b"content"), {}),
-        (gzip.compress(b"con") + gzip.compress(b"tent"), {}),
-        (gzip.compress(b"content"), {"type": "uploader-v1", "sub-type": None}),
+        (gzip.compress(b"content", mtime=0), {}),
+        (gzip.compress(b"con", mtime=0) + gzip.compress(b"tent", mtime=0), {}),
+        (gzip.compress(b"content", mtime=0), {"type": "uploader-v1", "sub-type": None}),
         (b"content", {"type": "external", "sub-type": None}),
         (b"content", {"sub-type": "external"}),
     ],
@@ -357,8 +357,8 @@ def test_forms_of_the_future(place: Path, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (gzip.compress(b"other"), "its bytes have another SHA-1"),
-        (gzip.compress(b"content")[:-5], "it ends too early"),
+        (gzip.compress(b"other", mtime=0), "its bytes have another SHA-1"),
+        (gzip.compress(b"content", mtime=0)[:-5], "it ends too early"),
         (b"content", "it cannot be decompressed"),
     ],
 )
@@ -370,11 +370,11 @@ def test_damage(place: Path, content: bytes, reason: str) -> None:
 
 def test_text_in_another_encoding(place: Path) -> None:
     with pytest.raises(MetaflowException, match=r"is not utf-16 text: .*truncated data"):
-        IncludedFile(descriptor(place, gzip.compress(b"content"), encoding="utf-16")).decode()
+        IncludedFile(descriptor(place, gzip.compress(b"content", mtime=0), encoding="utf-16")).decode()
 
 
 def test_a_datastore_that_was_moved(place: Path) -> None:
-    old = IncludedFile(descriptor(place, gzip.compress(b"content")))
+    old = IncludedFile(descriptor(place, gzip.compress(b"content", mtime=0)))
     (place / "data").rename(place / "moved")
     with pytest.raises(MetaflowDataMissing, match=f"is not at local://{place}/data/Flow/"):
         old.decode()
@@ -384,7 +384,7 @@ def test_a_datastore_that_was_moved(place: Path) -> None:
 def test_a_stored_file_in_place_of_a_path(place: Path) -> None:
     import json
 
-    found = IncludeFile("p").parse(json.dumps(descriptor(place, gzip.compress(b"content"))))
+    found = IncludeFile("p").parse(json.dumps(descriptor(place, gzip.compress(b"content", mtime=0))))
     assert isinstance(found, IncludedFile)
     assert found.decode() == "content"
 

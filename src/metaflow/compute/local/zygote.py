@@ -289,6 +289,7 @@ def _finalize() -> None:
 _OWN = (
     "difflib", "hashlib", "json", "linecache", "pickle", "random", "threading", "traceback", "zlib",
     "metaflow.cli.early", "metaflow.cli.facts", "metaflow.cli.main", "metaflow.cli.step", "metaflow.client.scope",
+    "metaflow.client.site",
     "metaflow.decorators.resources", "metaflow.flow.graph", "metaflow.flow.includefile", "metaflow.flow.parameters",
     "metaflow.provider.local", "metaflow.runtime.task", "metaflow.settings.known", "metaflow.store.local",
 )  # fmt: skip

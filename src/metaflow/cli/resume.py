@@ -1,0 +1,53 @@
+"""``resume``: a new run that goes on from what an earlier one had finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metaflow.cli.run import begin, prepare, run_options
+from metaflow.cli.session import Session
+from metaflow.exception import CommandException
+
+if TYPE_CHECKING:
+    from metaflow.runtime.resume import Origin
+
+
+@click.pass_obj
+def _resume(session: Session, /, **options: Any) -> None:
+    rerun = options["step_to_rerun"]
+    prepare(session, options, "resumes")
+    if rerun is not None and rerun not in session.graph:
+        raise CommandException(
+            f"The flow {session.flow_name} has no step '{rerun}' to run again.",
+            hint=f"its steps are: {', '.join(session.graph)}",
+        )
+    begin(session, options, {}, _origin(session, options["origin_run_id"]), rerun)
+
+
+def _origin(session: Session, given: str | None) -> Origin:
+    from metaflow.runtime.resume import Origin
+
+    flow, _, run = given.rpartition("/") if given is not None else ("", "", None)
+    if flow not in ("", session.flow_name):
+        raise CommandException(f"--origin-run-id {given}: this is a run of {flow}, not of {session.flow_name}.")
+    run = run or session.metadata.latest_run(session.flow_name)
+    if run is None:
+        raise CommandException(
+            f"The flow {session.flow_name} has no run here that could be resumed.",
+            hint=f"`python {session.script} run` starts one; --origin-run-id names one of somebody else",
+        )
+    return Origin(session.storage, session.flow_name, run)
+
+
+resume = click.Command(
+    "resume",
+    callback=_resume,
+    help="Go on from an earlier run: what had finished is taken over, the rest runs. Parameters are those of that run.",
+    params=[
+        click.Argument(["step_to_rerun"], required=False),
+        click.Option(["--origin-run-id"], metavar="RUN", help="The earlier run; by default the last `run`."),
+        *run_options(),
+    ],
+)

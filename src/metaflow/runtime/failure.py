@@ -1,0 +1,76 @@
+"""How a step's failure is told: the user's frames and the exception, or one sentence where no frame helps."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from metaflow.exception import MetaflowException
+from metaflow.flow.spec import FlowSpec, hint_for_missing
+
+
+def failure_sentence(error: BaseException, step: str) -> str:
+    """Say in one sentence why a step failed."""
+    if isinstance(error, SystemExit):
+        code = "" if error.code is None else repr(error.code)
+        return f"the step '{step}' called sys.exit({code}) before it had finished"
+    if isinstance(error, KeyboardInterrupt):
+        return f"the step '{step}' was interrupted"
+    if isinstance(error, MetaflowException):
+        return error.message
+    text = str(error).strip().partition("\n")[0]
+    name = (
+        type(error).__name__
+        if type(error).__module__ == "builtins"
+        else f"{type(error).__module__}.{type(error).__name__}"
+    )
+    return f"{name}: {text}" if text else name
+
+
+def describe_failure(error: BaseException, step: str) -> str:
+    """Return what a failed step prints: the user's frames and the exception, or one sentence where no frame helps."""
+    import traceback
+
+    frames = user_frames(error.__traceback__)
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        where = "".join(traceback.format_tb(frames))
+        return f"{where}{failure_sentence(error, step)[0].upper()}{failure_sentence(error, step)[1:]}.\n"
+    if isinstance(error, MetaflowException):
+        where_line = error.where
+        user_frame = _last_user_frame(frames)
+        if where_line is None and user_frame is not None:
+            where_line = user_frame
+        lines = [f"{error.headline}:", f"    {error.message}"]
+        lines += [f"    {where_line}"] if where_line else []
+        lines += [f"    hint: {error.hint}"] if error.hint else []
+        return "\n".join(lines) + "\n"
+    text = "".join(traceback.format_exception(type(error), error, frames))
+    if isinstance(error, AttributeError) and isinstance(error.obj, FlowSpec) and error.name is not None:
+        hint = hint_for_missing(error.obj, error.name)
+        text += f"    hint: {hint}\n" if hint else ""
+    return text
+
+
+def user_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of this package."""
+    frames = []
+    while trace is not None:
+        if not _is_ours(trace):
+            frames.append(trace)
+        trace = trace.tb_next
+    kept: TracebackType | None = None
+    for frame in reversed(frames):
+        kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    name: str = trace.tb_frame.f_globals.get("__name__", "")
+    return name == "metaflow" or name.startswith("metaflow.")
+
+
+def _last_user_frame(trace: TracebackType | None) -> str | None:
+    where = None
+    while trace is not None:
+        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return where
