@@ -4,12 +4,13 @@ First-party files are read and followed, never imported: running a user's code i
 one process computed. Third-party and standard modules are named; importing those once is the point of a zygote.
 
 What is third-party is told by where it lies: below a ``site-packages`` or ``dist-packages`` directory, or with the
-standard library. Everything else on ``sys.path`` is the user's own.
+standard library. Everything else on ``sys.path`` is the user's own, also a file that hides a standard module.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
@@ -18,6 +19,7 @@ UNSAFE = frozenset({"__main__", "this", "antigravity", "idlelib", "turtle", "tki
 """Not preloaded: importing them does something, or they are already here."""
 
 _MAX_FILES = 200
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 def third_party_imports(path: str) -> list[str]:
@@ -41,9 +43,6 @@ def third_party_imports(path: str) -> list[str]:
             top = name.partition(".")[0]
             if top in UNSAFE or name in found:
                 continue
-            if top in sys.stdlib_module_names:
-                found[name] = None
-                continue
             for spec in _own_files(name):
                 if spec is None:
                     found[name] = None
@@ -66,7 +65,7 @@ def _imported(tree: ast.Module, package: str) -> Iterator[str]:
     typing_only = {
         id(node)
         for test in ast.walk(tree)
-        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.unparse(test.test)
+        if isinstance(test, ast.If) and getattr(test.test, "id", getattr(test.test, "attr", "")) == "TYPE_CHECKING"
         for part in test.body
         for node in ast.walk(part)
     }
@@ -91,6 +90,9 @@ def _own_files(name: str) -> Iterator[ModuleSpec | None]:
     prefix = ""
     for part in name.split("."):
         prefix = f"{prefix}.{part}" if prefix else part
+        if prefix in sys.builtin_module_names:
+            yield None
+            return
         try:
             spec = PathFinder.find_spec(prefix, path)
         except (ImportError, ValueError, OSError):
@@ -98,7 +100,7 @@ def _own_files(name: str) -> Iterator[ModuleSpec | None]:
         if spec is None:
             return
         origin = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
-        if "site-packages" in origin or "dist-packages" in origin:
+        if "site-packages" in origin or "dist-packages" in origin or origin.startswith(_STANDARD_LIBRARY):
             yield None
             return
         if origin.endswith(".py"):
