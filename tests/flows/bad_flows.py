@@ -140,11 +140,6 @@ GRAPH = [
     ),
     Case("transition of no known form", _simple(transition=f"self.next('end')  {HERE}"), ("start", "self.next")),
     Case(
-        "foreach that is no name",
-        _foreach("self.items = [1]", f"self.next(self.work, foreach=self.items)  {HERE}"),
-        ("start", "foreach"),
-    ),
-    Case(
         "switch without a condition",
         _switch("self.way = 'a'", f"self.next({{'a': self.a, 'b': self.b}})  {HERE}"),
         ("start", "condition"),
@@ -342,7 +337,6 @@ PARAMETERS = [
         _simple(before=f"n = Parameter('n', defualt='x')  {HERE}"),
         ("defualt", "default"),
     ),
-    Case("parameter with the name of a step", _simple(before="end = Parameter('last', default=1)"), ("end",)),
     Case(
         "default that cannot be computed",
         _simple(before="n = Parameter('n', default=lambda context: 1 / 0)"),
@@ -414,7 +408,6 @@ COMMANDS = [
     Case("path of no step", _simple(), ("abc",), ("dump", "abc")),
     Case("logs of a run that is not there", _simple(), ("42/start",), ("logs", "42/start"), hint=False),
     Case("tag without a run", _simple(), ("--run-id",), ("tag", "add", "x"), hint=False),
-    Case("tag of a run that is not there", _simple(), ("42",), ("tag", "add", "--run-id", "42", "x"), hint=False),
 ]
 
 TASKS = [
@@ -425,6 +418,11 @@ TASKS = [
         "foreach that is too wide",
         _foreach("self.items = range(101)"),
         ("items", "start", "101", "100", "--max-num-splits"),
+    ),
+    Case(
+        "foreach that is no name",
+        _foreach("self.items = [1]", f"self.next(self.work, foreach=self.items)  {HERE}"),
+        ("start", "foreach"),
     ),
     Case("switch over what is not there", _switch("pass"), ("way", "start")),
     Case("switch without a case", _switch("self.way = 'c'"), ("way", "start", "'c'")),

@@ -54,14 +54,12 @@ def test_graphs(one_site: Site, case: Case) -> None:
     assert not one_site.root.exists()
 
 
-@pytest.mark.parametrize("case", GRAPH[:1], ids=names(GRAPH[:1]))
-@pytest.mark.parametrize("command", ["check", "show", "dump 1/start", "--help", "run --help"])
-def test_a_bad_graph_is_refused_by_every_command_but_help(one_site: Site, case: Case, command: str) -> None:
-    finished = one_site.run_flow(case.source, *command.split())
-    if "--help" in command or command == "show":
-        no_traceback_of_ours(finished)
-    else:
-        check(case, finished)
+@pytest.mark.parametrize("command", ["check", "show", "--help", "run --help"])
+def test_a_bad_graph_is_refused_by_check_and_bears_being_looked_at(one_site: Site, command: str) -> None:
+    finished = one_site.run_flow(GRAPH[0].source, *command.split())
+    if command == "check":
+        check(GRAPH[0], finished)
+    no_traceback_of_ours(finished)
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=names(PARAMETERS))

@@ -85,7 +85,6 @@ def test_dump_prints_artifacts_of_a_step_or_task(talked: Finished) -> None:
 def test_dump_into_a_file(talked: Finished) -> None:
     path = talked.site.directory / "dumped.pickle"
     talked.site.run_flow("talking.py", "dump", "--file", str(path), f"{talked.run_id}/end").succeeded()
-    assert "42" not in path.read_bytes().decode(errors="replace")
     assert "words" in str(pickle.loads(path.read_bytes()))
 
 

@@ -40,7 +40,7 @@ def _task(task: dict[str, Any]) -> dict[str, Any]:
         name: value for name, value in task["metadata_dict"].items() if name not in VERSIONS | PLACES
     }
     kept["lines"] = [[stream, line] for stream, _, line in task["lines"]]
-    if task["exception"]:
+    if not task["successful"]:
         kept["lines"] = [line for line in kept["lines"] if line[0] == "stdout"]
         kept["stderr"] = None
     for artifact in kept["artifacts"].values():

@@ -13,7 +13,6 @@ class OddLogsFlow(FlowSpec):
         print("")
         print("   indented\ttabbed  ")
         print("\x1b[31mred\x1b[0m")
-        print("[MFLOG|0|2020-01-01T00:00:00.000000Z|runtime|00000000-0000-4000-8000-000000000000]a forged line")
         print("x" * 300_000)
         sys.stdout.flush()
         print("to stderr", file=sys.stderr)
