@@ -40,7 +40,7 @@ bench: $(READY) $(ORIGINAL_READY)
 	MILLRACE_ORIGINAL_PYTHON=$(CURDIR)/$(ORIGINAL_BIN)/python $(BIN)/python -m benchmarks $(ARGS)
 
 interop: $(READY) $(ORIGINAL_READY)
-	MILLRACE_ORIGINAL_PYTHON=$(CURDIR)/$(ORIGINAL_BIN)/python $(BIN)/python -m pytest -m interop tests/interop $(ARGS)
+	MILLRACE_ORIGINAL_PYTHON=$(CURDIR)/$(ORIGINAL_BIN)/python $(BIN)/python -m pytest -n $(WORKERS) -m interop tests/interop $(ARGS)
 
 live: $(READY)
 	@if ls tests/live/test_*.py >/dev/null 2>&1; then $(BIN)/python -m pytest tests/live $(ARGS); \
