@@ -32,7 +32,12 @@ if TYPE_CHECKING:
         metadata,
         namespace,
     )
+    from metaflow.decorators.catch import catch
+    from metaflow.decorators.environment import environment
+    from metaflow.decorators.exit_hook import exit_hook
     from metaflow.decorators.resources import resources
+    from metaflow.decorators.retry import retry
+    from metaflow.decorators.timeout import timeout
     from metaflow.flow.current import current
     from metaflow.flow.includefile import IncludeFile
     from metaflow.flow.parameters import JSONType, JSONTypeClass, Parameter
@@ -52,6 +57,11 @@ _HOME = {
     "Step": "metaflow.client",
     "Task": "metaflow.client",
     "current": "metaflow.flow.current",
+    "timeout": "metaflow.decorators.timeout",
+    "retry": "metaflow.decorators.retry",
+    "exit_hook": "metaflow.decorators.exit_hook",
+    "environment": "metaflow.decorators.environment",
+    "catch": "metaflow.decorators.catch",
     "default_metadata": "metaflow.client",
     "default_namespace": "metaflow.client",
     "get_metadata": "metaflow.client",
@@ -75,15 +85,20 @@ __all__ = [
     "Step",
     "Task",
     "__version__",
+    "catch",
     "current",
     "default_metadata",
     "default_namespace",
+    "environment",
+    "exit_hook",
     "get_metadata",
     "get_namespace",
     "metadata",
     "namespace",
     "resources",
+    "retry",
     "step",
+    "timeout",
 ]
 
 

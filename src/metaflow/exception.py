@@ -23,6 +23,8 @@
     ├── MetaflowInvalidPathspec               the text is not a path of the right depth
     ├── MetaflowTaggingError                  a tag cannot be set or removed
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
+    ├── TimeoutException                      a step took longer than its @timeout
+    ├── AttemptsExhausted                     all attempts of a step died without an exception
     ├── TaskFailed                            one task ended badly: its class and sentence
     │   └── RunFailed                         … and with it the run
     │       └── RunInterrupted                a signal ended the run
@@ -234,6 +236,14 @@ class MetaflowTaggingError(MetaflowException):
 
 class SettingsError(MetaflowException):
     headline = "Invalid configuration"
+
+
+class TimeoutException(MetaflowException):
+    headline = "Timed out"
+
+
+class AttemptsExhausted(MetaflowException):
+    headline = "Attempts exhausted"
 
 
 class TaskFailed(MetaflowException):

@@ -26,9 +26,15 @@ _TABLE: dict[str, dict[str, str]] = {
         "local": "metaflow.compute.command:PlainEnvironment",
     },
     "step decorator": {
+        "catch": "metaflow.decorators.catch:CatchDecorator",
+        "environment": "metaflow.decorators.environment:EnvironmentDecorator",
         "resources": "metaflow.decorators.resources:ResourcesDecorator",
+        "retry": "metaflow.decorators.retry:RetryDecorator",
+        "timeout": "metaflow.decorators.timeout:TimeoutDecorator",
     },
-    "flow decorator": {},
+    "flow decorator": {
+        "exit_hook": "metaflow.decorators.exit_hook:exit_hook",
+    },
     "client object": {
         "Run": "metaflow.client:Run",
         "Task": "metaflow.client:Task",
@@ -43,16 +49,12 @@ _PLANNED: dict[str, tuple[str, ...]] = {
     "step decorator": (
         "batch",
         "card",
-        "catch",
         "conda",
-        "environment",
         "kubernetes",
         "pypi",
-        "retry",
         "secrets",
-        "timeout",
     ),
-    "flow decorator": ("conda_base", "exit_hook", "project", "pypi_base", "schedule", "trigger", "trigger_on_finish"),
+    "flow decorator": ("conda_base", "project", "pypi_base", "schedule", "trigger", "trigger_on_finish"),
 }
 
 

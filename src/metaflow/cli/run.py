@@ -113,8 +113,20 @@ def begin(
     resumption = _resumption(session, options["tags"], run_id, origin, rerun) if origin is not None else None
     engine = _engine(session, run_id, options, resumption)
     finish = asyncio.run(engine.run(lambda loop: _console(session, loop)))
+    _run_hooks(session, run_id, finish.ok)
     if not finish.ok:
         raise _failure(session, run_id, finish, engine.interrupted)
+
+
+def _run_hooks(session: Session, run_id: str, ok: bool) -> None:
+    from metaflow import registry
+
+    def open_run() -> Any:
+        return registry.load("client object", "Run")(f"{session.flow_name}/{run_id}", _namespace_check=False)
+
+    for decorator in session.flow_class._flow_decorators:
+        for name, error in decorator.run(ok, open_run):
+            session.say(f"The exit hook {name} failed: {type(error).__name__}: {error}", always=True)
 
 
 def _resumption(session: Session, tags: list[str], run_id: str, origin: Origin, rerun: str | None) -> Resumption:
@@ -182,6 +194,7 @@ def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: 
     from metaflow import registry
     from metaflow.compute.command import FlowCommand
     from metaflow.runtime.engine import Engine, RunOptions
+    from metaflow.runtime.policy import policy_of
 
     top_level = ["--quiet", f"--datastore-root={session.root}"]
     for name in OPTIONS_THAT_TASKS_GET:
@@ -200,7 +213,18 @@ def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: 
     )
     launcher = registry.load("launcher", "local")(early.take(session))
     limits = RunOptions(options["max_workers"], options["max_num_splits"], options["max_log_size"] * 1_000_000)
-    return Engine(command, session.graph, launcher, session.storage, session.metadata, limits, resumption=resumption)
+    steps = session.flow_class._steps.items()
+    policies = {name: policy_of(step.decorators) for name, step in steps}  # type: ignore[attr-defined]
+    return Engine(
+        command,
+        session.graph,
+        launcher,
+        session.storage,
+        session.metadata,
+        limits,
+        policy=policies.__getitem__,
+        resumption=resumption,
+    )
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:

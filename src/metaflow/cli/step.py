@@ -118,6 +118,7 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
         step=name,
         task=options["task_id"],
         attempt=options["retry_count"],
+        last_code_attempt=options["max_user_code_retries"],
         input_paths=options["input_paths"],
         split_index=options["split_index"],
         max_splits=options["max_num_splits"],

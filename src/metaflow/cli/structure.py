@@ -24,6 +24,9 @@ def check_flow(session: Session) -> None:
     check_parameters(session.flow_class)
     attach_specs(session.flow_class, session.options["decospecs"])
     lint.check(session.graph)
+    for name, function in session.flow_class._steps.items():
+        for decorator in function.decorators:  # type: ignore[attr-defined]
+            decorator.check_step(session.graph[name])
 
 
 def check_one_flow(session: Session) -> None:

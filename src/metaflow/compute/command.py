@@ -6,7 +6,7 @@ exec, local fork, a pod and a deployed job all take this one frozen value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -51,6 +51,7 @@ class FlowCommand(NamedTuple):
         split_index: int | None,
         max_splits: int | None = None,
         origin_run: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> TaskCommand:
         """Return the command of one attempt."""
         arguments = [
@@ -71,9 +72,8 @@ class FlowCommand(NamedTuple):
             arguments.append(f"--max-num-splits={max_splits}")
         if origin_run is not None:
             arguments.append(f"--clone-run-id={origin_run}")
-        return TaskCommand(
-            self.script, self.path, tuple(arguments), {"METAFLOW_RUN_ID": self.run, **dict(self.environment)}
-        )
+        variables = {"METAFLOW_RUN_ID": self.run, **dict(self.environment), **(environment or {})}
+        return TaskCommand(self.script, self.path, tuple(arguments), variables, fresh=bool(environment))
 
 
 class TaskCommand(NamedTuple):
@@ -89,12 +89,15 @@ class TaskCommand(NamedTuple):
         What follows the script.
     environment : dict of str to str
         Variables to set.
+    fresh : bool
+        Whether it needs an interpreter of its own, so that the variables are there before anything is imported.
     """
 
     script: str
     path: str
     arguments: tuple[str, ...]
     environment: dict[str, str]
+    fresh: bool = False
 
     def argv(self, python: Sequence[str]) -> list[str]:
         """Return the whole command line for an interpreter and its flags."""

@@ -11,17 +11,73 @@ import difflib
 import json
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from metaflow import registry
-from metaflow.exception import CommandException, InvalidDecoratorAttribute, InvalidFlow
+from metaflow.exception import (
+    CommandException,
+    InvalidDecoratorAttribute,
+    InvalidFlow,
+    MetaflowExceptionWrapper,
+)
 from metaflow.flow.step import steps_of
+
+if TYPE_CHECKING:
+    from metaflow.flow.node import Node
+
+
+class Attempts(NamedTuple):
+    """What a decorator asks for when its step fails.
+
+    Attributes
+    ----------
+    retries : int
+        Times that the step's code runs again.
+    fallbacks : int
+        Attempts after these in which the step's code does not run, only what is wrapped around it.
+    delay : float
+        Seconds to wait before each.
+    """
+
+    retries: int = 0
+    fallbacks: int = 0
+    delay: float = 0.0
+
+
+class StepContext:
+    """The attempt that a decorator is wrapped around.
+
+    Attributes
+    ----------
+    flow : FlowSpec
+        The instance that the step runs on.
+    step : str
+        The step's name.
+    attempt : int
+        From 0.
+    last_attempt : int
+        The last one in which the step's code runs.
+    caught : MetaflowExceptionWrapper or None
+        Set by a decorator that has dealt with a failure, so that the run goes on.
+    """
+
+    __slots__ = ("attempt", "caught", "flow", "last_attempt", "step", "successors")
+
+    def __init__(
+        self, flow: Any, step: str, attempt: int, last_attempt: int, successors: Callable[[], tuple[str, ...]]
+    ) -> None:
+        self.flow = flow
+        self.step = step
+        self.attempt = attempt
+        self.last_attempt = last_attempt
+        self.successors = successors
+        self.caught: MetaflowExceptionWrapper | None = None
 
 
 class StepDecorator:
     """One decorator on one step.
 
-    Subclasses set `name` and `defaults`, and may check values in `check`.
+    Subclasses set `name` and `defaults`, and override the hooks that they need.
 
     Parameters
     ----------
@@ -57,6 +113,25 @@ class StepDecorator:
 
     def check(self) -> None:
         """Check the values of `attributes`; raise `error(…)` for one that cannot be."""
+
+    def check_step(self, node: Node) -> None:
+        """Check that it may stand on this step, before a run; raise `error(…)` if not."""
+
+    def attempts(self) -> Attempts:
+        """Return the further attempts that it asks for."""
+        return Attempts()
+
+    def time_limit(self) -> float | None:
+        """Return the seconds after which a task that does not end is ended by force, None for no limit."""
+        return None
+
+    def environment(self) -> dict[str, str]:
+        """Return variables that are set before the task's process starts."""
+        return {}
+
+    def around(self, context: StepContext, run: Callable[[], None]) -> None:
+        """Run the step; in the task's process."""
+        run()
 
     def error(self, msg: str, hint: str | None = None) -> InvalidDecoratorAttribute:
         """Return an error that points to where the user wrote this decorator."""

@@ -26,7 +26,6 @@ from metaflow.runtime.events import (
     Instruction,
     Launch,
     Outcome,
-    Retries,
     RetryDue,
     Stop,
     TaskEnded,
@@ -34,6 +33,7 @@ from metaflow.runtime.events import (
     Wait,
 )
 from metaflow.runtime.inputs import encode_input_paths
+from metaflow.runtime.policy import StepPolicy
 from metaflow.runtime.record import PARAMETERS
 from metaflow.runtime.scheduler import Scheduler
 from metaflow.runtime.tasklogs import TaskLog
@@ -66,13 +66,15 @@ class RunOptions:
 
 
 class _Running:
-    __slots__ = ("label", "launch", "log", "since")
+    __slots__ = ("label", "launch", "limit", "log", "overdue", "since")
 
     def __init__(self, launch: Launch, label: TaskLabel, log: TaskLog) -> None:
         self.launch = launch
         self.label = label
         self.log = log
         self.since = time.monotonic()
+        self.limit: asyncio.TimerHandle | None = None
+        self.overdue = False
 
 
 class Engine:
@@ -90,8 +92,8 @@ class Engine:
         Where the run is kept.
     options : RunOptions
         Limits.
-    retries : callable
-        Step name to `Retries`.
+    policy : callable
+        Step name to `StepPolicy`.
     resumption : Resumption, optional
         Of a run that goes on from another: takes over what had finished.
 
@@ -109,7 +111,7 @@ class Engine:
         storage: Storage,
         metadata: Provider,
         options: RunOptions,
-        retries: Callable[[str], Retries] = lambda step: Retries(),
+        policy: Callable[[str], StepPolicy] = lambda step: StepPolicy(),
         resumption: Resumption | None = None,
     ) -> None:
         self._resumption = resumption
@@ -119,12 +121,12 @@ class Engine:
         self._storage = storage
         self._metadata = metadata
         self._options = options
-        self._retries = retries
+        self._policy = policy
         self._scheduler = Scheduler(
             {name for name, node in graph.nodes.items() if node.is_join},
             slots=options.max_workers,
             max_splits=options.max_splits,
-            retries=retries,
+            retries=lambda step: policy(step).retries,
         )
         self._running: dict[int, _Running] = {}
         self._done: Counter[str] = Counter()
@@ -190,13 +192,15 @@ class Engine:
         label = TaskLabel(self._command.run, launch.step, launch.task, "waiting")
         log = TaskLog(self._storage, str(task), launch.attempt, self._options.max_log_bytes)
         self._running[launch.task] = _Running(launch, label, log)
+        policy = self._policy(launch.step)
         command = self._command.step(
             launch.step,
             launch.task,
             attempt=launch.attempt,
-            retries=self._retries(launch.step).times,
+            retries=policy.code_retries,
             input_paths=encode_input_paths(self._command.run, launch.inputs),
             split_index=launch.split_index,
+            environment=policy.environment,
             origin_run=self._resumption.origin_run if self._resumption else None,
             max_splits=self._options.max_splits if self._graph[launch.step].kind == "foreach" else None,
         )
@@ -210,6 +214,9 @@ class Engine:
                 case Started(task, attempt, where):
                     running = self._running[task]
                     running.label = running.label._replace(where=where)
+                    limit = self._policy(running.launch.step).time_limit
+                    if limit is not None:
+                        running.limit = self._loop.call_later(limit, self._overdue, task, running)
                     self._console.status(running.label, "Task starts." if attempt == 0 else "Task starts (retry).")
                     self._console.progress(self._counts)
                 case Output():
@@ -226,8 +233,17 @@ class Engine:
         lines = running.log.append(output.stream, output.lines, output.time)
         self._console.task(running.label, [line.decode("utf-8", "replace") for line in lines], output.time)
 
+    def _overdue(self, task: int, running: _Running) -> None:
+        running.overdue = True
+        self._launcher.cancel(task)
+
     def _on_ended(self, ended: Ended) -> None:
         running = self._running.pop(ended.task)
+        if running.limit is not None:
+            running.limit.cancel()
+        if running.overdue:
+            reason = f"the step '{running.launch.step}' took longer than its @timeout and did not react to it"
+            ended = ended._replace(reason=reason)
         launch = running.launch
         outcome = self._outcome(ended, launch)
         if outcome.ok and not set(outcome.next) <= set(self._graph[launch.step].next):

@@ -15,19 +15,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import (
+    AttemptsExhausted,
     InvalidNextException,
     MetaflowExceptionWrapper,
     MetaflowInternalError,
     UnpicklableArtifact,
 )
 from metaflow.flow.current import current
+from metaflow.flow.decorator import StepContext, StepDecorator
+from metaflow.flow.failure import describe_failure, failure_sentence
 from metaflow.flow.frames import ForeachFrame, frame_value
 from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name
 from metaflow.provider.protocol import Fact, Provider, TaskPath
-from metaflow.runtime.failure import describe_failure, failure_sentence
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
 from metaflow.runtime.record import PARAMETERS, AttemptRecord
 from metaflow.store.artifacts import Artifacts, TaskIndex, read_index, save_artifacts
@@ -52,6 +55,7 @@ class TaskPlan(NamedTuple):
     step: str
     task: str
     attempt: int
+    last_code_attempt: int
     input_paths: str
     split_index: int | None
     max_splits: int | None
@@ -117,9 +121,12 @@ class Task:
         self._set_current(incoming)
         mask = os.umask(0o077)
         os.umask(mask)
-        error = self._call(flow, paths)
+        context = StepContext(
+            flow, plan.step, plan.attempt, plan.last_code_attempt, lambda: self._graph()[plan.step].next
+        )
+        error = self._call(context, paths)
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
-        return self._finish(flow, incoming, error)
+        return self._finish(flow, incoming, error, context.caught)
 
     # --- artifacts in -----------------------------------------------------------------------------------------------
 
@@ -198,13 +205,28 @@ class Task:
         )
         current._set_lazily("graph", lambda: values["_graph_info"])
 
-    def _call(self, flow: FlowSpec, paths: list[str]) -> BaseException | None:
-        try:
+    def _call(self, context: StepContext, paths: list[str]) -> BaseException | None:
+        """Run the step with its decorators around it, the outermost first; return what it raised."""
+
+        def code() -> None:
+            if context.attempt > context.last_attempt:
+                raise AttemptsExhausted(
+                    f"The step '{context.step}' died without an exception in each of its attempts ({context.attempt})."
+                )
             if self._is_join:
-                self._function(flow, Inputs(paths, self._open_input))
+                self._function(context.flow, Inputs(paths, self._open_input))
             else:
-                self._function(flow)
-            self._check_transition(flow)
+                self._function(context.flow)
+            self._check_transition(context.flow)
+
+        run: Callable[[], None] = code
+        decorators: list[StepDecorator] = sorted(self._function.decorators, key=lambda d: d.name == "catch")  # type: ignore[attr-defined]
+        for decorator in decorators:
+            run = partial(decorator.around, context, run)
+        try:
+            run()
+            if context.caught is not None:
+                context.flow._binding.transition = Transition(context.successors())
         except BaseException as error:  # noqa: BLE001 - also sys.exit and KeyboardInterrupt end a step, not the task
             return error
         return None
@@ -242,12 +264,20 @@ class Task:
 
     # --- artifacts out ----------------------------------------------------------------------------------------------
 
-    def _finish(self, flow: FlowSpec, incoming: TaskIndex, error: BaseException | None) -> int:
+    def _finish(
+        self,
+        flow: FlowSpec,
+        incoming: TaskIndex,
+        error: BaseException | None,
+        caught: MetaflowExceptionWrapper | None = None,
+    ) -> int:
         assigned = attributes_of(flow)
         index = self._outgoing(flow, incoming)
         if error is None:
             try:
-                self._save(index, assigned, flow._binding, None)
+                if caught is not None:
+                    assigned = {**self._savable(assigned), "_catch_exception": caught}
+                self._save(index, assigned, flow._binding, None, success=caught is None)
             except UnpicklableArtifact as refusal:
                 error = refusal
         if error is not None:
@@ -269,7 +299,13 @@ class Task:
         return index
 
     def _save(
-        self, index: TaskIndex, assigned: Mapping[str, Any], binding: Binding, failure: MetaflowExceptionWrapper | None
+        self,
+        index: TaskIndex,
+        assigned: Mapping[str, Any],
+        binding: Binding,
+        failure: MetaflowExceptionWrapper | None,
+        *,
+        success: bool = True,
     ) -> None:
         transition = None if failure is not None else binding.transition
         foreach = transition.foreach if transition else None
@@ -280,7 +316,7 @@ class Task:
             "_foreach_stack": binding.frames,
             "_foreach_var": foreach,
             "_iteration_stack": [],
-            "_success": failure is None,
+            "_success": success and failure is None,
             "_task_ok": failure is None,
             "_transition": (list(transition.steps), foreach) if transition else None,
         }
@@ -305,14 +341,18 @@ class Task:
     ) -> None:
         failure = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
         _complain(failure.stacktrace or "")
-        keep = {}
+        self._save(index, self._savable(assigned), binding, failure)
+
+    def _savable(self, assigned: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what can be pickled of what a step had assigned before it failed."""
+        kept = {}
         for name, value in assigned.items():
             try:
-                save_artifacts(self._blobs, [(name, value)], index)
-                keep[name] = value
+                save_artifacts(self._blobs, [(name, value)], TaskIndex({}, {}))
+                kept[name] = value
             except UnpicklableArtifact:
                 continue
-        self._save(index, {}, binding, failure)
+        return kept
 
     def _close(self, index: TaskIndex, transition: Transition | None, error: BaseException | None) -> int:
         self._record.close(index, ok=error is None)

@@ -64,7 +64,7 @@ class LocalLauncher:
             "spawn": request.task,
             "argv": request.command.arguments,
             "env": request.command.environment,
-            "exec": self._exec,
+            "exec": self._exec or request.command.fresh,
         }
         pipes = [_pipe() for _ in range(2)]
         for (read_end, _), stream in zip(pipes, ("stdout", "stderr"), strict=True):

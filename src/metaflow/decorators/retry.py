@@ -1,0 +1,58 @@
+"""`@retry`: run the step again when its task failed."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, overload
+
+from metaflow.flow.decorator import Attempts, StepDecorator, attach
+
+Function = TypeVar("Function")
+
+MOST_TIMES = 100
+"""Retries above which the number is taken for a mistake."""
+
+
+class RetryDecorator(StepDecorator):
+    name = "retry"
+    defaults = {"times": 3, "minutes_between_retries": 2}
+
+    def check(self) -> None:
+        times, minutes = self.attributes["times"], self.attributes["minutes_between_retries"]
+        if not _is_number(times) or int(times) != float(times) or not 0 <= int(times) <= MOST_TIMES:
+            raise self.error(f"@retry(times={times!r}): expected a whole number from 0 to {MOST_TIMES}.")
+        if not _is_number(minutes) or not 0 <= float(minutes) < float("inf"):
+            raise self.error(f"@retry(minutes_between_retries={minutes!r}): expected a number of minutes, 0 or more.")
+
+    def attempts(self) -> Attempts:
+        # Waiting helps against trouble elsewhere: a task of this machine is tried again at once.
+        return Attempts(retries=int(self.attributes["times"]))
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool)
+
+
+@overload
+def retry(function: Function) -> Function: ...
+@overload
+def retry(*, times: int = 3, minutes_between_retries: float = 2) -> Any: ...
+def retry(function: Any = None, **attributes: Any) -> Any:
+    """Run a step again when its task failed, for whatever reason.
+
+    Parameters
+    ----------
+    times : int, default 3
+        Attempts after the first; 0 protects a step from ``--with retry``.
+    minutes_between_retries : float, default 2
+        Minutes to wait before each; on this machine the step is tried again at once.
+
+    Raises
+    ------
+    InvalidDecoratorAttribute
+        An attribute is unknown, or its value makes no sense.
+    """
+    return attach(RetryDecorator, function, attributes)

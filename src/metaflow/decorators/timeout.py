@@ -1,0 +1,78 @@
+"""`@timeout`: end a step that takes too long.
+
+An alarm raises in the step's code when the time is over. Code that does not notice, because it is in a long call of a
+library or catches everything, is ended by force a little later.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar, overload
+
+from metaflow.exception import TimeoutException
+from metaflow.flow.decorator import StepContext, StepDecorator, attach
+
+Function = TypeVar("Function")
+
+GRACE_SECONDS = 5.0
+"""Between the alarm and the end by force."""
+
+_SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600}
+
+
+class TimeoutDecorator(StepDecorator):
+    name = "timeout"
+    defaults = {"seconds": 0, "minutes": 0, "hours": 0}
+
+    def check(self) -> None:
+        for unit, value in self.attributes.items():
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                number = -1.0
+            if isinstance(value, bool) or not 0 <= number < float("inf"):
+                raise self.error(f"@timeout({unit}={value!r}): expected a number of {unit}, 0 or more.")
+        if self.seconds <= 0:
+            raise self.error("@timeout has no time.", hint="write @timeout(minutes=10); the units add up")
+
+    @property
+    def seconds(self) -> float:
+        """The limit."""
+        return sum(float(self.attributes[unit]) * factor for unit, factor in _SECONDS.items())
+
+    def time_limit(self) -> float:
+        return self.seconds + GRACE_SECONDS
+
+    def around(self, context: StepContext, run: Callable[[], None]) -> None:
+        def over(number: int, frame: FrameType | None) -> None:
+            raise TimeoutException(f"The step '{context.step}' took longer than its @timeout of {self.seconds:g} s.")
+
+        before = signal.signal(signal.SIGALRM, over)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        try:
+            run()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+@overload
+def timeout(function: Function) -> Function: ...
+@overload
+def timeout(*, seconds: float = 0, minutes: float = 0, hours: float = 0) -> Any: ...
+def timeout(function: Any = None, **attributes: Any) -> Any:
+    """End a step that takes too long; to `@retry` and `@catch` that is a failure like any other.
+
+    Parameters
+    ----------
+    seconds, minutes, hours : float
+        The limit; they add up.
+
+    Raises
+    ------
+    InvalidDecoratorAttribute
+        There is no limit, or a value makes no sense.
+    """
+    return attach(TimeoutDecorator, function, attributes)
