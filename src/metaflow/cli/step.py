@@ -22,7 +22,7 @@ _OUTCOME = "MILLRACE_OUTCOME"
 """Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote."""
 
 _NUMBERS = frozenset({"split_index", "max_num_splits", "retry_count", "max_user_code_retries"})
-_REPEATED = {"with": "decospecs", "tag": "tags"}
+_REPEATED = {"decospecs": "with", "tags": "tag"}
 _TOP_LEVEL: dict[str, Any] = {
     "quiet": False, "metadata": None, "environment": None, "datastore": None, "datastore_root": None, "decospecs": (),
 }  # fmt: skip
@@ -69,10 +69,14 @@ def read_plain(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]] | None
         The top-level options and those of the step, with the names that click would give them; None if the words are
         not of that form.
     """
+    if "step" not in words:
+        return None
     at = words.index("step")
     top_level = _read_options(words[:at], _TOP_LEVEL)
     options = _read_options(words[at + 2 :], _OPTIONS)
     if top_level is None or options is None or None in (options["run_id"], options["task_id"], options["input_paths"]):
+        return None
+    if words[at + 1].startswith("-"):
         return None
     options["step_name"] = words[at + 1]
     return top_level, options
@@ -80,14 +84,14 @@ def read_plain(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]] | None
 
 def _read_options(words: list[str], defaults: dict[str, Any]) -> dict[str, Any] | None:
     options = dict(defaults)
+    keys = {f"--{_REPEATED.get(key, key.replace('_', '-'))}": key for key in defaults}
     for word in words:
         name, equals, value = word.partition("=")
-        key = name[2:].replace("-", "_")
-        key = _REPEATED.get(key, key)
-        if not name.startswith("--") or key not in options or bool(equals) == (key == "quiet"):
+        key = keys.get(name)
+        if key is None or bool(equals) == (key == "quiet"):
             return None
         if key in _NUMBERS:
-            if not value.isdigit():
+            if not value.isdecimal():
                 return None
             options[key] = int(value)
         elif key == "quiet":
