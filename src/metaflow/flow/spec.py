@@ -310,7 +310,7 @@ class FlowSpec:
                 f"The step '{step}' has a foreach over self.{foreach}, which does not exist.",
                 hint=f"assign self.{foreach} before self.next()",
             ) from None
-        elements = value if _is_indexable(value) else None
+        elements = value if is_indexable(value) else None
         if elements is None:
             try:
                 iterator = iter(value)
@@ -495,7 +495,7 @@ def constants_of(flow_class: type) -> dict[str, Any]:
     return constants
 
 
-def _is_indexable(value: Any) -> bool:
+def is_indexable(value: Any) -> bool:
     """Tell whether ``value[0] … value[len - 1]`` are its elements, so that it need not be copied into a list."""
     if type(value) in (list, tuple, range, str, bytes):
         return True

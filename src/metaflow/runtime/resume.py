@@ -1,9 +1,9 @@
 """Going on from an earlier run: which of its finished tasks stand for tasks of the new one.
 
 A task of the new run has a counterpart in the origin if it is of the same step, at the same place in the foreaches
-around it, and in the same turn of a recursion. It is taken over if the counterpart finished well and all that comes
-into it was taken over too; so what follows a task that runs anew runs anew. Taking over copies names, not data: the new
-task's index names the origin's blobs.
+around it, and in the same turn of a recursion. It is taken over if the counterpart finished well and went on to where
+the step, as its source is now, can go on to, and if all that comes into it was taken over too; so what follows a task
+that runs anew runs anew. Taking over copies names, not data: the new task's index names the origin's blobs.
 
 Start reading at `Resumption.take_over`.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import CommandException
 from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.runtime.elements import with_elements
 from metaflow.runtime.events import Launch, Outcome
 from metaflow.runtime.record import PARAMETERS, AttemptRecord
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index
@@ -58,7 +59,7 @@ class Origin:
         self.storage = storage
         self.flow = flow
         self.run = run
-        self._blobs = Blobs(storage, flow)
+        self.blobs = Blobs(storage, flow)
         parameters = read_index(storage, f"{flow}/{run}/{PARAMETERS}/0") or self._only_parameters()
         if parameters is None:
             raise CommandException(
@@ -79,7 +80,17 @@ class Origin:
                 task = self._read(step, id)
                 if task is not None:
                     found[step, tuple(frame.index for frame in task.frames)].append(task)
-        return found
+        return {key: self._by_turn(tasks) for key, tasks in found.items()}
+
+    def _by_turn(self, tasks: list[_Finished]) -> list[_Finished]:
+        """Put the turns of a recursion in order: that of their ids, unless Metaflow has numbered them.
+
+        When Metaflow resumes a run it gives out ids in any order.
+        """
+        if len(tasks) == 1:
+            return tasks
+        turns: dict[str, Any] = {task.id: Artifacts(self.blobs, task.stored).get("_iteration_stack") for task in tasks}
+        return sorted(tasks, key=lambda task: turns[task.id]) if all(turns.values()) else tasks
 
     def _names(self, prefix: str) -> list[str]:
         names = (entry.key.rpartition("/")[2] for entry in self.storage.list(prefix) if not entry.is_object)
@@ -89,7 +100,7 @@ class Origin:
         index = read_index(self.storage, f"{self.flow}/{self.run}/{step}/{id}")
         if index is None:
             return None
-        values = Artifacts(self._blobs, index)
+        values = Artifacts(self.blobs, index)
         if not values["_task_ok"]:
             return None
         transition = values["_transition"]
@@ -140,7 +151,7 @@ class Resumption:
         self._finished = origin.finished(graph)
         self._places: dict[int, _Place] = {0: ()}
         self._turns: Counter[tuple[str, _Place]] = Counter()
-        self._taken: set[int] = {0}
+        self._taken: dict[int, TaskIndex] = {0: origin.parameters}
 
     @property
     def origin_run(self) -> str:
@@ -162,9 +173,23 @@ class Resumption:
         goes_on = all(source.id in self._taken for source in launch.inputs)
         if launch.step == self._rerun or not goes_on or turn >= len(tasks):
             return None
-        self._taken.add(launch.task)
-        self._write(launch, tasks[turn])
-        return f"{self._origin.run}/{launch.step}/{tasks[turn].id}", tasks[turn].outcome
+        task = tasks[turn]
+        if not self._leads_on(launch.step, task.outcome):
+            return None
+        before = self._taken[launch.inputs[0].id]
+        index = with_elements(self._origin.blobs, task.stored, task.frames, before, launch.split_index is not None)
+        self._taken[launch.task] = index
+        self._write(launch, task, index)
+        return f"{self._origin.run}/{launch.step}/{task.id}", task.outcome
+
+    def _leads_on(self, step: str, outcome: Outcome) -> bool:
+        """Tell whether the step, as its source is now, can go on as the counterpart did."""
+        node = self._graph[step]
+        if (node.foreach is None) != (outcome.width is None):
+            return False
+        if node.condition is not None:
+            return len(outcome.next) == 1 and outcome.next[0] in node.next
+        return set(outcome.next) == set(node.next)
 
     def _place(self, launch: Launch) -> _Place:
         place = self._places[launch.inputs[0].id]
@@ -174,7 +199,7 @@ class Resumption:
         closes = node.is_join and self._graph[node.split_parents[-1]].kind == "foreach"
         return place[:-1] if closes else place
 
-    def _write(self, launch: Launch, task: _Finished) -> None:
+    def _write(self, launch: Launch, task: _Finished, index: TaskIndex) -> None:
         origin = self._origin
         path = TaskPath(origin.flow, self._run, launch.step, str(launch.task))
         record = AttemptRecord(path, 0, origin.storage, self._provider, tags=self._tags, system_tags=self._system_tags)
@@ -184,7 +209,7 @@ class Resumption:
         logs = origin.storage.get([before.key(task.stored.attempt, name) for name in _LOGS])
         copies = [(record.store.key(0, name), data) for name, (_, data) in zip(_LOGS, logs, strict=True) if data]
         origin.storage.put(copies)
-        record.close(TaskIndex(task.stored.objects, task.stored.info), ok=True)
+        record.close(index, ok=True)
 
 
 def _in_order(id: str) -> tuple[int, str]:

@@ -1,0 +1,63 @@
+"""The elements of foreaches, in the index of a task that Metaflow has written.
+
+A task here names the elements of each foreach around it (`foreach_values_name`), and the one that opens a foreach names
+them as ``_foreach_values``. Metaflow stores under that name only their texts, and finds the elements by the name of the
+artifact that was iterated over, for as long as nobody reuses it. A task taken over from Metaflow gets what the tasks
+after it look for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from metaflow.flow.spec import foreach_values_name, is_indexable
+from metaflow.store.artifacts import Artifacts, TaskIndex, save_artifacts
+from metaflow.store.blobs import Blobs
+
+_VALUES = "_foreach_values"
+
+
+def with_elements(blobs: Blobs, stored: TaskIndex, frames: Sequence[Any], before: TaskIndex, opened: bool) -> TaskIndex:
+    """Return the index of the first attempt of a task that takes over `stored`.
+
+    Parameters
+    ----------
+    blobs : Blobs
+        Where the artifacts are.
+    stored : TaskIndex
+        The finished task, written by whom ever.
+    frames : sequence of ForeachFrame
+        The foreaches around it.
+    before : TaskIndex
+        The first of the tasks before it, as this function returned it.
+    opened : bool
+        Whether `before` opened the innermost of `frames`.
+    """
+    index = TaskIndex(dict(stored.objects), dict(stored.info))
+    for depth in range(len(frames)):
+        name = foreach_values_name(depth)
+        if name not in index.objects:
+            source = _VALUES if opened and depth == len(frames) - 1 else name
+            index.objects[name], index.info[name] = before.objects[source], before.info[source]
+    _settle(blobs, index)
+    return index
+
+
+def _settle(blobs: Blobs, index: TaskIndex) -> None:
+    artifacts = Artifacts(blobs, index)
+    var = artifacts.get("_foreach_var")
+    if var not in index.objects or index.objects.get(_VALUES) == index.objects[var]:
+        return
+    value, values = artifacts[var], artifacts.get(_VALUES)
+    if is_indexable(value):
+        index.objects[_VALUES], index.info[_VALUES] = index.objects[var], index.info[var]
+    elif not _are_elements(values, elements := list(value)):
+        save_artifacts(blobs, [(_VALUES, elements)], index)
+
+
+def _are_elements(values: Any, elements: list[Any]) -> bool:
+    """Tell whether `values` are not the texts of `elements`; of a set they may come in another order."""
+    if not isinstance(values, list) or not all(type(value) is str for value in values):
+        return values is not None
+    return all(type(element) is str for element in elements) and sorted(values) == sorted(elements)
