@@ -20,7 +20,7 @@ from typing import Any
 
 from metaflow.exception import MetaflowDataMissing
 from metaflow.store import serializers
-from metaflow.store.blobs import SPOOL_ABOVE, Blobs
+from metaflow.store.blobs import SPOOL_ABOVE, Blobs, Sha1
 from metaflow.store.protocol import Storage
 
 _DECODER = json.JSONDecoder()
@@ -132,6 +132,9 @@ def load_artifact(blobs: Blobs, key: str, name: str, size: int | None = None) ->
 def save_artifacts(blobs: Blobs, values: Iterable[tuple[str, Any]], index: TaskIndex) -> None:
     """Pickle and store `values`, and add them to `index`.
 
+    A big value under a name that the index has already, read from there and perhaps changed since, is first only
+    hashed: mostly it is what is stored, and needs not be written again.
+
     Raises
     ------
     UnpicklableArtifact
@@ -141,6 +144,8 @@ def save_artifacts(blobs: Blobs, values: Iterable[tuple[str, Any]], index: TaskI
     for name, value in values:
         writer = blobs.writer()
         try:
+            if _is_stored(index, name, value):
+                continue
             serializers.dump(value, writer)
         except BaseException as error:
             writer.discard()
@@ -153,6 +158,14 @@ def save_artifacts(blobs: Blobs, values: Iterable[tuple[str, Any]], index: TaskI
             _enter(index, name, value, writer.finish(), writer.size)
     for (name, value, content), key in zip(small, blobs.save(content for _, _, content in small), strict=True):
         _enter(index, name, value, key, len(content))
+
+
+def _is_stored(index: TaskIndex, name: str, value: Any) -> bool:
+    if name not in index.objects or index.info.get(name, {}).get("size", 0) <= SPOOL_ABOVE:
+        return False
+    sha = Sha1()
+    serializers.dump(value, sha)
+    return sha.hexdigest() == index.objects[name]
 
 
 def _is_refusal(error: Exception) -> bool:

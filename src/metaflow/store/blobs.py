@@ -27,6 +27,7 @@ from metaflow.exception import BlobCorrupt, MetaflowDataMissing
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
+    from threading import Thread
     from typing import BinaryIO
 
 SPOOL_ABOVE = 1 << 20
@@ -127,6 +128,54 @@ class Blobs:
         return MetaflowDataMissing(f"The blob {key} is not at {self._storage.describe(self.path(key))}.")
 
 
+class Sha1:
+    """The hash of what passes, with the method that `pickle` writes to.
+
+    A big piece is hashed beside what the caller does next, reading or writing the next piece: both let go of the
+    interpreter's lock. It must stay as it is until `wait` returns.
+
+    Attributes
+    ----------
+    size : int
+        Bytes hashed.
+    """
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha1(usedforsecurity=False)
+        self._thread: Thread | None = None
+        self.size = 0
+
+    def update(self, data: Any) -> None:
+        """Hash a piece."""
+        self.wait()
+        self.size += len(data)
+        if len(data) < SPOOL_ABOVE:
+            self._sha.update(data)
+            return
+        from threading import Thread
+
+        self._thread = Thread(target=self._sha.update, args=(data,))
+        self._thread.start()
+
+    def write(self, data: Any) -> int:
+        """Hash a piece before returning."""
+        view = memoryview(data).cast("B")
+        self.update(view)
+        self.wait()
+        return len(view)
+
+    def wait(self) -> None:
+        """Wait until all pieces are hashed."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def hexdigest(self) -> str:
+        """Return the hash: a blob's name."""
+        self.wait()
+        return self._sha.hexdigest()
+
+
 class BlobWriter:
     """A blob while it is written: `write` repeatedly, then `finish` once; `discard` if it shall not be.
 
@@ -140,7 +189,7 @@ class BlobWriter:
         self._blobs = blobs
         self._storage = storage
         self._buffer = bytearray()
-        self._sha = hashlib.sha1(usedforsecurity=False)
+        self._sha = Sha1()
         self._spool: BinaryIO | None = None
         self._spool_path = ""
         self._deflate: Any = None
@@ -208,19 +257,11 @@ class BlobWriter:
         self._append(memoryview(head))
 
     def _append(self, view: memoryview) -> None:
-        if len(view) < SPOOL_ABOVE:
-            self._sha.update(view)
-            self._store(view)
-            return
-        # Hashing and writing both release the interpreter's lock: a big buffer does the two at once.
-        from threading import Thread
-
-        hashing = Thread(target=self._sha.update, args=(view,))
-        hashing.start()
+        self._sha.update(view)
         try:
             self._store(view)
         finally:
-            hashing.join()
+            self._sha.wait()  # the caller may free the buffer
 
     def _store(self, view: memoryview) -> None:
         assert self._spool is not None
@@ -260,7 +301,7 @@ class BlobReader:
         self._where = where
         self._source = source
         self._inflate = zlib.decompressobj(31) if packed else None
-        self._sha = hashlib.sha1(usedforsecurity=False)
+        self._sha = Sha1()
         self._ahead = b""
 
     def readinto(self, target: Any) -> int:
@@ -274,6 +315,7 @@ class BlobReader:
                 break
             self._sha.update(view[got : got + count])
             got += count
+        self._sha.wait()
         return got
 
     def read(self, size: int = -1) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from metaflow.exception import MetaflowDataMissing, UnpicklableArtifact
 
 if TYPE_CHECKING:
-    from metaflow.store.blobs import BlobReader, BlobWriter
+    from metaflow.store.blobs import BlobReader, BlobWriter, Sha1
 
 ENCODING = "pickle-v4"
 """What the index calls this form: the name under which Metaflow reads pickles of any protocol."""
@@ -28,7 +28,7 @@ _CLASSES: dict[tuple[str, str], tuple[str, str]] = {
 }
 
 
-def dump(value: Any, writer: BlobWriter) -> None:
+def dump(value: Any, writer: BlobWriter | Sha1) -> None:
     """Pickle `value` into `writer`."""
     pickle.Pickler(cast(BinaryIO, writer), _PROTOCOL).dump(value)
 
