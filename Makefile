@@ -15,7 +15,7 @@ ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)
 
 help:
 	@echo "make demo     run a real flow on real data and read its result back"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests that need nothing but this machine"
 	@echo "make check    lint, format, types and the import contract"
 	@echo "make bench    measure this project and the original in turn; ARGS='--quick --only hello' narrows it"
 	@echo "make interop  test that this project and the original read each other's runs"
@@ -28,7 +28,7 @@ demo: $(READY)
 	$(BIN)/python examples/read_back.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) tests/unit tests/flows $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) tests --ignore=tests/interop --ignore=tests/live $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check
