@@ -61,14 +61,24 @@ class Transition:
         Name of the artifact that is iterated over.
     values : sequence or None
         Its elements, indexable from 0.
+    recursive : bool
+        Whether one of the cases of the switch is the step itself.
     """
 
-    __slots__ = ("foreach", "steps", "values")
+    __slots__ = ("foreach", "recursive", "steps", "values")
 
-    def __init__(self, steps: tuple[str, ...], foreach: str | None = None, values: Sequence[Any] | None = None) -> None:
+    def __init__(
+        self,
+        steps: tuple[str, ...],
+        foreach: str | None = None,
+        values: Sequence[Any] | None = None,
+        *,
+        recursive: bool = False,
+    ) -> None:
         self.steps = steps
         self.foreach = foreach
         self.values = values
+        self.recursive = recursive
 
 
 class Binding:
@@ -277,7 +287,7 @@ class FlowSpec:
                 hint=f"assign self.{condition} before self.next()",
             ) from None
         try:
-            return Transition((cases[value],))
+            return Transition((cases[value],), recursive=step in cases.values())
         except (KeyError, TypeError):
             keys = ", ".join(repr(key) for key in cases)
             raise RuntimeError(

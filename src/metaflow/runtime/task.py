@@ -106,6 +106,7 @@ class Task:
         self._blobs = Blobs(storage, flow_class.__name__)
         self._function = flow_class._steps[plan.step]
         self._element: dict[int, Any] = {}
+        self._turn = 0  # of a step that comes back to itself; Metaflow's resume knows its tasks by it
         self._is_join = self._function.__code__.co_argcount > 1
 
     def run(self) -> int:
@@ -142,6 +143,8 @@ class Task:
         parent = self._read(paths[0])
         values = Artifacts(self._blobs, parent)
         frames: list[ForeachFrame] = list(values["_foreach_stack"]) if "_foreach_stack" in values else []
+        if paths[0].split("/")[1] == self._plan.step:
+            self._turn = (values.get("_iteration_stack") or [0])[-1] + 1
         incoming = TaskIndex(
             {name: key for name, key in parent.objects.items() if name not in _OWN_TO_EACH_TASK},
             {name: info for name, info in parent.info.items() if name not in _OWN_TO_EACH_TASK},
@@ -315,7 +318,7 @@ class Task:
             "_foreach_num_splits": len(transition.values) if transition and transition.values is not None else None,
             "_foreach_stack": binding.frames,
             "_foreach_var": foreach,
-            "_iteration_stack": [],
+            "_iteration_stack": [self._turn] if self._turn or (transition and transition.recursive) else [],
             "_success": success and failure is None,
             "_task_ok": failure is None,
             "_transition": (list(transition.steps), foreach) if transition else None,
