@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from metaflow.cli.parameters import parameter_options
 from metaflow.cli.run import begin, prepare, run_options
 from metaflow.cli.session import Session
 from metaflow.exception import CommandException
@@ -32,6 +34,8 @@ def _origin(session: Session, given: str | None) -> Origin:
     flow, _, run = given.rpartition("/") if given is not None else ("", "", None)
     if flow not in ("", session.flow_name):
         raise CommandException(f"--origin-run-id {given}: this is a run of {flow}, not of {session.flow_name}.")
+    if run == "":
+        raise CommandException(f"--origin-run-id '{given}' names no run.")
     run = run or session.metadata.latest_run(session.flow_name)
     if run is None:
         raise CommandException(
@@ -41,13 +45,34 @@ def _origin(session: Session, given: str | None) -> Origin:
     return Origin(session.storage, session.flow_name, run)
 
 
-resume = click.Command(
-    "resume",
-    callback=_resume,
-    help="Go on from an earlier run: what had finished is taken over, the rest runs. Parameters are those of that run.",
-    params=[
-        click.Argument(["step_to_rerun"], required=False),
-        click.Option(["--origin-run-id"], metavar="RUN", help="The earlier run; by default the last `run`."),
-        *run_options(),
-    ],
-)
+def resume(session: Session) -> click.Command:
+    """Make the command; the options of the flow's parameters are known to it, only to say that they are not taken."""
+    return click.Command(
+        "resume",
+        callback=_resume,
+        help="Go on from an earlier run: what had finished is taken over, the rest runs. "
+        "Parameters are those of that run.",
+        params=[
+            click.Argument(["step_to_rerun"], required=False),
+            click.Option(["--origin-run-id"], metavar="RUN", help="The earlier run; by default the last `run`."),
+            *run_options(),
+            *(_refused(option) for option in parameter_options(session)),
+        ],
+    )
+
+
+def _refused(option: click.Option) -> click.Option:
+    option.hidden = True
+    option.expose_value = False
+    option.envvar = None
+    option.allow_from_autoenv = False
+    option.callback = _refuse
+    return option
+
+
+def _refuse(context: click.Context, option: click.Parameter, value: Any) -> None:
+    if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
+        raise CommandException(
+            f"{option.opts[0]} cannot be given to resume: its parameters are those of the run that it goes on from.",
+            hint=f"`python {context.obj.script} run` begins a run with other values",
+        )
