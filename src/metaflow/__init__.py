@@ -102,9 +102,22 @@ __all__ = [
 ]
 
 
+# Names of the original that this version does not have: importing one says so.
+_LATER = frozenset(
+    {
+        "Config", "ConfigValue", "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner", "S3",
+        "StepMutator", "UserStepDecorator", "batch", "card", "cards", "conda", "conda_base", "config_expr",
+        "inspect_spin", "kubernetes", "parallel", "parallel_map", "project", "pypi", "pypi_base", "schedule", "secrets",
+        "trigger", "trigger_on_finish", "user_step_decorator",
+    }
+)  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        raise ImportError(f"'{name}' is not available in this version of Millrace", name="metaflow")
     if name not in _HOME:
-        raise AttributeError(f"module 'metaflow' has no attribute '{name}' in this version of Millrace")
+        raise AttributeError(f"module 'metaflow' has no attribute '{name}'")
     from importlib import import_module
 
     value = getattr(import_module(_HOME[name]), name)
