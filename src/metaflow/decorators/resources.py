@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
+from metaflow.decorators.amounts import amount, shown
 from metaflow.flow.decorator import StepDecorator, attach
 
 Function = TypeVar("Function")
@@ -15,15 +16,9 @@ class ResourcesDecorator(StepDecorator):
 
     def check(self) -> None:
         for key, value in self.attributes.items():
-            if value is None:
-                continue
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                number = -1.0
-            if isinstance(value, bool) or not 0 <= number < float("inf"):
+            if value is not None and not amount(value) >= 0:
                 unit = {"cpu": "cores", "gpu": "GPUs"}.get(key, "MB")
-                raise self.error(f"@resources({key}={value!r}): expected a number of {unit}, 0 or more.")
+                raise self.error(f"@resources({key}={shown(value)}): expected a number of {unit}, 0 or more.")
 
 
 @overload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
+from metaflow.decorators.amounts import amount, shown
 from metaflow.flow.decorator import Attempts, StepDecorator, attach
 
 Function = TypeVar("Function")
@@ -18,22 +19,16 @@ class RetryDecorator(StepDecorator):
 
     def check(self) -> None:
         times, minutes = self.attributes["times"], self.attributes["minutes_between_retries"]
-        if not _is_number(times) or int(times) != float(times) or not 0 <= int(times) <= MOST_TIMES:
-            raise self.error(f"@retry(times={times!r}): expected a whole number from 0 to {MOST_TIMES}.")
-        if not _is_number(minutes) or not 0 <= float(minutes) < float("inf"):
-            raise self.error(f"@retry(minutes_between_retries={minutes!r}): expected a number of minutes, 0 or more.")
+        if not (0 <= amount(times) <= MOST_TIMES and amount(times).is_integer()):
+            raise self.error(f"@retry(times={shown(times)}): expected a whole number from 0 to {MOST_TIMES}.")
+        if not amount(minutes) >= 0:
+            raise self.error(
+                f"@retry(minutes_between_retries={shown(minutes)}): expected a number of minutes, 0 or more."
+            )
 
     def attempts(self) -> Attempts:
         # Waiting helps against trouble elsewhere: a task of this machine is tried again at once.
-        return Attempts(retries=int(self.attributes["times"]))
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, bool)
+        return Attempts(retries=int(amount(self.attributes["times"])))
 
 
 @overload

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar, overload
 
+from metaflow.decorators.amounts import amount, shown
 from metaflow.exception import TimeoutException
 from metaflow.flow.decorator import StepContext, StepDecorator, attach
 
@@ -18,6 +19,9 @@ Function = TypeVar("Function")
 
 GRACE_SECONDS = 5.0
 """Between the alarm and the end by force."""
+
+MOST_SECONDS = 100 * 365 * 86_400
+"""Above which the number is taken for a mistake; timers of the system have their limits too."""
 
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600}
 
@@ -28,19 +32,20 @@ class TimeoutDecorator(StepDecorator):
 
     def check(self) -> None:
         for unit, value in self.attributes.items():
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                number = -1.0
-            if isinstance(value, bool) or not 0 <= number < float("inf"):
-                raise self.error(f"@timeout({unit}={value!r}): expected a number of {unit}, 0 or more.")
+            if not amount(value) >= 0:
+                raise self.error(f"@timeout({unit}={shown(value)}): expected a number of {unit}, 0 or more.")
         if self.seconds <= 0:
             raise self.error("@timeout has no time.", hint="write @timeout(minutes=10); the units add up")
+        if self.seconds > MOST_SECONDS:
+            raise self.error(
+                f"@timeout: {self.seconds:g} s are more than a hundred years.",
+                hint="without @timeout there is no limit",
+            )
 
     @property
     def seconds(self) -> float:
         """The limit."""
-        return sum(float(self.attributes[unit]) * factor for unit, factor in _SECONDS.items())
+        return sum(amount(self.attributes[unit]) * factor for unit, factor in _SECONDS.items())
 
     def time_limit(self) -> float:
         return self.seconds + GRACE_SECONDS
