@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from metaflow.exception import MetaflowExceptionWrapper
 from metaflow.flow.decorator import Attempts, StepContext, StepDecorator, attach
 from metaflow.flow.failure import describe_failure
+from metaflow.flow.spec import FlowSpec
 
 if TYPE_CHECKING:
     from metaflow.flow.node import Node
@@ -27,7 +28,7 @@ class CatchDecorator(StepDecorator):
 
     def check(self) -> None:
         var = self.attributes["var"]
-        if var is not None and not (isinstance(var, str) and var.isidentifier()):
+        if var is not None and not (isinstance(var, str) and var.isidentifier() and not hasattr(FlowSpec, var)):
             raise self.error(f"@catch(var={var!r}): expected the name of an artifact, such as var='failure'.")
 
     def check_step(self, node: Node) -> None:
@@ -44,7 +45,9 @@ class CatchDecorator(StepDecorator):
         var = self.attributes["var"]
         try:
             run()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also sys.exit, and what libraries derive from BaseException
             if context.attempt < context.last_attempt:
                 raise
             context.caught = MetaflowExceptionWrapper(error, describe_failure(error, context.step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
@@ -21,13 +22,20 @@ class EnvironmentDecorator(StepDecorator):
                 f"@environment(vars={given!r}): expected a dictionary of texts.", hint="write vars={'NAME': 'value'}"
             )
         for name, value in given.items():
-            if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            if not isinstance(name, str) or not name or "=" in name or not _is_encodable(name):
                 raise self.error(f"@environment: {name!r} is no name of a variable.")
-            if not isinstance(value, (str, int, float)) or "\0" in str(value):
+            if not isinstance(value, (str, int, float)) or not _is_encodable(str(value)):
                 raise self.error(f"@environment: the value of {name} is {value!r}, not a text.")
 
     def environment(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.attributes["vars"].items()}
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 @overload
