@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 
 from metaflow.exception import MetaflowException
@@ -48,6 +49,22 @@ def describe_failure(error: BaseException, step: str) -> str:
         hint = hint_for_missing(error.obj, error.name)
         text += f"    hint: {hint}\n" if hint else ""
     return text
+
+
+def tell_plainly(error: MetaflowException) -> None:
+    """Have this error end the process without a traceback, if nobody catches it.
+
+    For errors that are raised while the user's file is imported, before the command line is there to tell them.
+    """
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+        if value is error:
+            sys.stderr.write(describe_failure(error, ""))
+        else:
+            before(kind, value, trace)
+
+    sys.excepthook = hook
 
 
 def user_frames(trace: TracebackType | None) -> TracebackType | None:
