@@ -15,18 +15,18 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Report, Started, TaskRequest
-from metaflow.exception import MetaflowException
 
 _READ = 1 << 16
 _LINE_LIMIT = 1 << 20
 _GRACE = 1.0
 """Seconds between the polite and the forced end of a cancelled task."""
+_LOST = "the process that starts local tasks was killed, and the task with it"
 
 
 class LocalLauncher:
@@ -45,6 +45,9 @@ class LocalLauncher:
         self._processes: dict[int, _Process] = {}
         self._report: Callable[[Report], None] = lambda report: None
         self._exec = not zygote.fork
+        self._is_lost = False
+        self._pidfd = -1
+        self._outbox: deque[tuple[bytes, list[int]]] = deque()
 
     async def open(self, report: Callable[[Report], None]) -> None:
         self._report = report
@@ -53,60 +56,101 @@ class LocalLauncher:
         self._loop = asyncio.get_running_loop()
         self._zygote.socket.setblocking(False)
         self._loop.add_reader(self._zygote.socket, self._hear)
+        try:
+            # The end of the socket would not tell: whatever descends from a task may hold a copy of the other side.
+            self._pidfd = os.pidfd_open(self._zygote.pid)
+            self._loop.add_reader(self._pidfd, self._on_zygote_dead)
+        except (AttributeError, OSError):
+            pass
 
     async def preflight(self, requests: Sequence[TaskRequest]) -> list[str]:
         return []
 
     def submit(self, request: TaskRequest) -> None:
-        process = _Process(request)
-        self._processes[request.task] = process
+        process = self._processes[request.task] = _Process(request)
         message = {
             "spawn": request.task,
             "argv": request.command.arguments,
             "env": request.command.environment,
             "exec": self._exec or request.command.fresh,
         }
-        pipes = [_pipe() for _ in range(2)]
-        for (read_end, _), stream in zip(pipes, ("stdout", "stderr"), strict=True):
-            process.streams[stream] = _Stream(read_end)
-        write_ends = [write_end for _, write_end in pipes]
+        data = json.dumps(message).encode()
+        write_ends: list[int] = []
         try:
-            self._send(message, write_ends)
-        finally:
-            for fd in write_ends:
-                os.close(fd)
+            for stream in ("stdout", "stderr"):
+                read_end, write_end = _pipe()
+                process.streams[stream] = _Stream(read_end)
+                write_ends.append(write_end)
+        except OSError as error:
+            reason = f"its pipes could not be made: {error.strerror}"
+        else:
+            reason = _LOST if self._is_lost else ""
+            if len(data) > MESSAGE_BYTES:
+                reason = f"its command line is too long: {len(data)} bytes"
+        if reason:
+            _close_all(write_ends)
+            self._loop.call_soon(self._on_ended, request.task, None, reason)
+        else:
+            self._send(data, write_ends)
 
     def cancel(self, task: int) -> None:
         if task in self._processes:
-            self._send({"kill": task, "signal": signal.SIGTERM})
+            self._send_signal(task, signal.SIGTERM)
             self._loop.call_later(_GRACE, self._kill, task, self._processes[task])
 
     async def close(self) -> None:
-        self._loop.remove_reader(self._zygote.socket)
+        self._disconnect()
         for process in self._processes.values():
+            for stream in process.streams.values():
+                self._loop.remove_reader(stream.fd)
             process.close()
+        self._processes.clear()
         self._zygote.stop()
+
+    def _disconnect(self) -> None:
+        self._is_lost = True
+        self._loop.remove_reader(self._zygote.socket)
+        self._loop.remove_writer(self._zygote.socket)
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        while self._outbox:
+            _close_all(self._outbox.popleft()[1])
 
     def _kill(self, task: int, process: _Process) -> None:
         if self._processes.get(task) is process:
-            self._send({"kill": task, "signal": signal.SIGKILL})
+            self._send_signal(task, signal.SIGKILL)
 
-    def _send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
-        data = json.dumps(message).encode()
-        self._zygote.socket.setblocking(True)  # the zygote always reads on; a full queue is a matter of microseconds
-        try:
-            socket.send_fds(self._zygote.socket, [data], list(descriptors))
-        except OSError as error:
-            if error.errno == 90:  # EMSGSIZE
-                raise MetaflowException(f"The command line of a task is too long: {len(data)} bytes.") from error
-            self._lost()
-        finally:
-            self._zygote.socket.setblocking(False)
+    def _send_signal(self, task: int, number: int) -> None:
+        if not self._is_lost:
+            self._send(json.dumps({"kill": task, "signal": number}).encode(), [])
+
+    def _send(self, data: bytes, descriptors: list[int]) -> None:
+        self._outbox.append((data, descriptors))
+        if len(self._outbox) == 1:
+            self._send_on()
+
+    def _send_on(self) -> None:
+        """Send what waits, as far as the socket takes it: while the zygote is busy, its queue may be full."""
+        while self._outbox:
+            data, descriptors = self._outbox[0]
+            try:
+                socket.send_fds(self._zygote.socket, [data], descriptors)
+            except BlockingIOError:
+                self._loop.add_writer(self._zygote.socket, self._send_on)
+                return
+            except OSError:
+                self._loop.call_soon(self._lost)
+                return
+            _close_all(descriptors)
+            self._outbox.popleft()
+        self._loop.remove_writer(self._zygote.socket)
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
-        while True:
+        while not self._is_lost:
             try:
                 data = self._zygote.socket.recv(MESSAGE_BYTES)
             except BlockingIOError:
@@ -148,7 +192,9 @@ class LocalLauncher:
             self._report(Output(process.request.task, process.request.attempt, name, lines, time.time()))
 
     def _on_ended(self, task: int, status: int | None, reason: str) -> None:
-        process = self._processes.pop(task)
+        process = self._processes.pop(task, None)
+        if process is None:
+            return
         for name, stream in process.streams.items():
             self._loop.remove_reader(stream.fd)
             while stream.read() and not stream.blocked:
@@ -163,16 +209,21 @@ class LocalLauncher:
                 code = os.waitstatus_to_exitcode(status)
         self._report(Ended(task, process.request.attempt, code, number, process.outcome, reason))
 
+    def _on_zygote_dead(self) -> None:
+        self._hear()  # its last words
+        self._lost()
+
     def _lost(self) -> None:
         """The zygote is gone: so are its children; what they started may not be."""
-        self._loop.remove_reader(self._zygote.socket)
+        if self._is_lost:
+            return
+        self._disconnect()
         for process in self._processes.values():
             if process.pid:
                 kill_group(process.pid)
         kill_children(except_for=self._children_before)
-        while self._processes:
-            task = next(iter(self._processes))
-            self._on_ended(task, None, "the process that starts local tasks was killed, and the task with it")
+        for task in list(self._processes):
+            self._on_ended(task, None, _LOST)
 
 
 class _Process:
@@ -234,6 +285,11 @@ class _Stream:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _close_all(descriptors: Iterable[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
 
 
 def _pipe() -> tuple[int, int]:

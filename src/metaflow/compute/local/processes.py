@@ -49,19 +49,25 @@ def children() -> frozenset[int]:
 
 
 def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
-    """Send a signal to a process and to the group that it leads."""
-    for kill in (os.killpg, os.kill):
-        try:
-            kill(pid, number)
-        except (ProcessLookupError, PermissionError):
-            continue
+    """Send a signal to the group that a process leads, and to the process if it has left it: to each once."""
+    try:
+        os.killpg(pid, number)
+        if os.getpgid(pid) == pid:
+            return
+    except (ProcessLookupError, PermissionError):
+        pass
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
-def kill_strangers(known: Container[int]) -> None:
-    """Kill the children that are not `known`."""
-    for pid in children():
-        if pid not in known:
-            kill_group(pid)
+def kill_strangers(known: Container[int]) -> bool:
+    """Kill the children that are not `known`; tell whether there were any."""
+    strangers = [pid for pid in children() if pid not in known]
+    for pid in strangers:
+        kill_group(pid)
+    return bool(strangers)
 
 
 def kill_children(except_for: Container[int] = ()) -> None:

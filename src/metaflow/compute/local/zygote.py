@@ -32,6 +32,8 @@ import select
 import signal
 import socket
 import sys
+import time
+from collections.abc import Iterator
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -41,6 +43,9 @@ from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 
 OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 """``<descriptor>:<id>``: where a child reports its outcome; taken out of the environment by the task."""
+
+_LOOK_AGAIN = 100
+"""Milliseconds until the zygote looks again whether what an ended task had started is gone."""
 
 
 def main() -> NoReturn:
@@ -87,6 +92,7 @@ class Zygote:
         self._prctl = prctl
         self._code: CodeType | None = None
         self._pids: dict[int, int] = {}  # pid → id
+        self._over: list[tuple[float, int, int]] = []  # when, id and status of what has ended and is not reported yet
         self._pid = os.getpid()
 
     def prepare(self) -> None:
@@ -120,12 +126,13 @@ class Zygote:
         poll.register(wake_read, select.POLLIN)
         self._close_in_child = (wake_read, wake_write)
         while True:
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(_LOOK_AGAIN if self._over else None))
             if wake_read in ready:
                 try:
                     os.read(wake_read, 4096)
                 except BlockingIOError:
                     pass
+            if wake_read in ready or self._over:
                 self._reap()
             if ready.get(self._control.fileno(), 0):
                 data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2)
@@ -161,22 +168,31 @@ class Zygote:
         self._send({"started": id, "pid": pid})
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        """Report what has ended, once nothing is left of it."""
+        for pid, status in _dead_children():
             id = self._pids.pop(pid, None)
             if id is not None:
                 processes.kill_group(pid)
-            processes.kill_strangers(self._pids)
-            if id is not None:
-                self._send({"ended": id, "status": status})
+                self._over.append((time.monotonic(), id, status))
+        left = processes.kill_strangers(self._pids)  # their deaths wake us again
+        while self._over and (not left or time.monotonic() > self._over[0][0] + processes.PATIENCE):
+            _, id, status = self._over.pop(0)
+            self._send({"ended": id, "status": status})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())
+
+
+def _dead_children() -> Iterator[tuple[int, int]]:
+    """Take children that have died off the kernel's list: their process ids and wait statuses."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
 
 
 class _Child:
@@ -223,8 +239,7 @@ class _Child:
         """Give the child what a new interpreter would have."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = [self._zygote._script, *argv]
-        stdin = sys.stdin
-        sys.stdin = open(0, encoding=stdin.encoding, errors=stdin.errors, closefd=False)  # noqa: SIM115
+        sys.stdin = _stream(0, sys.stdin)
         sys.stdout = _stream(1, sys.stdout)
         sys.stderr = _stream(2, sys.stderr)
         vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
@@ -243,6 +258,7 @@ def _run_main(code: CodeType | None, path: str) -> NoReturn:
     main.__file__ = path
     main.__dict__["__builtins__"] = sys.modules["builtins"]
     main.__dict__["__cached__"] = None
+    main.__annotations__ = {}
     main.__loader__ = SourceFileLoader("__main__", path)
     sys.modules["__main__"] = main
     status = 0
@@ -274,16 +290,24 @@ def _finalize() -> None:
         atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001
         sys.excepthook(*sys.exc_info())
-    import io
-
-    # An interpreter that ends flushes the files that nobody closed. What was there before the fork is frozen, so these
-    # are the task's own.
-    left_open = [file for file in gc.get_objects() if isinstance(file, (io.TextIOWrapper, io.BufferedWriter))]
-    for stream in (*left_open, sys.stdout, sys.stderr):
+    for stream in (*_left_open(), sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             pass
+
+
+def _left_open() -> list[Any]:
+    """Return the files that the task did not close: an interpreter that ends flushes them."""
+    import io
+
+    try:
+        if len(os.listdir("/proc/self/fd")) <= CONTROL_FD + 2:  # the standard streams, the socket, and this listing
+            return []
+    except OSError:
+        pass
+    # What was there before the fork is frozen, so these are the task's own.
+    return [file for file in gc.get_objects() if isinstance(file, (io.TextIOWrapper, io.BufferedWriter))]
 
 
 _OWN = (
@@ -297,19 +321,19 @@ _OWN = (
 
 
 def _stream(fd: int, made: Any) -> Any:
-    """Open an output stream like `made`, the one that the interpreter made for this descriptor."""
+    """Open a stream like `made`, the one that the interpreter made for this descriptor: what is printed is out."""
     import io
 
-    raw: Any = io.FileIO(fd, "w", closefd=False)
+    raw: Any = io.FileIO(fd, made.mode, closefd=False)
     raw.name = made.name
     stream = io.TextIOWrapper(
-        raw,
+        io.BufferedReader(raw) if made.mode == "r" else raw,
         encoding=made.encoding,
         errors=made.errors,
         write_through=made.write_through,
         line_buffering=made.line_buffering,
     )
-    vars(stream)["mode"] = "w"
+    vars(stream)["mode"] = made.mode
     return stream
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from typing import Any
 
 CONTROL_FD = 3
 """The zygote's end of the socket, in the zygote and in its children."""
@@ -14,7 +15,7 @@ CONTROL_FD = 3
 MESSAGE_BYTES = 1 << 20
 """Most bytes of one message."""
 
-_BOOT = "import sys; sys.path[0] = {0!r}\nfrom metaflow.compute.local.zygote import main; main()"
+_MAIN = "from metaflow.compute.local.zygote import main; main()"
 
 
 class ZygoteProcess:
@@ -38,14 +39,14 @@ class ZygoteProcess:
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
         python = [sys.executable, *_interpreter_flags()]
-        boot = _BOOT.format(os.path.dirname(path))
+        # A script's own directory comes first on its path, that of the file itself if the script is a link to it.
+        boot = "" if sys.flags.safe_path else f"import sys; sys.path[0] = {os.path.dirname(os.path.realpath(path))!r}\n"
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        fd = theirs.fileno()
         self.pid = os.posix_spawn(
             sys.executable,
-            [*python, "-c", boot],
+            [*python, "-c", boot + _MAIN],
             environment,
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, CONTROL_FD)] if fd != CONTROL_FD else [],
+            file_actions=_descriptors(theirs.fileno()),
             setpgroup=0,
         )
         theirs.close()
@@ -55,13 +56,37 @@ class ZygoteProcess:
 
     def stop(self) -> None:
         """End the zygote and all that it has started, and wait for it."""
-        self.socket.close()
-        if not self.ready:  # it has started nothing and may be in the middle of a long import
+        if not self.ready and not self._has_spoken():
+            # It has started nothing, and may be in the middle of a long import.
             os.kill(self.pid, signal.SIGKILL)
+        self.socket.close()
         try:
             os.waitpid(self.pid, 0)
         except ChildProcessError:
             pass
+
+    def _has_spoken(self) -> bool:
+        try:
+            return bool(self.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK))
+        except OSError:
+            return False
+
+
+def _descriptors(control: int) -> list[tuple[Any, ...]]:
+    """Say which descriptors the zygote starts with: its end of the socket, and standard streams in any case."""
+    actions: list[tuple[Any, ...]] = []
+    if control == CONTROL_FD:
+        os.set_inheritable(control, True)
+    else:
+        actions.append((os.POSIX_SPAWN_DUP2, control, CONTROL_FD))
+    for fd in range(3):
+        try:
+            is_stream = os.get_inheritable(fd)
+        except OSError:
+            is_stream = False
+        if not is_stream:  # closed, as in a daemon, and perhaps taken by a file of ours since
+            actions.append((os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0))
+    return actions
 
 
 def _interpreter_flags() -> list[str]:
