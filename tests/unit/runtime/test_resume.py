@@ -1,0 +1,246 @@
+"""What of an earlier run stands for a task of the new one, on runs written by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaflow.exception import CommandException
+from metaflow.flow.frames import ForeachFrame
+from metaflow.flow.graph import Graph
+from metaflow.provider.local import LocalMetadata
+from metaflow.provider.protocol import TaskPath
+from metaflow.runtime.events import Launch, Outcome, TaskRef
+from metaflow.runtime.record import PARAMETERS, AttemptRecord
+from metaflow.runtime.resume import Origin, Resumption
+from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
+from metaflow.store.blobs import Blobs
+from metaflow.store.local import LocalStorage
+from support.sketch import graph_of
+
+LINE = "start > middle; middle > end; end"
+FOREACH = "start > work * xs; work > join; join(inputs) > end; end"
+LOOP = "start > loop; loop > ? more a:loop b:end; end"
+ROOT = TaskRef(PARAMETERS, 0)
+FLOW = "Sketch"
+
+
+class Place:
+    """A datastore in which runs are written by hand."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.storage = LocalStorage(str(directory / ".metaflow"))
+        self.provider = LocalMetadata(str(directory / ".metaflow"), "ann")
+        self.blobs = Blobs(self.storage, FLOW)
+        self.origin = self.provider.new_run(FLOW, tags=[], system_tags=[])
+        self.task(PARAMETERS, "0", to=None)
+
+    def task(
+        self,
+        step: str,
+        id: str,
+        *,
+        to: str | None,
+        frames: tuple[int, ...] = (),
+        ok: bool = True,
+        attempt: int = 0,
+        done: bool = True,
+        **artifacts: Any,
+    ) -> None:
+        """Write an attempt as it stands in the datastore; `to` is the step that follows."""
+        index = TaskIndex({}, {}, attempt)
+        values = {
+            "_task_ok": ok,
+            "_transition": ([to], artifacts.get("_foreach_var")) if to else None,
+            "_foreach_stack": [ForeachFrame("work", "xs", 9, place, "") for place in frames],
+            **artifacts,
+        }
+        save_artifacts(self.blobs, values.items(), index)
+        record = AttemptRecord(
+            TaskPath(FLOW, self.origin, step, id), attempt, self.storage, self.provider, tags=[], system_tags=[]
+        )
+        record.begin()
+        if done:
+            record.close(index, ok=ok)
+        else:
+            record.store.write_index(index)
+
+    def resumption(self, sketch: str, rerun: str | None = None) -> Resumption:
+        self.run = self.provider.new_run(FLOW, tags=[], system_tags=[], latest=False)
+        graph: Graph = graph_of(self.directory, sketch)
+        origin = Origin(self.storage, FLOW, self.origin)
+        return Resumption(origin, graph, rerun, self.provider, self.run, tags=["t"], system_tags=[], facts=[])
+
+    def new(self, step: str, id: int) -> Artifacts:
+        """Return the artifacts of a task of the new run."""
+        index = read_index(self.storage, f"{FLOW}/{self.run}/{step}/{id}")
+        assert index is not None
+        return Artifacts(self.blobs, index)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(sys.modules["__main__"], "ForeachFrame", ForeachFrame, raising=False)  # where its pickles are
+    return Place(tmp_path)
+
+
+def launch(id: int, step: str, *inputs: TaskRef, split: int | None = None) -> Launch:
+    return Launch(id, step, 0, split, inputs or (ROOT,))
+
+
+def taken(found: tuple[str, Outcome] | None) -> str | None:
+    """Return step/task of the counterpart."""
+    return None if found is None else found[0].partition("/")[2]
+
+
+def test_a_finished_task_is_taken_over_with_names_and_no_data(place: Place) -> None:
+    place.task("start", "1", to="middle", x=[1, 2])
+    blobs = sorted((place.directory / ".metaflow" / FLOW / "data").rglob("*"))
+    found = place.resumption(LINE).take_over(launch(1, "start"))
+    assert found == (f"{place.origin}/start/1", Outcome(True, ("middle",)))
+    assert place.new("start", 1)["x"] == [1, 2]
+    assert sorted((place.directory / ".metaflow" / FLOW / "data").rglob("*")) == blobs
+    facts = {fact["field_name"]: fact["value"] for fact in place.provider.facts((FLOW, place.run, "start", "1"))}
+    assert facts["origin-run-id"] == place.origin
+    assert facts["origin-task-id"] == "1"
+    assert facts["attempt_ok"] == "True"
+    document = place.provider.get((FLOW, place.run, "start", "1"))
+    assert document is not None
+    assert document["tags"] == ["t"]
+
+
+@pytest.mark.parametrize("how", [{"ok": False}, {"done": False}])
+def test_what_has_not_finished_well_runs(place: Place, how: dict[str, bool]) -> None:
+    place.task("start", "1", to="middle", **how)
+    assert place.resumption(LINE).take_over(launch(1, "start")) is None
+
+
+def test_the_latest_attempt_counts_and_becomes_the_first(place: Place) -> None:
+    place.task("start", "1", to=None, ok=False, x="bad")
+    place.task("start", "1", to="middle", attempt=1, x="good")
+    store = TaskStore(place.storage, f"{FLOW}/{place.origin}/start/1")
+    place.storage.put([(store.key(1, "runtime_stdout.log"), b"of the second attempt")])
+    assert place.resumption(LINE).take_over(launch(1, "start")) is not None
+    assert place.new("start", 1)["x"] == "good"
+    copy = TaskStore(place.storage, f"{FLOW}/{place.run}/start/1")
+    assert copy.attempts() == ([0], [0])
+    ((_, log),) = place.storage.get([copy.key(0, "runtime_stdout.log")])
+    assert log == b"of the second attempt"
+
+
+def test_what_follows_a_task_that_runs_runs(place: Place) -> None:
+    for step, id, to in (("start", "1", "middle"), ("middle", "2", "end"), ("end", "3", None)):
+        place.task(step, id, to=to)
+    resumption = place.resumption(LINE, rerun="middle")
+    assert taken(resumption.take_over(launch(1, "start"))) == "start/1"
+    assert resumption.take_over(launch(2, "middle", TaskRef("start", 1))) is None
+    assert resumption.take_over(launch(3, "end", TaskRef("middle", 2))) is None
+
+
+def test_a_step_that_goes_elsewhere_now_runs(place: Place) -> None:
+    place.task("start", "1", to="middle")
+    assert place.resumption("start > added; added > middle; middle > end; end").take_over(launch(1, "start")) is None
+    assert (
+        place.resumption("start > middle * xs; middle > j; j(inputs) > end; end").take_over(launch(1, "start")) is None
+    )
+
+
+def test_tasks_of_a_foreach_are_known_by_their_place(place: Place) -> None:
+    place.task("start", "1", to="work", xs="ab", _foreach_var="xs", _foreach_num_splits=2, _foreach_values="ab")
+    place.task("work", "7", to="join", frames=(1,))
+    place.task("work", "8", to="join", frames=(0,))
+    resumption = place.resumption(FOREACH)
+    assert resumption.take_over(launch(1, "start")) == (f"{place.origin}/start/1", Outcome(True, ("work",), 2))
+    start = TaskRef("start", 1)
+    assert taken(resumption.take_over(launch(2, "work", start, split=0))) == "work/8"
+    assert taken(resumption.take_over(launch(3, "work", start, split=1))) == "work/7"
+    place.task("join", "9", to="end")
+    again = place.resumption(FOREACH)
+    again.take_over(launch(1, "start"))
+    refs = []
+    for id, split in ((2, 0), (3, 1)):
+        again.take_over(launch(id, "work", start, split=split))
+        refs.append(TaskRef("work", id))
+    assert taken(again.take_over(launch(4, "join", *refs))) == "join/9"
+
+
+def test_a_join_of_which_one_input_runs_runs(place: Place) -> None:
+    place.task("start", "1", to="work", xs="ab", _foreach_var="xs", _foreach_num_splits=2, _foreach_values="ab")
+    place.task("work", "2", to="join", frames=(0,))
+    place.task("join", "9", to="end")
+    resumption = place.resumption(FOREACH)
+    resumption.take_over(launch(1, "start"))
+    assert resumption.take_over(launch(2, "work", TaskRef("start", 1), split=0)) is not None
+    assert resumption.take_over(launch(3, "work", TaskRef("start", 1), split=1)) is None
+    assert resumption.take_over(launch(4, "join", TaskRef("work", 2), TaskRef("work", 3))) is None
+
+
+@pytest.mark.parametrize(
+    ("stacks", "order"),
+    [
+        (([], [], []), ["2", "10", "11"]),  # by id
+        (([2], [0], [1]), ["10", "11", "2"]),  # by turn, as Metaflow numbers them
+        (([], [], [1]), ["2", "10", "11"]),
+    ],
+)
+def test_turns_of_a_recursion_stand_in_order(place: Place, stacks: tuple[list[int], ...], order: list[str]) -> None:
+    place.task("start", "1", to="loop")
+    for id, stack in zip(("2", "10", "11"), stacks, strict=True):
+        place.task("loop", id, to="loop", _iteration_stack=stack)
+    resumption = place.resumption(LOOP)
+    resumption.take_over(launch(1, "start"))
+    found, before = [], TaskRef("start", 1)
+    for id in (2, 3, 4):
+        found.append(taken(resumption.take_over(launch(id, "loop", before))))
+        before = TaskRef("loop", id)
+    assert found == [f"loop/{id}" for id in order]
+    assert resumption.take_over(launch(5, "loop", before)) is None
+
+
+class Rows:
+    """Iterable, and no sequence."""
+
+    def __iter__(self) -> Any:
+        return iter([1, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("value", "stored", "elements"),
+    [
+        ([1, None], ["1", "None"], [1, None]),
+        (["long" * 20, "b"], ["longlong", "b"], ["long" * 20, "b"]),
+        (Rows(), ["1", "2.5"], [1, 2.5]),
+        ({"b", "a"}, ["b", "a"], ["b", "a"]),
+        ({3, 1}, [3, 1], [3, 1]),  # ours: the order in which the run had them
+        ("ab", ["a", "b"], "ab"),
+    ],
+)
+def test_elements_of_a_foreach_that_metaflow_opened(place: Place, value: Any, stored: list[Any], elements: Any) -> None:
+    """It stores their texts where a task here looks for the elements, and nothing in the tasks below."""
+    place.task("start", "1", to="work", xs=value, _foreach_var="xs", _foreach_num_splits=2, _foreach_values=stored)
+    place.task("work", "2", to="join", frames=(1,), xs="spoiled")
+    resumption = place.resumption(FOREACH)
+    resumption.take_over(launch(1, "start"))
+    resumption.take_over(launch(2, "work", TaskRef("start", 1), split=1))
+    assert place.new("start", 1)["_foreach_values"] == elements
+    assert place.new("work", 2)["_foreach_values_0"] == elements
+
+
+def test_a_run_that_is_not_there(place: Place) -> None:
+    with pytest.raises(CommandException, match="no run 17 of the flow Sketch"):
+        Origin(place.storage, FLOW, "17")
+    place.provider.new_run("Other", tags=[], system_tags=[])
+    with pytest.raises(CommandException, match="no run"):
+        Origin(place.storage, "Other", place.origin)
+
+
+def test_parameters_under_another_id(place: Place) -> None:
+    """The original names the pseudo-task by the id that its metadata gives out."""
+    run = place.provider.new_run(FLOW, tags=[], system_tags=[])
+    place.origin = run
+    place.task(PARAMETERS, "17", to=None, alpha=1)
+    assert "alpha" in Origin(place.storage, FLOW, run).parameters.objects
