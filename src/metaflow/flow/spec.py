@@ -5,7 +5,7 @@ notes what the step assigns and where it goes (`next`). The inputs of a join are
 incoming task. An instance never reads or writes storage itself: it sees a mapping. `metaflow.runtime.task` binds it
 before the step and takes its artifacts afterwards.
 
-Start reading at `Binding`, then `FlowSpec.__getattr__` and `FlowSpec.next`.
+Start reading at `metaflow.flow.binding`, then `FlowSpec.__getattr__` and `FlowSpec.next`.
 """
 
 from __future__ import annotations
@@ -15,29 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from metaflow.exception import (
-    CannotAssign,
-    InvalidNextException,
-    MergeArtifactsException,
-    MissingInMergeArtifactsException,
-    UnhandledInMergeArtifactsException,
-)
-from metaflow.flow.frames import ForeachFrame
+from metaflow.exception import CannotAssign, InvalidNextException
+from metaflow.flow.binding import INTERNAL, Binding, Transition, is_indexable
+from metaflow.flow.merge import merge
 from metaflow.flow.step import steps_of
 
 if TYPE_CHECKING:
     from metaflow.flow.parameters import Parameter
-
-INTERNAL = frozenset({"_binding"})
-"""Names in an instance's ``__dict__`` that are ours and never artifacts."""
-
-_OF_THE_RUNTIME = frozenset(
-    {
-        "_configs_processed", "_current_step", "_exception", "_graph_info", "_iteration_stack", "_success", "_task_ok",
-        "_transition", "name",
-    }
-)  # fmt: skip
-"""Artifacts that the runtime keeps, besides those named ``_foreach_…``; a join does not merge them."""
 
 _IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
@@ -48,105 +32,6 @@ _SHAPES = (
     "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
     "and self.next({'x': self.a, 'y': self.b}, condition='choice')"
 )
-
-
-class Transition:
-    """Where a step goes: the successors, and what the foreach runs over.
-
-    Attributes
-    ----------
-    steps : tuple of str
-        Names of the successors; of a switch, the one chosen.
-    foreach : str or None
-        Name of the artifact that is iterated over.
-    values : sequence or None
-        Its elements, indexable from 0.
-    recursive : bool
-        Whether one of the cases of the switch is the step itself.
-    """
-
-    __slots__ = ("foreach", "recursive", "steps", "values")
-
-    def __init__(
-        self,
-        steps: tuple[str, ...],
-        foreach: str | None = None,
-        values: Sequence[Any] | None = None,
-        *,
-        recursive: bool = False,
-    ) -> None:
-        self.steps = steps
-        self.foreach = foreach
-        self.values = values
-        self.recursive = recursive
-
-
-class Binding:
-    """What connects a flow instance to a task.
-
-    Parameters
-    ----------
-    step : str
-        The step's name.
-    artifacts : mapping of str to object
-        The artifacts that come in; loading happens in ``[]``.
-    keys : mapping of str to str
-        Name to content hash of the same artifacts: what merging compares.
-    frames : list of ForeachFrame
-        The foreaches around the task, outermost first.
-    is_join : bool
-        Whether the step takes inputs.
-
-    Attributes
-    ----------
-    deleted : set of str
-        Incoming artifacts that the step deleted.
-    merged : dict of str to FlowSpec
-        Artifacts taken over unread by `merge_artifacts`: name to the input that has it.
-    parameters : dict of str to object
-        Values of parameters that were read.
-    unchanging : dict of str to object
-        Incoming artifacts that were read and cannot be changed in place, so that they are not saved again.
-    transition : Transition or None
-        What `next` noted.
-    """
-
-    __slots__ = (
-        "artifacts", "deleted", "frames", "is_join", "keys", "merged", "parameters", "step", "transition", "unchanging",
-        "values",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        step: str,
-        artifacts: Mapping[str, Any],
-        keys: Mapping[str, str],
-        frames: list[ForeachFrame],
-        is_join: bool = False,
-    ) -> None:
-        self.step = step
-        self.artifacts = artifacts
-        self.keys = keys
-        self.frames = frames
-        self.is_join = is_join
-        self.deleted: set[str] = set()
-        self.merged: dict[str, FlowSpec] = {}
-        self.unchanging: dict[str, Any] = {}
-        self.parameters: dict[str, Any] = {}
-        self.transition: Transition | None = None
-        self.values: dict[int, Any] = {}
-
-    def element(self, depth: int) -> Any:
-        """Return the foreach element of the frame at `depth`."""
-        if depth not in self.values:
-            frame = self.frames[depth]
-            self.values[depth] = self.artifacts[foreach_values_name(depth)][frame.index]
-        return self.values[depth]
-
-
-def foreach_values_name(depth: int) -> str:
-    """Return the internal artifact that holds the elements of the foreach at `depth`, for all steps inside it."""
-    return f"_foreach_values_{depth}"
 
 
 class FlowSpec:
@@ -368,37 +253,7 @@ class FlowSpec:
         MergeArtifactsException
             Not called in a join, or with both `include` and `exclude`.
         """
-        binding = self._bound("merge_artifacts()")
-        if not binding.is_join:
-            raise MergeArtifactsException(
-                f"merge_artifacts() is called in the step '{binding.step}', which is no join."
-            )
-        wanted, unwanted = set(include or ()), set(exclude or ())
-        if wanted and unwanted:
-            raise MergeArtifactsException("merge_artifacts() takes include= or exclude=, not both.")
-        sources: dict[str, tuple[str, FlowSpec]] = {}
-        conflicts: set[str] = set()
-        own = self.__dict__.keys() | binding.merged.keys()
-        skip = unwanted | own | self._constants | set(type(self)._parameter_names()) | _OF_THE_RUNTIME
-        for source in inputs:
-            for name, key in source._binding.keys.items():
-                if name in skip or (wanted and name not in wanted) or name.startswith("_foreach_"):
-                    continue
-                if sources.setdefault(name, (key, source))[0] != key:
-                    conflicts.add(name)
-        if conflicts:
-            names = ", ".join(sorted(conflicts))
-            raise UnhandledInMergeArtifactsException(
-                f"The inputs of the join '{binding.step}' differ in: {names}.", sorted(conflicts)
-            )
-        missing = sorted(wanted - sources.keys() - skip)
-        if missing:
-            raise MissingInMergeArtifactsException(
-                f"No input of the join '{binding.step}' has: {', '.join(missing)}.", missing
-            )
-        for name, (_, source) in sources.items():
-            binding.merged[name] = source
-            binding.deleted.discard(name)
+        merge(self, self._bound("merge_artifacts()"), inputs, exclude, include)
 
     def __getattr__(self, name: str) -> Any:
         binding = self.__dict__.get("_binding")
@@ -503,13 +358,6 @@ def constants_of(flow_class: type) -> dict[str, Any]:
             if not name.startswith("_") and plain and not hasattr(type(value), "__get__"):
                 constants[name] = value
     return constants
-
-
-def is_indexable(value: Any) -> bool:
-    """Tell whether ``value[0] … value[len - 1]`` are its elements, so that it need not be copied into a list."""
-    if type(value) in (list, tuple, range, str, bytes):
-        return True
-    return type(value).__name__ == "ndarray" and type(value).__module__ == "numpy" and value.ndim > 0
 
 
 def _missing(flow: FlowSpec, name: str, binding: Binding | None) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from metaflow.flow.spec import foreach_values_name, is_indexable
+from metaflow.flow.binding import foreach_values_name, is_indexable
 from metaflow.store.artifacts import Artifacts, TaskIndex, save_artifacts
 from metaflow.store.blobs import Blobs
 

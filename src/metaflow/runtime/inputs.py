@@ -11,6 +11,7 @@ from typing import Any, overload
 from weakref import WeakValueDictionary
 
 from metaflow.exception import CommandException, MetaflowDataMissing
+from metaflow.flow.binding import INTERNAL
 from metaflow.flow.spec import FlowSpec
 from metaflow.runtime.events import TaskRef
 
@@ -119,6 +120,4 @@ def missing_input(path: str) -> MetaflowDataMissing:
 
 def attributes_of(flow: FlowSpec) -> dict[str, Any]:
     """Return what a step has assigned on self."""
-    from metaflow.flow.spec import INTERNAL
-
     return {name: value for name, value in flow.__dict__.items() if name not in INTERNAL}

@@ -25,11 +25,12 @@ from metaflow.exception import (
     MetaflowInternalError,
     UnpicklableArtifact,
 )
+from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.current import current
 from metaflow.flow.decorator import StepContext, StepDecorator
 from metaflow.flow.failure import describe_failure, failure_sentence
 from metaflow.flow.frames import ForeachFrame, frame_value
-from metaflow.flow.spec import Binding, FlowSpec, Transition, foreach_values_name
+from metaflow.flow.spec import FlowSpec
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
 from metaflow.runtime.record import PARAMETERS, AttemptRecord

@@ -20,9 +20,10 @@ from metaflow.exception import (
     MissingInMergeArtifactsException,
     UnhandledInMergeArtifactsException,
 )
+from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.frames import ForeachFrame
 from metaflow.flow.parameters import Parameter
-from metaflow.flow.spec import Binding, FlowSpec, Transition, constants_of, foreach_values_name, hint_for_missing
+from metaflow.flow.spec import FlowSpec, constants_of, hint_for_missing
 from metaflow.flow.step import step
 
 

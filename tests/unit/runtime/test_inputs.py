@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaflow.exception import CommandException
-from metaflow.flow.spec import Binding, FlowSpec
+from metaflow.flow.binding import Binding
+from metaflow.flow.spec import FlowSpec
 from metaflow.runtime.events import TaskRef
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, encode_input_paths, missing_input
 

@@ -1,0 +1,124 @@
+"""What connects a flow instance to a task: what comes in, and where the step goes.
+
+`metaflow.runtime.task` makes a `Binding` before the step and reads it afterwards; `metaflow.flow.spec` uses it while
+the step runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from metaflow.flow.frames import ForeachFrame
+
+if TYPE_CHECKING:
+    from metaflow.flow.spec import FlowSpec
+
+INTERNAL = frozenset({"_binding"})
+"""Names in an instance's ``__dict__`` that are ours and never artifacts."""
+
+
+class Transition:
+    """Where a step goes: the successors, and what the foreach runs over.
+
+    Attributes
+    ----------
+    steps : tuple of str
+        Names of the successors; of a switch, the one chosen.
+    foreach : str or None
+        Name of the artifact that is iterated over.
+    values : sequence or None
+        Its elements, indexable from 0.
+    recursive : bool
+        Whether one of the cases of the switch is the step itself.
+    """
+
+    __slots__ = ("foreach", "recursive", "steps", "values")
+
+    def __init__(
+        self,
+        steps: tuple[str, ...],
+        foreach: str | None = None,
+        values: Sequence[Any] | None = None,
+        *,
+        recursive: bool = False,
+    ) -> None:
+        self.steps = steps
+        self.foreach = foreach
+        self.values = values
+        self.recursive = recursive
+
+
+class Binding:
+    """What connects a flow instance to a task.
+
+    Parameters
+    ----------
+    step : str
+        The step's name.
+    artifacts : mapping of str to object
+        The artifacts that come in; loading happens in ``[]``.
+    keys : mapping of str to str
+        Name to content hash of the same artifacts: what merging compares.
+    frames : list of ForeachFrame
+        The foreaches around the task, outermost first.
+    is_join : bool
+        Whether the step takes inputs.
+
+    Attributes
+    ----------
+    deleted : set of str
+        Incoming artifacts that the step deleted.
+    merged : dict of str to FlowSpec
+        Artifacts taken over unread by `merge_artifacts`: name to the input that has it.
+    parameters : dict of str to object
+        Values of parameters that were read.
+    unchanging : dict of str to object
+        Incoming artifacts that were read and cannot be changed in place, so that they are not saved again.
+    transition : Transition or None
+        What `next` noted.
+    """
+
+    __slots__ = (
+        "artifacts", "deleted", "frames", "is_join", "keys", "merged", "parameters", "step", "transition", "unchanging",
+        "values",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        step: str,
+        artifacts: Mapping[str, Any],
+        keys: Mapping[str, str],
+        frames: list[ForeachFrame],
+        is_join: bool = False,
+    ) -> None:
+        self.step = step
+        self.artifacts = artifacts
+        self.keys = keys
+        self.frames = frames
+        self.is_join = is_join
+        self.deleted: set[str] = set()
+        self.merged: dict[str, FlowSpec] = {}
+        self.unchanging: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
+        self.transition: Transition | None = None
+        self.values: dict[int, Any] = {}
+
+    def element(self, depth: int) -> Any:
+        """Return the foreach element of the frame at `depth`."""
+        if depth not in self.values:
+            frame = self.frames[depth]
+            self.values[depth] = self.artifacts[foreach_values_name(depth)][frame.index]
+        return self.values[depth]
+
+
+def foreach_values_name(depth: int) -> str:
+    """Return the internal artifact that holds the elements of the foreach at `depth`, for all steps inside it."""
+    return f"_foreach_values_{depth}"
+
+
+def is_indexable(value: Any) -> bool:
+    """Tell whether ``value[0] … value[len - 1]`` are its elements, so that it need not be copied into a list."""
+    if type(value) in (list, tuple, range, str, bytes):
+        return True
+    return type(value).__name__ == "ndarray" and type(value).__module__ == "numpy" and value.ndim > 0
