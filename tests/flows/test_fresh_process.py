@@ -1,4 +1,7 @@
-"""A task is as fresh as a process: what one finds, draws and leaves is what `python flow.py` would."""
+"""A task is as fresh as a process: what one finds, draws and leaves is what `python flow.py` would.
+
+What an executed task cannot get wrong is tested of forked ones only.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ needs_sklearn = pytest.mark.skipif(not has("sklearn"), reason="scikit-learn is n
 
 
 @needs_sklearn
-def test_siblings_draw_different_numbers(site: Site) -> None:
-    draws = site.run_flow("draws.py", "run").succeeded().values("join")["draws"]
+def test_siblings_draw_different_numbers(one_site: Site) -> None:
+    draws = one_site.run_flow("draws.py", "run").succeeded().values("join")["draws"]
     same = [name for name in draws[0] if len({one[name] for one in draws}) < len(draws)]
     assert same == []
 
@@ -38,6 +41,7 @@ def test_a_forked_task_sees_what_an_executed_one_sees(tmp_path: Path) -> None:
         shutil.rmtree(directory)
     for name, seen in prints["fork"].items():
         assert seen == prints["exec"][name], name
+    assert prints["fork"]["group"]
     assert prints["fork"]["threads"] == ["MainThread"]
     assert prints["fork"]["stdin"] == "/dev/null"
     assert prints["fork"]["at_import"]["name"] == "__main__"
@@ -241,11 +245,11 @@ SUMS = {
 
 
 @pytest.mark.parametrize("module", SUMS)
-def test_libraries_that_computed_at_module_level_compute_in_tasks(site: Site, module: str) -> None:
+def test_libraries_that_computed_at_module_level_compute_in_tasks(one_site: Site, module: str) -> None:
     if not has(module):
         pytest.skip(f"{module} is not installed")
     source = COMPUTING.replace("MODULE", module).replace("SUM", SUMS[module])
-    finished = site.run_flow(source, "run", within=40).succeeded()
+    finished = one_site.run_flow(source, "run", within=40).succeeded()
     assert finished.values("join")["totals"] == [6, 6, 6, 6]
 
 
@@ -416,7 +420,7 @@ def test_a_driver_that_runs_the_flow_file(site: Site) -> None:
 
 @needs_sklearn
 @pytest.mark.slow
-def test_workers_of_scikit_learn_end_with_their_task(site: Site) -> None:
+def test_workers_of_scikit_learn_end_with_their_task(one_site: Site) -> None:
     source = """
         from sklearn.datasets import load_iris
         from sklearn.ensemble import RandomForestClassifier
@@ -437,4 +441,4 @@ def test_workers_of_scikit_learn_end_with_their_task(site: Site) -> None:
         if __name__ == "__main__":
             WorkersFlow()
     """
-    assert min(site.run_flow(source, "run").succeeded().values("start")["scores"]) > 0.7
+    assert min(one_site.run_flow(source, "run").succeeded().values("start")["scores"]) > 0.7

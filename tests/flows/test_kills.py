@@ -19,7 +19,7 @@ from support.soundness import assert_sound, faults
 
 pytestmark = pytest.mark.ours
 
-ROUNDS = int(os.environ.get("MILLRACE_TEST_KILLS", "4"))
+ROUNDS = int(os.environ.get("MILLRACE_TEST_KILLS", "3"))
 
 BUSY = """
     import os
@@ -29,7 +29,7 @@ BUSY = """
     class BusyFlow(FlowSpec):
         @step
         def start(self):
-            self.items = list(range(24))
+            self.items = list(range(16))
             self.next(self.work, foreach="items")
 
         @step
@@ -69,7 +69,7 @@ def the_client_tells_the_truth(site: Site) -> None:
                         assert artifacts["text"].endswith(str(artifacts["result"]))
                         assert len(artifacts["noise"]) == 200_000
         if run.successful:
-            assert run.data.total == sum(range(24))
+            assert run.data.total == sum(range(16))
 
 
 def tasks_of(running: Running) -> list[processes.Process]:
@@ -81,7 +81,7 @@ def tasks_of(running: Running) -> list[processes.Process]:
 def at_a_random_moment(running: Running, seed: int) -> None:
     """Wait until the run has come some way, drawn from the seed: a number of tasks that are done, and a bit."""
     draw = random.Random(seed)
-    done, pause = draw.randrange(0, 26), draw.random() * 0.02
+    done, pause = draw.randrange(0, 18), draw.random() * 0.02
     root = running.site.root / "BusyFlow"
     if done:
         eventually(
@@ -145,6 +145,38 @@ def test_a_task_is_killed(site: Site, seed: int) -> None:
         assert killed
         assert "SIGKILL" in finished.output
         assert "Workflow failed." in finished.stdout
+
+
+def _kills_at_moments(site: Site, variable: str) -> None:
+    """Kill a process before each of some of its calls that change a file, spread over all that it makes."""
+    site.run_flow("mined.py", "run", env={variable: "1000000"}).succeeded()
+    last = max(map(int, (site.directory / "counts.txt").read_text().split()))
+    assert last > 30
+    moments = sorted({round(last * part / (4 * ROUNDS)) for part in range(4 * ROUNDS)} | {last - 1})
+    for moment in moments:
+        running = site.start_flow("mined.py", "run", env={variable: str(moment)})
+        finished = running.wait(within=20)
+        processes.assert_gone(site.mark, within=2.0)
+        assert faults(site.root) == [], f"killed before call {moment} of {last}"
+        _the_latest_mined_run_can_be_read(site)
+        assert finished.returncode != 0 or finished.run.successful
+
+
+def _the_latest_mined_run_can_be_read(site: Site) -> None:
+    for step in next(iter(site.flow("MinedFlow"))):
+        for task in step:
+            task.exception, task.stdout, task.stderr, task.metadata_dict
+            values = {artifact.id: artifact.data for artifact in task}
+            if task.successful and step.id == "work":
+                assert (len(values["noise"]), len(values["text"]), values["number"]) == (300_000, 650_000, 1)
+
+
+def test_a_task_is_killed_at_each_part_of_its_end(one_site: Site) -> None:
+    _kills_at_moments(one_site, "MOMENT_IN_TASK")
+
+
+def test_the_engine_is_killed_at_each_part_of_its_life(one_site: Site) -> None:
+    _kills_at_moments(one_site, "MOMENT_IN_ENGINE")
 
 
 WAITING = """
@@ -246,6 +278,17 @@ def test_ctrl_c_while_the_run_starts(site: Site) -> None:
     assert faults(site.root) == []
 
 
+def test_the_engine_and_the_process_that_makes_tasks_are_killed_together(site: Site) -> None:
+    """Neither is left to clean up: the system does."""
+    running = waiting(site)
+    running.process.send_signal(signal.SIGSTOP)
+    for zygote in processes.zygotes(site.mark):
+        os.kill(zygote.pid, signal.SIGKILL)
+    running.process.kill()
+    running.process.wait()
+    processes.assert_gone(site.mark, within=2.0)
+
+
 def test_grandchildren_die_with_a_killed_engine(site: Site) -> None:
     source = """
         import pathlib
@@ -282,5 +325,5 @@ def test_a_run_after_a_killed_run_is_none_the_worse(site: Site) -> None:
     running.process.wait()
     processes.assert_gone(site.mark, within=2.0)
     finished = site.run_flow(BUSY, "run").succeeded()
-    assert finished.run.data.total == sum(range(24))
+    assert finished.run.data.total == sum(range(16))
     assert_sound(site.root)

@@ -224,8 +224,8 @@ class Task:
             self._check_transition(context.flow)
 
         run: Callable[[], None] = code
-        decorators: list[StepDecorator] = sorted(self._function.decorators, key=lambda d: d.name == "catch")  # type: ignore[attr-defined]
-        for decorator in decorators:
+        inner_first: list[StepDecorator] = self._function.decorators[::-1]  # type: ignore[attr-defined]
+        for decorator in sorted(inner_first, key=lambda decorator: decorator.name == "catch"):
             run = partial(decorator.around, context, run)
         try:
             run()
@@ -324,7 +324,7 @@ class Task:
             "_task_ok": failure is None,
             "_transition": (list(transition.steps), foreach) if transition else None,
         }
-        with _frames_as_pickled():
+        with _PicklableFrames():
             save_artifacts(self._blobs, [*assigned.items(), *internal.items()], index)
             if transition is not None and foreach is not None:
                 self._save_elements(index, transition, assigned, binding)
@@ -379,7 +379,7 @@ def _complain(text: str) -> None:
             pass
 
 
-class _frames_as_pickled:
+class _PicklableFrames:
     """While in effect, `ForeachFrame` can be pickled under the name that Metaflow gives it, in ``__main__``."""
 
     def __enter__(self) -> None:
