@@ -15,6 +15,7 @@ def talked(one_site: Site) -> Finished:
     return one_site.run_flow("talking.py", "run", "--tag", "first").succeeded()
 
 
+@pytest.mark.ours
 def test_show_draws_the_steps_in_order(one_site: Site) -> None:
     shown = one_site.run_flow("talking.py", "show").succeeded()
     lines = [line.lstrip("│├ ") for line in shown.stdout.splitlines()]
