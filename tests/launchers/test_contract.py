@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -339,8 +340,11 @@ def test_what_other_tasks_have_started_lives_on(place: Place) -> None:
 def test_closing_ends_everything(own_place: Place) -> None:
     task = own_place.submit("family", "signal.pause()")
     own_place.until(lambda: len(own_place.printed(task)) == 5)
+    before = len(own_place.reports)
     own_place.close()
     assert processes.marked(own_place.mark) == []
+    own_place.turn()
+    assert len(own_place.reports) == before
 
 
 def test_closing_what_has_hardly_begun(own_place: Place) -> None:
@@ -406,8 +410,11 @@ def test_submitting_does_not_wait_for_the_zygote(local_place: LocalPlace, alarm:
         assert done.stdout[0].endswith(b"', '%d'] None" % number)
 
 
-def test_a_command_line_that_is_too_long_ends_its_task(local_place: LocalPlace) -> None:
-    done = local_place.run("show", "x" * 10_000_000)
+@pytest.mark.parametrize("queue", [None, 4096], ids=["by far", "for a small queue"])
+def test_a_command_line_that_is_too_long_ends_its_task(queue: int | None, local_place: LocalPlace) -> None:
+    if queue is not None:
+        local_place.zygote.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, queue)
+    done = local_place.run("show", "x" * (10_000_000 if queue is None else 100_000))
     assert done.started == []
     assert "too long" in done.ended.reason
     assert local_place.run("hello").stdout == [b"hello"]

@@ -98,4 +98,4 @@ class Launcher(Protocol):
         """End a running attempt: politely, and by force a second later. It still gets its `Ended`."""
 
     async def close(self) -> None:
-        """Let go of everything; end what still runs."""
+        """Let go of everything; end what still runs. No report comes after it."""

@@ -10,6 +10,7 @@ Start reading at `LocalLauncher.submit`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ _READ = 1 << 16
 _LINE_LIMIT = 1 << 20
 _GRACE = 1.0
 """Seconds between the polite and the forced end of a cancelled task."""
+_TOO_LONG = "its command line is too long: {} bytes"
 _LOST = "the process that starts local tasks was killed, and the task with it"
 
 
@@ -47,7 +49,7 @@ class LocalLauncher:
         self._exec = not zygote.fork
         self._is_lost = False
         self._pidfd = -1
-        self._outbox: deque[tuple[bytes, list[int]]] = deque()
+        self._outbox: deque[tuple[int, bytes, list[int]]] = deque()  # task, message, descriptors
 
     async def open(self, report: Callable[[Report], None]) -> None:
         self._report = report
@@ -86,12 +88,12 @@ class LocalLauncher:
         else:
             reason = _LOST if self._is_lost else ""
             if len(data) > MESSAGE_BYTES:
-                reason = f"its command line is too long: {len(data)} bytes"
+                reason = _TOO_LONG.format(len(data))
         if reason:
             _close_all(write_ends)
             self._loop.call_soon(self._on_ended, request.task, None, reason)
         else:
-            self._send(data, write_ends)
+            self._send(request.task, data, write_ends)
 
     def cancel(self, task: int) -> None:
         if task in self._processes:
@@ -116,7 +118,7 @@ class LocalLauncher:
             os.close(self._pidfd)
             self._pidfd = -1
         while self._outbox:
-            _close_all(self._outbox.popleft()[1])
+            _close_all(self._outbox.popleft()[2])
 
     def _kill(self, task: int, process: _Process) -> None:
         if self._processes.get(task) is process:
@@ -124,25 +126,27 @@ class LocalLauncher:
 
     def _send_signal(self, task: int, number: int) -> None:
         if not self._is_lost:
-            self._send(json.dumps({"kill": task, "signal": number}).encode(), [])
+            self._send(task, json.dumps({"kill": task, "signal": number}).encode(), [])
 
-    def _send(self, data: bytes, descriptors: list[int]) -> None:
-        self._outbox.append((data, descriptors))
+    def _send(self, task: int, data: bytes, descriptors: list[int]) -> None:
+        self._outbox.append((task, data, descriptors))
         if len(self._outbox) == 1:
             self._send_on()
 
     def _send_on(self) -> None:
         """Send what waits, as far as the socket takes it: while the zygote is busy, its queue may be full."""
         while self._outbox:
-            data, descriptors = self._outbox[0]
+            task, data, descriptors = self._outbox[0]
             try:
                 socket.send_fds(self._zygote.socket, [data], descriptors)
             except BlockingIOError:
                 self._loop.add_writer(self._zygote.socket, self._send_on)
                 return
-            except OSError:
-                self._loop.call_soon(self._lost)
-                return
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    self._loop.call_soon(self._lost)
+                    return
+                self._loop.call_soon(self._on_ended, task, None, _TOO_LONG.format(len(data)))
             _close_all(descriptors)
             self._outbox.popleft()
         self._loop.remove_writer(self._zygote.socket)
