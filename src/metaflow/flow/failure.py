@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-from metaflow.exception import MetaflowException
+from metaflow.exception import MetaflowException, TimeoutException
 from metaflow.flow.spec import FlowSpec, hint_for_missing
 
 
@@ -36,12 +36,13 @@ def describe_failure(error: BaseException, step: str) -> str:
         where = "".join(traceback.format_tb(frames))
         return f"{where}{failure_sentence(error, step)[0].upper()}{failure_sentence(error, step)[1:]}.\n"
     if isinstance(error, MetaflowException):
-        where_line = error.where
-        user_frame = _last_user_frame(frames)
-        if where_line is None and user_frame is not None:
-            where_line = user_frame
         lines = [f"{error.headline}:", f"    {error.message}"]
-        lines += [f"    {where_line}"] if where_line else []
+        if isinstance(error, TimeoutException):
+            # Nobody wrote the line that was too slow so that it raises: tell the way to it.
+            lines += [f"  {line}" for part in traceback.format_tb(frames) for line in part.splitlines()]
+        else:
+            where_line = error.where or _last_user_frame(frames)
+            lines += [f"    {where_line}"] if where_line else []
         lines += [f"    hint: {error.hint}"] if error.hint else []
         return "\n".join(lines) + "\n"
     text = "".join(traceback.format_exception(type(error), error, frames))
