@@ -294,7 +294,7 @@ def test_a_task_that_does_not_listen_is_ended_soon(place: Place) -> None:
     place.launcher.cancel(task)
     (done,) = place.finish(task)
     assert (done.ended.code, done.ended.signal) == (None, signal.SIGKILL)
-    assert time.monotonic() - before < 2.5
+    assert time.monotonic() - before < 4, "a second of grace, and some for a busy machine"
 
 
 def test_cancelling_what_has_hardly_begun(place: Place) -> None:
