@@ -302,3 +302,15 @@ def test_on_a_terminal_a_wide_run_is_told_in_short(site: Site) -> None:
     assert "work" in finished.stdout
     assert "Traceback" not in finished.stdout
     assert finished.run.successful
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_run_goes_on_without_the_standard_streams_of_its_engine(site: Site, closed: str) -> None:
+    """As under a service manager or a careless shell script."""
+    finished = site.run_flow(
+        "talking.py", "run", command=["sh", "-c", f'exec {PYTHON} "$@" {closed}', "sh"]
+    ).succeeded()
+    assert finished.run["start"].task.stdout == "hello from start\n"
+    assert finished.run["start"].task.stderr == "a complaint\n"
+    assert "Traceback" not in finished.output

@@ -398,6 +398,17 @@ def test_a_flow_file_in_another_directory_with_modules_beside_it(site: Site) -> 
     assert site.run_flow("link.py", "run", env={"PYTHONPATH": str(path.parent)}).succeeded().run.successful
 
 
+@pytest.mark.parametrize(
+    "words", ["-m package.linear", "-P linear.py", "-I linear.py", "-u -O linear.py", "-bb linear.py"]
+)
+def test_a_flow_can_be_started_as_any_program_can(site: Site, words: str) -> None:
+    site.write("package/__init__.py", "")
+    site.write("package/linear.py", site.place("linear.py").read_text())
+    script = f'exec {PYTHON} {words} "$@"'
+    finished = site.run_flow("linear.py", "run", command=["sh", "-c", "shift; " + script, "sh"]).succeeded()
+    assert finished.values("end")["history"] == ["start", "middle", "end"]
+
+
 def test_a_driver_that_runs_the_flow_file(site: Site) -> None:
     """As coverage tools and profilers do: the command line that tasks get is the flow's, not the driver's."""
     site.place("talking.py")

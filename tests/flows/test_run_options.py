@@ -184,3 +184,13 @@ def test_the_datastore_can_be_named_by_the_environment(site: Site) -> None:
     site.run_flow("talking.py", "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(place)}).succeeded()
     assert list((place / ".metaflow").glob("TalkingFlow/*/start/1/0.DONE.lock"))
     assert not site.root.exists()
+
+
+def test_runs_at_the_same_time_do_not_meet(site: Site) -> None:
+    runs = [site.start_flow("talking.py", "run", "--tag", str(number)) for number in range(4)]
+    finished = [run.wait().succeeded() for run in runs]
+    assert len({one.run_id for one in finished}) == 4
+    for number, one in enumerate(finished):
+        assert one.run.user_tags == {str(number)}
+        assert one.run.data.words == ["aa", "bb"]
+    assert site.flow("TalkingFlow").latest_run.id == max((one.run_id or "" for one in finished), key=int)
