@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from metaflow.decorators.amounts import shown
 from metaflow.exception import MetaflowExceptionWrapper
 from metaflow.flow.decorator import Attempts, StepContext, StepDecorator, attach
 from metaflow.flow.failure import describe_failure
@@ -29,7 +30,7 @@ class CatchDecorator(StepDecorator):
     def check(self) -> None:
         var = self.attributes["var"]
         if var is not None and not (isinstance(var, str) and var.isidentifier() and not hasattr(FlowSpec, var)):
-            raise self.error(f"@catch(var={var!r}): expected the name of an artifact, such as var='failure'.")
+            raise self.error(f"@catch(var={shown(var)}): expected the name of an artifact, such as var='failure'.")
 
     def check_step(self, node: Node) -> None:
         if node.kind in ("foreach", "switch"):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
+from metaflow.decorators.amounts import shown
 from metaflow.flow.decorator import StepDecorator, attach
 
 Function = TypeVar("Function")
@@ -19,22 +20,23 @@ class EnvironmentDecorator(StepDecorator):
         given = self.attributes["vars"]
         if not isinstance(given, Mapping):
             raise self.error(
-                f"@environment(vars={given!r}): expected a dictionary of texts.", hint="write vars={'NAME': 'value'}"
+                f"@environment(vars={shown(given)}): expected a dictionary of texts.",
+                hint="write vars={'NAME': 'value'}",
             )
         for name, value in given.items():
             if not isinstance(name, str) or not name or "=" in name or not _is_encodable(name):
-                raise self.error(f"@environment: {name!r} is no name of a variable.")
-            if not isinstance(value, (str, int, float)) or not _is_encodable(str(value)):
-                raise self.error(f"@environment: the value of {name} is {value!r}, not a text.")
+                raise self.error(f"@environment: {shown(name)} is no name of a variable.")
+            if not isinstance(value, (str, int, float)) or not _is_encodable(value):
+                raise self.error(f"@environment: the value of {shown(name)} is {shown(value)}, not a text.")
 
     def environment(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.attributes["vars"].items()}
 
 
-def _is_encodable(text: str) -> bool:
+def _is_encodable(value: str | float) -> bool:
     try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
+        return b"\0" not in os.fsencode(str(value))
+    except ValueError:  # a surrogate; an integer of more digits than Python prints
         return False
 
 
