@@ -621,8 +621,8 @@ WRONG = [
     ("@environment(vars={'': '1'})", "''"),
     ("@environment(vars={1: '1'})", "1 is no name"),
     ("@environment(vars={'A': None})", "None"),
-    ("@environment(vars={'A': 'a\\0b'})", "of A"),
-    ("@environment(vars={'A': '\\ud800'})", "of A"),
+    ("@environment(vars={'A': 'a\\0b'})", "of 'A'"),
+    ("@environment(vars={'A': '\\ud800'})", "of 'A'"),
 ]
 
 
