@@ -586,42 +586,27 @@ def told(finished: Finished, *words: str) -> None:
         assert word in finished.output, f"does not say {word!r}:\n{finished.output}"
 
 
+# What values are refused is in the unit tests; here it is how.
 WRONG = [
     ("@retry(time=1)", "'time'", "did you mean 'times'"),
     ("@retry(attempts=1)", "'attempts'", "times, minutes_between_retries"),
     ("@retry(times=-1)", "times=-1"),
-    ("@retry(times=1.5)", "times=1.5"),
-    ("@retry(times='1.5')", "times='1.5'"),
     ("@retry(times=float('nan'))", "times=nan"),
-    ("@retry(times=float('inf'))", "times=inf"),
-    ("@retry(times=10 ** 400)", "times=1000"),
     ("@retry(times=10 ** 5000)", "whole number"),
-    ("@retry(times='1' * 5000)", "whole number"),
-    ("@retry(times=None)", "times=None"),
-    ("@retry(times=[3])", "times=[3]"),
     ("@retry(minutes_between_retries=-1)", "minutes_between_retries=-1"),
-    ("@retry(minutes_between_retries=10 ** 400)", "minutes"),
     ("@timeout", "no time"),
-    ("@timeout(seconds=0)", "no time"),
     ("@timeout(second=1)", "did you mean 'seconds'"),
     ("@timeout(seconds=-1)", "seconds=-1"),
-    ("@timeout(seconds=9, minutes=-1)", "minutes=-1"),
     ("@timeout(hours='soon')", "hours='soon'"),
     ("@timeout(seconds=1e300)", "1e+300"),
-    ("@timeout(hours=10 ** 400)", "hours"),
     ("@timeout(seconds=float('nan'))", "seconds=nan"),
     ("@catch(vars='x')", "did you mean 'var'"),
     ("@catch(var=3)", "var=3"),
     ("@catch(var='a b')", "var='a b'"),
     ("@catch(var='next')", "var='next'"),
-    ("@catch(var='input')", "var='input'"),
     ("@environment(var={})", "did you mean 'vars'"),
     ("@environment(vars=3)", "vars=3"),
     ("@environment(vars={'a=b': '1'})", "'a=b'"),
-    ("@environment(vars={'': '1'})", "''"),
-    ("@environment(vars={1: '1'})", "1 is no name"),
-    ("@environment(vars={'A': None})", "None"),
-    ("@environment(vars={'A': 'a\\0b'})", "of 'A'"),
     ("@environment(vars={'A': '\\ud800'})", "of 'A'"),
 ]
 

@@ -86,3 +86,23 @@ def test_values_of_an_environment_become_texts() -> None:
 def test_catch_does_not_take_a_name_that_every_flow_has(var: str) -> None:
     with pytest.raises(InvalidDecoratorAttribute, match=f"var='{var}'"):
         CatchDecorator({"var": var})
+
+
+@pytest.mark.parametrize(
+    ("decorator", "attributes"),
+    [
+        *((RetryDecorator, {"times": value}) for value in (-1, 101, 1.5, "1.5", "", None, True, [3], "9" * 5000)),
+        *((RetryDecorator, {"times": value}) for value in (float("nan"), float("inf"), 10**400, 10**5000)),
+        *((RetryDecorator, {"minutes_between_retries": value}) for value in (-1, "soon", 10**400)),
+        *((TimeoutDecorator, {"seconds": value}) for value in (0, -1, "soon", float("nan"), 10**400)),
+        (TimeoutDecorator, {}),
+        (TimeoutDecorator, {"seconds": 5, "minutes": -1}),
+        *((CatchDecorator, {"var": value}) for value in (3, "", "a b", "next")),
+        *((EnvironmentDecorator, {"vars": value}) for value in (None, 3, "A=1", ["A"], {1: "1"}, {"": "1"})),
+        *((EnvironmentDecorator, {"vars": value}) for value in ({"a=b": "1"}, {"A": None}, {"A": ["x"]}, {"A": "\0"})),
+        (EnvironmentDecorator, {"vars": {"A": "\ud800"}}),
+    ],
+)
+def test_refused(decorator: Any, attributes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidDecoratorAttribute, match=f"@{decorator.name}"):
+        decorator(attributes)
