@@ -1,0 +1,93 @@
+"""The ways in which a flow can be started, and what of them its tasks have to know."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.interpreter import PYTHON
+from support.site import Site
+
+
+@pytest.mark.ours
+def test_flags_of_the_interpreter_reach_the_tasks(site: Site) -> None:
+    source = """
+        import sys
+        from metaflow import FlowSpec, step
+
+        class FlagsFlow(FlowSpec):
+            @step
+            def start(self):
+                self.seen = (sys.flags.utf8_mode, sys._xoptions.get("own"), "error::FutureWarning" in sys.warnoptions)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            FlagsFlow()
+    """
+    command = [PYTHON, "-X", "utf8", "-Xown=1", "-W", "error::FutureWarning"]
+    seen = site.run_flow(source, "run", command=command).succeeded().values("start")["seen"]
+    assert seen == (1, "1", True)
+
+
+def test_a_flow_file_in_another_directory_with_modules_beside_it(site: Site) -> None:
+    site.write("some where/ünï/helper.py", "WORD = 'found'\n")
+    source = """
+        from metaflow import FlowSpec, step
+        from helper import WORD
+
+        class ElsewhereFlow(FlowSpec):
+            @step
+            def start(self):
+                self.word = WORD
+                self.next(self.end)
+
+            @step
+            def end(self):
+                import helper
+
+                self.word = helper.WORD
+
+        if __name__ == "__main__":
+            ElsewhereFlow()
+    """
+    path = site.write("some where/ünï/flow.py", source)
+    relative = path.relative_to(site.directory)
+    finished = site.run_flow(str(relative), "run").succeeded()
+    assert finished.values("end")["word"] == "found"
+    link = site.directory / "link.py"
+    link.symlink_to(path)
+    assert site.run_flow("link.py", "run", env={"PYTHONPATH": str(path.parent)}).succeeded().run.successful
+
+
+@pytest.mark.parametrize(
+    "words", ["-m package.linear", "-P linear.py", "-I linear.py", "-u -O linear.py", "-bb linear.py"]
+)
+def test_a_flow_can_be_started_as_any_program_can(site: Site, words: str) -> None:
+    site.write("package/__init__.py", "")
+    site.write("package/linear.py", site.place("linear.py").read_text())
+    script = f'exec {PYTHON} {words} "$@"'
+    finished = site.run_flow("linear.py", "run", command=["sh", "-c", "shift; " + script, "sh"]).succeeded()
+    assert finished.values("end")["history"] == ["start", "middle", "end"]
+
+
+def test_a_driver_that_runs_the_flow_file(site: Site) -> None:
+    """As coverage tools and profilers do: the command line that tasks get is the flow's, not the driver's."""
+    site.place("talking.py")
+    driver = site.write(
+        "driver.py",
+        """
+        import runpy
+        import sys
+
+        with open("driven.txt", "a") as file:
+            file.write("driven\\n")
+        sys.argv = sys.argv[1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        """,
+    )
+    finished = site.run_flow("talking.py", "run", command=[PYTHON, driver.name], within=30).succeeded()
+    assert (site.directory / "driven.txt").read_text() == "driven\n"
+    assert finished.run.data.words == ["aa", "bb"]
