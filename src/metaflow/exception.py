@@ -24,7 +24,7 @@
     ├── MetaflowTaggingError                  a tag cannot be set or removed
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
     ├── TimeoutException                      a step took longer than its @timeout
-    ├── AttemptsExhausted                     all attempts of a step died without an exception
+    ├── AttemptsExhausted                     no attempt of a step came to its end
     ├── TaskFailed                            one task ended badly: its class and sentence
     │   └── RunFailed                         … and with it the run
     │       └── RunInterrupted                a signal ended the run

@@ -611,10 +611,6 @@ WRONG = [
 ]
 
 
-TRACEBACK_OF_OURS = pytest.mark.xfail(reason="a decorator's error while the file is imported shows frames of ours")
-
-
-@TRACEBACK_OF_OURS
 @pytest.mark.ours
 @pytest.mark.parametrize(("decorator", "words"), split(WRONG), ids=[case[0] for case in WRONG])
 def test_wrong_attributes(one_site: Site, decorator: str, words: tuple[str, ...]) -> None:
@@ -665,7 +661,6 @@ def test_wrong_exit_hooks(one_site: Site, line: str, word: str) -> None:
     told(one_site.run_flow(source, "run"), word, f"flow.py:{number}", "Invalid decorator attribute", "hint:")
 
 
-@TRACEBACK_OF_OURS
 @pytest.mark.ours
 @pytest.mark.parametrize("name", ["retry", "catch", "timeout", "environment"])
 def test_twice_on_one_step_and_on_no_step(one_site: Site, name: str) -> None:

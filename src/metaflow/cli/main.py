@@ -46,6 +46,7 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
             )
         )
         sys.exit(1)
+    _open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = _invoke(Session(flow_class, os.environ), words)
@@ -62,6 +63,19 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 1
     sys.exit(status)
+
+
+def _open_standard_streams() -> None:
+    """Open what a service manager or a shell has closed, so that no pipe or socket of ours gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _invoke(session: Session, words: list[str]) -> int:

@@ -112,7 +112,11 @@ def begin(
     _announce(session, run_id, options)
     resumption = _resumption(session, options["tags"], run_id, origin, rerun) if origin is not None else None
     engine = _engine(session, run_id, options, resumption)
-    finish = asyncio.run(engine.run(lambda loop: _console(session, loop)))
+    try:
+        finish = asyncio.run(engine.run(lambda loop: _console(session, loop)))
+    except MetaflowException:  # the engine could not go on, with a full disk for instance
+        _run_hooks(session, run_id, False)
+        raise
     _run_hooks(session, run_id, finish.ok)
     if not finish.ok:
         raise _failure(session, run_id, finish, engine.interrupted)

@@ -12,7 +12,8 @@ Function = TypeVar("Function")
 
 class ResourcesDecorator(StepDecorator):
     name = "resources"
-    defaults = {"cpu": 1, "gpu": None, "disk": None, "memory": 4096, "shared_memory": None}
+    # The text is how Metaflow writes this default into `_graph_info`.
+    defaults = {"cpu": 1, "gpu": None, "disk": None, "memory": "4096", "shared_memory": None}
 
     def check(self) -> None:
         for key, value in self.attributes.items():

@@ -6,6 +6,7 @@ library or catches everything, is ended by force a little later.
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -56,9 +57,12 @@ class TimeoutDecorator(StepDecorator):
 
         before = signal.signal(signal.SIGALRM, over)
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        # A thread of C code: it needs neither the main thread nor the GIL, and shows where the step hangs.
+        faulthandler.dump_traceback_later(self.seconds + GRACE_SECONDS, exit=True, file=2)
         try:
             run()
         finally:
+            faulthandler.cancel_dump_traceback_later()
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
 

@@ -163,6 +163,15 @@ def attach(decorator: type[StepDecorator], function: Callable[..., Any] | None, 
     origin = (frame.f_code.co_filename, frame.f_lineno)
 
     def decorate(step: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return attached(step)
+        except InvalidFlow as error:
+            from metaflow.flow.failure import tell_plainly
+
+            tell_plainly(error)
+            raise
+
+    def attached(step: Callable[..., Any]) -> Callable[..., Any]:
         instance = decorator(attributes, origin)
         if not getattr(step, "is_step", False):
             raise InvalidFlow(

@@ -66,15 +66,13 @@ class RunOptions:
 
 
 class _Running:
-    __slots__ = ("label", "launch", "limit", "log", "overdue", "since")
+    __slots__ = ("label", "launch", "log", "since")
 
     def __init__(self, launch: Launch, label: TaskLabel, log: TaskLog) -> None:
         self.launch = launch
         self.label = label
         self.log = log
         self.since = time.monotonic()
-        self.limit: asyncio.TimerHandle | None = None
-        self.overdue = False
 
 
 class Engine:
@@ -214,9 +212,6 @@ class Engine:
                 case Started(task, attempt, where):
                     running = self._running[task]
                     running.label = running.label._replace(where=where)
-                    limit = self._policy(running.launch.step).time_limit
-                    if limit is not None:
-                        running.limit = self._loop.call_later(limit, self._overdue, task, running)
                     self._console.status(running.label, "Task starts." if attempt == 0 else "Task starts (retry).")
                     self._console.progress(self._counts)
                 case Output():
@@ -233,15 +228,10 @@ class Engine:
         lines = running.log.append(output.stream, output.lines, output.time)
         self._console.task(running.label, [line.decode("utf-8", "replace") for line in lines], output.time)
 
-    def _overdue(self, task: int, running: _Running) -> None:
-        running.overdue = True
-        self._launcher.cancel(task)
-
     def _on_ended(self, ended: Ended) -> None:
         running = self._running.pop(ended.task)
-        if running.limit is not None:
-            running.limit.cancel()
-        if running.overdue:
+        limit = self._policy(running.launch.step).time_limit
+        if limit is not None and ended.code == 1 and time.monotonic() - running.since >= limit:
             reason = f"the step '{running.launch.step}' took longer than its @timeout and did not react to it"
             ended = ended._replace(reason=reason)
         launch = running.launch

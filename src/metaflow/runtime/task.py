@@ -215,7 +215,7 @@ class Task:
         def code() -> None:
             if context.attempt > context.last_attempt:
                 raise AttemptsExhausted(
-                    f"The step '{context.step}' died without an exception in each of its attempts ({context.attempt})."
+                    f"The step '{context.step}' did not come to its end in any of its attempts ({context.attempt})."
                 )
             if self._is_join:
                 self._function(context.flow, Inputs(paths, self._open_input))
