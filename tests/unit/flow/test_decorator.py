@@ -303,5 +303,5 @@ def test_resources_that_are_none(key: str, unit: str, value: Any) -> None:
 
 def test_what_resources_are_by_default() -> None:
     assert ResourcesDecorator({}).attributes == {
-        "cpu": 1, "gpu": None, "disk": None, "memory": 4096, "shared_memory": None,
+        "cpu": 1, "gpu": None, "disk": None, "memory": "4096", "shared_memory": None,
     }  # fmt: skip
