@@ -30,14 +30,17 @@ def main() -> int:
         print("Quick sizes: too small to compare with reach and aim.", end="\n\n", flush=True)
 
     rows, failed = [], False
-    for work in chosen:
-        try:
-            results = _measure(work, sides, options)
-        except Failure as failure:
-            _say(f"{work.name}: {failure}")
-            failed, results = True, {}
-        rows.append(report.row(work, results))
-    print(report.table(rows))
+    parent = options.directory and Path(options.directory).resolve()
+    # All that was written is removed at the end: a file system that has just removed thousands of files is slow.
+    with tempfile.TemporaryDirectory(prefix="millrace-bench-", dir=parent) as base:
+        for work in chosen:
+            try:
+                results = _measure(work, sides, options, base)
+            except Failure as failure:
+                _say(f"{work.name}: {failure}")
+                failed, results = True, {}
+            rows.append(report.row(work, results))
+        print(report.table(rows), flush=True)
     return int(failed)
 
 
@@ -57,31 +60,30 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(work: Work, sides: list[Side], options: argparse.Namespace) -> dict[str, list[Measure]]:
+def _measure(work: Work, sides: list[Side], options: argparse.Namespace, base: str) -> dict[str, list[Measure]]:
     """Return the measures of each side; the sides take turns, so that a slow minute of the machine meets both."""
     measures: dict[str, list[Measure]] = {side.name: [] for side in sides if side.name in work.turns}
-    with _directory(work, options.directory) as shared:
-        if work.prepare:
-            _say(f"{work.name}: prepare")
-            work.prepare(shared)
-        for turn in range(options.repeat or max(work.turns.values())):
-            for side in sides:
-                if side.name not in measures or turn >= (options.repeat or work.turns[side.name]):
-                    continue
-                _say(f"{work.name}: {side.name}, turn {turn + 1}", end=" … ")
-                with _directory(work, options.directory) as own:
-                    measure = work.run(side, shared if work.prepare else own)
-                _say(f"{measure.seconds:.3f} s")
-                measures[side.name].append(measure)
+    shared = _directory(work, base)
+    if work.prepare:
+        _say(f"{work.name}: prepare")
+        work.prepare(shared)
+    for turn in range(options.repeat or max(work.turns.values())):
+        for side in sides:
+            if side.name not in measures or turn >= (options.repeat or work.turns[side.name]):
+                continue
+            _say(f"{work.name}: {side.name}, turn {turn + 1}", end=" … ")
+            measure = work.run(side, shared if work.prepare else _directory(work, base))
+            _say(f"{measure.seconds:.3f} s")
+            measures[side.name].append(measure)
     return measures
 
 
-def _directory(work: Work, parent: str | None) -> tempfile.TemporaryDirectory[str]:
-    """Return a directory with room for what `work` writes; it is removed when left."""
-    free = shutil.disk_usage(parent or tempfile.gettempdir()).free / 1e9
+def _directory(work: Work, base: str) -> str:
+    """Return a new directory with room for what `work` writes."""
+    free = shutil.disk_usage(base).free / 1e9
     if free < work.disk_gb:
         raise Failure(f"needs {work.disk_gb:g} GB of disk, {free:.1f} GB are free (choose another with --directory)")
-    return tempfile.TemporaryDirectory(prefix="millrace-bench-", dir=parent and Path(parent).resolve())
+    return tempfile.mkdtemp(dir=base)
 
 
 def _say(text: str, end: str = "\n") -> None:
