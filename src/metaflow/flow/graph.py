@@ -80,6 +80,11 @@ class Graph:
         """Name of the step that every run ends with; that of `start` in a flow of one step."""
         return self.ends[0]
 
+    def closes_foreach(self, name: str) -> bool:
+        """Tell whether a step is a join that closes a foreach, and so stands in one loop less than its inputs."""
+        node = self.nodes[name]
+        return node.is_join and self.nodes[node.split_parents[-1]].kind == "foreach"
+
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
 

@@ -34,7 +34,7 @@ from metaflow.runtime.events import (
 )
 from metaflow.runtime.inputs import encode_input_paths
 from metaflow.runtime.policy import StepPolicy
-from metaflow.runtime.record import PARAMETERS
+from metaflow.runtime.record import PARAMETERS, stored_outcome
 from metaflow.runtime.scheduler import Scheduler
 from metaflow.runtime.tasklogs import TaskLog
 from metaflow.store.artifacts import Artifacts, read_index
@@ -264,27 +264,21 @@ class Engine:
     def _outcome(self, ended: Ended, launch: Launch) -> Outcome:
         told = ended.outcome
         if told is None:
-            told = self._stored_outcome(launch)
-        if told is None:
-            return Outcome(False, reason=ended.reason or end_sentence(ended.code, ended.signal, launch.step))
+            reason = ended.reason or end_sentence(ended.code, ended.signal, launch.step)
+            return self._stored_outcome(launch) or Outcome(False, reason=reason)
         if not told["ok"]:
             return Outcome(False, reason=str(told["reason"]))
         steps, width = told["next"], told["width"]
         assert isinstance(steps, list)
         return Outcome(True, tuple(steps), width if isinstance(width, int) else None)
 
-    def _stored_outcome(self, launch: Launch) -> dict[str, object] | None:
+    def _stored_outcome(self, launch: Launch) -> Outcome | None:
         """Return what the attempt has stored of its outcome, if it came to its done marker."""
         task = f"{self._command.flow}/{self._command.run}/{launch.step}/{launch.task}"
         index = read_index(self._storage, task)
         if index is None or index.attempt != launch.attempt:
             return None
-        values = Artifacts(Blobs(self._storage, self._command.flow), index)
-        if not values["_task_ok"]:
-            return None
-        transition = values["_transition"]
-        steps = list(transition[0]) if transition else []
-        return {"ok": True, "next": steps, "width": values["_foreach_num_splits"]}
+        return stored_outcome(Artifacts(Blobs(self._storage, self._command.flow), index))
 
     def _unexpected(self, step: str, steps: tuple[str, ...]) -> str:
         return f"the step '{step}' went on to {', '.join(steps)}, which its source does not say"

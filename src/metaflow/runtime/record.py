@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from metaflow.flow.frames import ForeachFrame
 from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
-from metaflow.store.artifacts import TaskIndex, TaskStore
+from metaflow.runtime.events import Outcome
+from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore
 from metaflow.store.protocol import Storage
 
 PARAMETERS = "_parameters"
@@ -20,6 +21,14 @@ PARAMETERS = "_parameters"
 
 _INTERNALS = frozenset({"_exception", "_foreach_stack", "_graph_info", "_success", "_task_ok", "_transition"})
 """The internal artifacts that clients ask the provider for; the index has all."""
+
+
+def stored_outcome(values: Artifacts) -> Outcome | None:
+    """Return how a task that is done went on, from what it has stored; None if it failed."""
+    if not values["_task_ok"]:
+        return None
+    transition = values["_transition"]
+    return Outcome(True, tuple(transition[0]) if transition else (), values.get("_foreach_num_splits"))
 
 
 class AttemptRecord:

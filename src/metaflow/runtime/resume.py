@@ -18,7 +18,7 @@ from metaflow.exception import CommandException
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.elements import with_elements
 from metaflow.runtime.events import Launch, Outcome
-from metaflow.runtime.record import PARAMETERS, AttemptRecord
+from metaflow.runtime.record import PARAMETERS, AttemptRecord, stored_outcome
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index
 from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
@@ -101,12 +101,8 @@ class Origin:
         if index is None:
             return None
         values = Artifacts(self.blobs, index)
-        if not values["_task_ok"]:
-            return None
-        transition = values["_transition"]
-        width = values.get("_foreach_num_splits")
-        outcome = Outcome(True, tuple(transition[0]) if transition else (), width)
-        return _Finished(id, index, list(values["_foreach_stack"]), outcome)
+        outcome = stored_outcome(values)
+        return None if outcome is None else _Finished(id, index, list(values["_foreach_stack"]), outcome)
 
 
 class Resumption:
@@ -195,9 +191,7 @@ class Resumption:
         place = self._places[launch.inputs[0].id]
         if launch.split_index is not None:
             return (*place, launch.split_index)
-        node = self._graph[launch.step]
-        closes = node.is_join and self._graph[node.split_parents[-1]].kind == "foreach"
-        return place[:-1] if closes else place
+        return place[:-1] if self._graph.closes_foreach(launch.step) else place
 
     def _write(self, launch: Launch, task: _Finished, index: TaskIndex) -> None:
         origin = self._origin

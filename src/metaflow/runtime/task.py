@@ -169,8 +169,7 @@ class Task:
     def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
         first = self._read(paths[0])
         frames: list[ForeachFrame] = list(Artifacts(self._blobs, first)["_foreach_stack"])
-        graph = self._graph()
-        if graph[graph[self._plan.step].split_parents[-1]].kind == "foreach":
+        if self._graph().closes_foreach(self._plan.step):
             frames.pop()
         incoming = self._read(f"{self._plan.run}/{PARAMETERS}/0")
         for name in map(foreach_values_name, range(len(frames))):  # the loops around the join go on
@@ -280,7 +279,8 @@ class Task:
         if error is None:
             try:
                 if caught is not None:
-                    assigned = {**self._savable(assigned), "_catch_exception": caught}
+                    self._keep(index, assigned)
+                    assigned = {"_catch_exception": caught}
                 self._save(index, assigned, flow._binding, None, success=caught is None)
             except UnpicklableArtifact as refusal:
                 error = refusal
@@ -345,18 +345,16 @@ class Task:
     ) -> None:
         failure = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
         _complain(failure.stacktrace or "")
-        self._save(index, self._savable(assigned), binding, failure)
+        self._keep(index, assigned)
+        self._save(index, {}, binding, failure)
 
-    def _savable(self, assigned: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what can be pickled of what a step had assigned before it failed."""
-        kept = {}
+    def _keep(self, index: TaskIndex, assigned: Mapping[str, Any]) -> None:
+        """Store what can be pickled of what a step had assigned before it failed."""
         for name, value in assigned.items():
             try:
-                save_artifacts(self._blobs, [(name, value)], TaskIndex({}, {}))
-                kept[name] = value
+                save_artifacts(self._blobs, [(name, value)], index)
             except UnpicklableArtifact:
                 continue
-        return kept
 
     def _close(self, index: TaskIndex, transition: Transition | None, error: BaseException | None) -> int:
         self._record.close(index, ok=error is None)
