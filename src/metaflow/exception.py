@@ -26,6 +26,17 @@
     ├── TimeoutException                      a step took longer than its @timeout
     ├── AttemptsExhausted                     no attempt of a step came to its end
     ├── TaskFailed                            one task ended badly: its class and sentence
+    │   ├── StepRaised                        the step's code raised an exception
+    │   ├── TaskExited                        its process ended without finishing (sys.exit, os._exit)
+    │   ├── TaskCrashed                       a signal ended it: a segmentation fault, an abort
+    │   ├── TaskKilled                        somebody killed it (SIGKILL, SIGTERM)
+    │   ├── TaskOutOfMemory                   the kernel or the backend ended it for lack of memory
+    │   ├── TaskTimedOut                      it took longer than its @timeout or its backend's deadline
+    │   ├── TaskCancelled                     the run was ended, or somebody cancelled the job
+    │   ├── TaskPreempted                     its machine was taken away: evicted, a spot instance reclaimed
+    │   ├── TaskLost                          its machine or job vanished without a word
+    │   ├── TaskNotPlaced                     no machine took it, or the backend refused it
+    │   ├── ImageUnavailable                  its container image cannot be pulled or started
     │   └── RunFailed                         … and with it the run
     │       └── RunInterrupted                a signal ended the run
     └── MetaflowInternalError                 ours: please report
@@ -247,11 +258,93 @@ class AttemptsExhausted(MetaflowException):
 
 
 class TaskFailed(MetaflowException):
+    """One attempt of a task that ended badly.
+
+    Parameters
+    ----------
+    msg : str
+        One sentence without its full stop, in lower case, such as ``the step 'train' ran out of memory …``.
+    hint : str, optional
+        What to do about it.
+    **values : float or str
+        What is known of it, with units in the names: ``peak_mb``, ``limit_mb``, ``signal``, ``exit_code``; also there
+        as attributes.
+
+    Attributes
+    ----------
+    kind : str
+        The class of the failure, as facts and `@retry` name it.
+    values : dict of str to float or str
+        As given.
+    """
+
     headline = "Task failed"
+    kind = "failed"
+
+    def __init__(self, msg: str, *, hint: str | None = None, **values: float | str) -> None:
+        super().__init__(msg, hint=hint)
+        self.values = values
+        self.__dict__.update(values)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON object; `from_record` makes it again."""
+        return {"kind": self.kind, "message": self.message, "hint": self.hint, "values": self.values}
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> TaskFailed:
+        """Make the failure that `record` describes; of an unknown kind, a plain `TaskFailed`."""
+        known = {failure.kind: failure for failure in TaskFailed.__subclasses__()}
+        failure = known.get(record["kind"], TaskFailed)
+        return failure(record["message"], hint=record.get("hint"), **record.get("values", {}))
+
+
+class StepRaised(TaskFailed):
+    kind = "user code"
+
+
+class TaskExited(TaskFailed):
+    kind = "exited"
+
+
+class TaskCrashed(TaskFailed):
+    kind = "crashed"
+
+
+class TaskKilled(TaskFailed):
+    kind = "killed"
+
+
+class TaskOutOfMemory(TaskFailed):
+    kind = "memory"
+
+
+class TaskTimedOut(TaskFailed):
+    kind = "timeout"
+
+
+class TaskCancelled(TaskFailed):
+    kind = "cancelled"
+
+
+class TaskPreempted(TaskFailed):
+    kind = "preempted"
+
+
+class TaskLost(TaskFailed):
+    kind = "lost"
+
+
+class TaskNotPlaced(TaskFailed):
+    kind = "not placed"
+
+
+class ImageUnavailable(TaskFailed):
+    kind = "image"
 
 
 class RunFailed(TaskFailed):
     headline = "Workflow failed"
+    kind = "run"
 
 
 class RunInterrupted(RunFailed):

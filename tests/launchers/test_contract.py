@@ -182,7 +182,7 @@ def test_started_then_output_then_ended(place: Place) -> None:
     assert all(isinstance(report, Output) for report in outputs)
     assert isinstance(ended, Ended)
     assert {report.attempt for report in place.of(task)} == {3}
-    assert ended == Ended(task, 3, 0, None, None, "")
+    assert ended == Ended(task, 3, 0, None, None, None)
     place.run("hello")
     assert len(place.of(task)) == 2 + len(outputs), "nothing is reported after the end"
 
@@ -221,7 +221,7 @@ def test_arguments_and_environment(place: Place) -> None:
 )
 def test_how_it_ended(words: tuple[str, ...], code: int | None, number: int | None, place: Place) -> None:
     ended = place.run(*words).ended
-    assert (ended.code, ended.signal, ended.outcome, ended.reason) == (code, number, None, "")
+    assert (ended.code, ended.signal, ended.outcome, ended.failure) == (code, number, None, None)
 
 
 def test_an_exception_is_reported_as_python_does(place: Place) -> None:
@@ -387,11 +387,11 @@ def test_when_the_zygote_is_killed_every_task_ends(local_place: LocalPlace) -> N
     os.kill(local_place.zygote.pid, signal.SIGKILL)
     for done in local_place.finish(*tasks, within=20):
         assert (done.ended.code, done.ended.signal) == (None, None)
-        assert "killed" in done.ended.reason
+        assert "killed" in str(done.ended.failure)
     late = local_place.submit("hello")
     (done,) = local_place.finish(late, within=20)
     assert done.started == []
-    assert "killed" in done.ended.reason
+    assert "killed" in str(done.ended.failure)
     ends = [report.task for report in local_place.reports if isinstance(report, Ended)]
     assert sorted(ends) == [*tasks, late]
 
@@ -416,7 +416,7 @@ def test_a_command_line_that_is_too_long_ends_its_task(queue: int | None, local_
         local_place.zygote.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, queue)
     done = local_place.run("show", "x" * (10_000_000 if queue is None else 100_000))
     assert done.started == []
-    assert "too long" in done.ended.reason
+    assert "too long" in str(done.ended.failure)
     assert local_place.run("hello").stdout == [b"hello"]
 
 
@@ -429,11 +429,11 @@ def test_too_few_descriptors_end_their_tasks(local_place: LocalPlace) -> None:
         finished = local_place.finish(*tasks)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    refused = [done for done in finished if done.ended.reason]
+    refused = [done for done in finished if done.ended.failure]
     assert 0 < len(refused) < 10
     for done in finished:
         if done in refused:
-            assert "open files" in done.ended.reason
+            assert "open files" in str(done.ended.failure)
             assert done.ended.code is None
         else:
             assert done.stdout == [b"hello"]

@@ -197,7 +197,7 @@ def _announce(session: Session, run_id: str, options: dict[str, Any]) -> None:
 def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: Resumption | None) -> Engine:
     from metaflow import registry
     from metaflow.compute.command import FlowCommand
-    from metaflow.runtime.engine import Engine, RunOptions
+    from metaflow.runtime.engine import Engine, Place, RunOptions
     from metaflow.runtime.policy import policy_of
 
     top_level = ["--quiet", f"--datastore-root={session.root}"]
@@ -220,9 +220,10 @@ def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: 
     steps = session.flow_class._steps.items()
     policies = {name: policy_of(step.decorators) for name, step in steps}  # type: ignore[attr-defined]
     return Engine(
-        command,
+        session.flow_name,
+        run_id,
         session.graph,
-        launcher,
+        {"local": Place(launcher, command)},
         session.storage,
         session.metadata,
         limits,

@@ -6,27 +6,56 @@ own event loop, through one function. `tests/` holds the one contract suite that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
 from metaflow.compute.command import TaskCommand
+from metaflow.compute.resources import ResourceRequest
+from metaflow.exception import TaskFailed
 
 
 class TaskRequest(NamedTuple):
-    """One attempt of a task that shall run."""
+    """One attempt of a task that shall run.
+
+    Attributes
+    ----------
+    resources : ResourceRequest
+        What it needs, and what kind of place it goes to.
+    time_limit : float or None
+        Seconds that it may run, as its decorators say; None if they do not.
+    """
 
     task: int
     step: str
     attempt: int
     command: TaskCommand
+    resources: ResourceRequest = ResourceRequest()
+    time_limit: float | None = None
+
+
+class Waiting(NamedTuple):
+    """The attempt is not running yet, and `reason` has changed: the backend's own words, for people."""
+
+    task: int
+    attempt: int
+    reason: str
 
 
 class Started(NamedTuple):
-    """The attempt runs; `where` is short and for people, such as ``pid 4711``."""
+    """The attempt runs.
+
+    Attributes
+    ----------
+    where : str
+        Short and for people, such as ``pid 4711`` or ``pod hello-1-start-1-k7f2x``.
+    facts : dict of str to str
+        What is worth keeping of the place, for the task's metadata: job id, pod, node, image, queue.
+    """
 
     task: int
     attempt: int
     where: str
+    facts: dict[str, str] = {}
 
 
 class Output(NamedTuple):
@@ -61,8 +90,10 @@ class Ended(NamedTuple):
     outcome : dict or None
         What the task said of itself, if it came that far and the backend carries it: see
         `metaflow.runtime.task`. None: read it from the storage.
-    reason : str
-        What the backend knows beyond code and signal, such as ``the machine was taken away``.
+    failure : TaskFailed or None
+        Why it failed, where the launcher knows more than code and signal tell.
+    facts : dict of str to str
+        What is worth keeping of the end, for the task's metadata.
     """
 
     task: int
@@ -70,17 +101,38 @@ class Ended(NamedTuple):
     code: int | None
     signal: int | None
     outcome: dict[str, object] | None = None
-    reason: str = ""
+    failure: TaskFailed | None = None
+    facts: dict[str, str] = {}
 
 
-Report: TypeAlias = Started | Output | Ended
+Report: TypeAlias = Waiting | Started | Output | Ended
+
+
+class Problem(NamedTuple):
+    """What preflight has found about a step.
+
+    Attributes
+    ----------
+    steps : tuple of str
+        The steps concerned.
+    message, hint : str
+        One sentence, with figures; and what to do.
+    certain : bool
+        Whether it can never work (a missing queue), or might later (no node is large enough now, clusters grow).
+    """
+
+    steps: tuple[str, ...]
+    message: str
+    hint: str = ""
+    certain: bool = True
 
 
 class Launcher(Protocol):
     """A place where tasks run.
 
-    Promises of every implementation: `Started` before `Output` before `Ended`; exactly one `Ended` for each submitted
-    request, whatever happens; after it nothing of the task runs any more. No method blocks.
+    Promises of every implementation: `Waiting` before `Started` before `Output` before `Ended`, of which only `Ended`
+    must come; exactly one `Ended` for each submitted request, whatever happens; after it nothing of the task runs any
+    more. No method blocks.
     """
 
     kind: str
@@ -88,8 +140,8 @@ class Launcher(Protocol):
     async def open(self, report: Callable[[Report], None]) -> None:
         """Connect; from now on `report` is called, on this event loop."""
 
-    async def preflight(self, requests: Sequence[TaskRequest]) -> list[str]:
-        """Return a sentence for each request that can never run here."""
+    async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
+        """Return what stands against running these here; `requests` maps steps to what they ask for."""
 
     def submit(self, request: TaskRequest) -> None:
         """Start an attempt as soon as possible."""

@@ -12,11 +12,13 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from metaflow.compute.command import FlowCommand
-from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest
+from metaflow.compute.endings import failure_of
+from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
+from metaflow.exception import TaskFailed, TaskTimedOut
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.console import Console, StepCount, TaskLabel
 from metaflow.runtime.events import (
@@ -65,6 +67,13 @@ class RunOptions:
         self.max_log_bytes = max_log_bytes
 
 
+class Place(NamedTuple):
+    """Where the tasks of some steps run, and what their command lines have in common there."""
+
+    launcher: Launcher
+    command: FlowCommand
+
+
 class _Running:
     __slots__ = ("label", "launch", "log", "since")
 
@@ -80,12 +89,12 @@ class Engine:
 
     Parameters
     ----------
-    command : FlowCommand
-        What all tasks have in common.
+    flow, run : str
+        Names.
     graph : Graph
         The flow.
-    launcher : Launcher
-        Where tasks run.
+    places : mapping of str to Place
+        Backend name to where its tasks run; has every backend that a policy asks for.
     storage, metadata
         Where the run is kept.
     options : RunOptions
@@ -103,9 +112,10 @@ class Engine:
 
     def __init__(
         self,
-        command: FlowCommand,
+        flow: str,
+        run: str,
         graph: Graph,
-        launcher: Launcher,
+        places: Mapping[str, Place],
         storage: Storage,
         metadata: Provider,
         options: RunOptions,
@@ -113,9 +123,10 @@ class Engine:
         resumption: Resumption | None = None,
     ) -> None:
         self._resumption = resumption
-        self._command = command
+        self._flow = flow
+        self._run = run
         self._graph = graph
-        self._launcher = launcher
+        self._places = places
         self._storage = storage
         self._metadata = metadata
         self._options = options
@@ -139,15 +150,16 @@ class Engine:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._interrupt, number)
         started = time.monotonic()
-        await self._launcher.open(self._on_report)
         try:
-            self._console.run(f"Workflow starts (run-id {self._command.run}).")
+            for place in self._places.values():
+                await place.launcher.open(self._on_report)
+            self._console.run(f"Workflow starts (run-id {self._run}).")
             self._perform(self._scheduler.start(self._graph.start, TaskRef(PARAMETERS, 0)))
             finish = await self._finished
             self._conclude(finish, time.monotonic() - started)
             return finish
         finally:
-            await self._launcher.close()
+            await asyncio.gather(*(place.launcher.close() for place in self._places.values()))
             self._console.close()
 
     # --- instructions -----------------------------------------------------------------------------------------------
@@ -168,7 +180,7 @@ class Engine:
                     self._console.run(f"The task {task} of the step {step} is tried again in {delay:.0f} s.")
                     self._loop.call_later(delay, self._tell, RetryDue(task, attempt))
                 case Stop(task):
-                    self._launcher.cancel(task)
+                    self._place(self._running[task].launch.step).launcher.cancel(task)
                 case Finish():
                     if not self._finished.done():
                         self._finished.set_result(instruction)
@@ -180,40 +192,45 @@ class Engine:
         if taken is None:
             return False
         origin, outcome = taken
-        self._console.run(f"[{self._command.run}/{launch.step}/{launch.task}] Task taken over from {origin}.")
+        self._console.run(f"[{self._run}/{launch.step}/{launch.task}] Task taken over from {origin}.")
         self._done[launch.step] += 1
         self._loop.call_soon(self._tell, TaskEnded(launch.task, 0, outcome))
         return True
 
     def _launch(self, launch: Launch) -> None:
-        task = TaskPath(self._command.flow, self._command.run, launch.step, str(launch.task))
-        label = TaskLabel(self._command.run, launch.step, launch.task, "waiting")
+        task = TaskPath(self._flow, self._run, launch.step, str(launch.task))
+        label = TaskLabel(self._run, launch.step, launch.task, "waiting")
         log = TaskLog(self._storage, str(task), launch.attempt, self._options.max_log_bytes)
         self._running[launch.task] = _Running(launch, label, log)
         policy = self._policy(launch.step)
-        command = self._command.step(
+        place = self._place(launch.step)
+        command = place.command.step(
             launch.step,
             launch.task,
             attempt=launch.attempt,
             retries=policy.code_retries,
-            input_paths=encode_input_paths(self._command.run, launch.inputs),
+            input_paths=encode_input_paths(self._run, launch.inputs),
             split_index=launch.split_index,
             environment=policy.environment,
             origin_run=self._resumption.origin_run if self._resumption else None,
             max_splits=self._options.max_splits if self._graph[launch.step].kind == "foreach" else None,
         )
-        self._launcher.submit(TaskRequest(launch.task, launch.step, launch.attempt, command))
+        place.launcher.submit(
+            TaskRequest(launch.task, launch.step, launch.attempt, command, policy.resources, policy.time_limit)
+        )
+
+    def _place(self, step: str) -> Place:
+        return self._places[self._policy(step).resources.backend]
 
     # --- reports ----------------------------------------------------------------------------------------------------
 
     def _on_report(self, report: Report) -> None:
         try:
             match report:
-                case Started(task, attempt, where):
-                    running = self._running[task]
-                    running.label = running.label._replace(where=where)
-                    self._console.status(running.label, "Task starts." if attempt == 0 else "Task starts (retry).")
-                    self._console.progress(self._counts)
+                case Waiting(task, _, reason):
+                    self._console.status(self._running[task].label, f"Task is waiting: {reason}")
+                case Started():
+                    self._on_started(report)
                 case Output():
                     self._on_output(report)
                 case Ended():
@@ -222,6 +239,18 @@ class Engine:
                     assert_never(never)
         except Exception as error:  # noqa: BLE001 - see _tell
             self._break_down(error)
+
+    def _on_started(self, started: Started) -> None:
+        running = self._running[started.task]
+        running.label = running.label._replace(where=started.where)
+        self._console.status(running.label, "Task starts." if started.attempt == 0 else "Task starts (retry).")
+        self._console.progress(self._counts)
+        self._note(running.launch, started.facts)
+
+    def _note(self, launch: Launch, facts: Mapping[str, str]) -> None:
+        if facts:
+            path = TaskPath(self._flow, self._run, launch.step, str(launch.task))
+            self._metadata.record(path, launch.attempt, [Fact(name, value, name) for name, value in facts.items()])
 
     def _on_output(self, output: Output) -> None:
         running = self._running[output.task]
@@ -232,9 +261,10 @@ class Engine:
         running = self._running.pop(ended.task)
         limit = self._policy(running.launch.step).time_limit
         if limit is not None and ended.code == 1 and time.monotonic() - running.since >= limit:
-            reason = f"the step '{running.launch.step}' took longer than its @timeout and did not react to it"
-            ended = ended._replace(reason=reason)
+            sentence = f"the step '{running.launch.step}' took longer than its @timeout and did not react to it"
+            ended = ended._replace(failure=TaskTimedOut(sentence, limit_seconds=limit))
         launch = running.launch
+        self._note(launch, ended.facts)
         outcome = self._outcome(ended, launch)
         if outcome.ok and not set(outcome.next) <= set(self._graph[launch.step].next):
             outcome = Outcome(False, reason=self._unexpected(launch.step, outcome.next))
@@ -257,15 +287,15 @@ class Engine:
             sentence = f"{outcome.reason[0].upper()}{outcome.reason[1:]}."
             self._console.task(running.label, [sentence], now)
             running.log.append("stderr", [sentence.encode()], now)
-            task = TaskPath(self._command.flow, self._command.run, launch.step, str(launch.task))
+            task = TaskPath(self._flow, self._run, launch.step, str(launch.task))
             self._metadata.record(task, launch.attempt, [Fact("attempt_ok", "False", "internal_attempt_status")])
         self._console.status(running.label, "Task failed.")
 
     def _outcome(self, ended: Ended, launch: Launch) -> Outcome:
         told = ended.outcome
         if told is None:
-            reason = ended.reason or end_sentence(ended.code, ended.signal, launch.step)
-            return self._stored_outcome(launch) or Outcome(False, reason=reason)
+            failure: TaskFailed = ended.failure or failure_of(launch.step, ended.code, ended.signal)
+            return self._stored_outcome(launch) or Outcome(False, reason=failure.message)
         if not told["ok"]:
             return Outcome(False, reason=str(told["reason"]))
         steps, width = told["next"], told["width"]
@@ -274,11 +304,11 @@ class Engine:
 
     def _stored_outcome(self, launch: Launch) -> Outcome | None:
         """Return what the attempt has stored of its outcome, if it came to its done marker."""
-        task = f"{self._command.flow}/{self._command.run}/{launch.step}/{launch.task}"
+        task = f"{self._flow}/{self._run}/{launch.step}/{launch.task}"
         index = read_index(self._storage, task)
         if index is None or index.attempt != launch.attempt:
             return None
-        return stored_outcome(Artifacts(Blobs(self._storage, self._command.flow), index))
+        return stored_outcome(Artifacts(Blobs(self._storage, self._flow), index))
 
     def _unexpected(self, step: str, steps: tuple[str, ...]) -> str:
         return f"the step '{step}' went on to {', '.join(steps)}, which its source does not say"
@@ -312,21 +342,3 @@ class Engine:
             StepCount(name, self._done[name], running[name], pending.get(name, 0), self._failed[name])
             for name in self._graph.nodes
         ]
-
-
-_ENDS = {
-    signal.SIGSEGV: "it crashed with a segmentation fault, an error in native code",
-    signal.SIGKILL: "it was killed (SIGKILL), by somebody or by the kernel for lack of memory",
-    signal.SIGABRT: "it aborted (SIGABRT), an error in native code",
-    signal.SIGTERM: "it was terminated (SIGTERM)",
-}
-
-
-def end_sentence(code: int | None, number: int | None, step: str) -> str:
-    """Say how a task's process ended that left no word."""
-    if number is not None:
-        known = _ENDS.get(signal.Signals(number)) if number in set(signal.Signals) else None
-        return f"the step '{step}' did not finish: {known or f'it was ended by signal {number}'}"
-    if code == 0:
-        return f"the step '{step}' did not finish: its process ended early, with exit status 0 (os._exit?)"
-    return f"the step '{step}' did not finish: its process ended with exit status {code}"

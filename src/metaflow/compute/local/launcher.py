@@ -17,18 +17,26 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
-from metaflow.compute.protocol import Ended, Output, Report, Started, TaskRequest
+from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest
+from metaflow.compute.resources import ResourceRequest
+from metaflow.exception import TaskExited, TaskFailed, TaskLost
 
 _READ = 1 << 16
 _LINE_LIMIT = 1 << 20
 _GRACE = 1.0
 """Seconds between the polite and the forced end of a cancelled task."""
-_TOO_LONG = "its command line is too long: {} bytes"
-_LOST = "the process that starts local tasks was killed, and the task with it"
+
+
+def _too_long(size: int) -> TaskFailed:
+    return TaskExited(f"its command line is too long: {size} bytes")
+
+
+def _lost() -> TaskFailed:
+    return TaskLost("the process that starts local tasks was killed, and the task with it")
 
 
 class LocalLauncher:
@@ -65,7 +73,7 @@ class LocalLauncher:
         except (AttributeError, OSError):
             pass
 
-    async def preflight(self, requests: Sequence[TaskRequest]) -> list[str]:
+    async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
         return []
 
     def submit(self, request: TaskRequest) -> None:
@@ -84,14 +92,14 @@ class LocalLauncher:
                 process.streams[stream] = _Stream(read_end)
                 write_ends.append(write_end)
         except OSError as error:
-            reason = f"its pipes could not be made: {error.strerror}"
+            failure: TaskFailed | None = TaskExited(f"its pipes could not be made: {error.strerror}")
         else:
-            reason = _LOST if self._is_lost else ""
+            failure = _lost() if self._is_lost else None
             if len(data) > MESSAGE_BYTES:
-                reason = _TOO_LONG.format(len(data))
-        if reason:
+                failure = _too_long(len(data))
+        if failure is not None:
             _close_all(write_ends)
-            self._loop.call_soon(self._on_ended, request.task, None, reason)
+            self._loop.call_soon(self._on_ended, request.task, None, failure)
         else:
             self._send(request.task, data, write_ends)
 
@@ -146,7 +154,7 @@ class LocalLauncher:
                 if error.errno != errno.EMSGSIZE:
                     self._loop.call_soon(self._lost)
                     return
-                self._loop.call_soon(self._on_ended, task, None, _TOO_LONG.format(len(data)))
+                self._loop.call_soon(self._on_ended, task, None, _too_long(len(data)))
             _close_all(descriptors)
             self._outbox.popleft()
         self._loop.remove_writer(self._zygote.socket)
@@ -168,7 +176,8 @@ class LocalLauncher:
             if "started" in message:
                 self._on_started(message["started"], message["pid"])
             elif "ended" in message:
-                self._on_ended(message["ended"], message["status"], message.get("reason", ""))
+                reason = message.get("reason")
+                self._on_ended(message["ended"], message["status"], TaskExited(reason) if reason else None)
             elif "outcome" in message:
                 process = self._processes.get(message["outcome"])
                 if process is not None:
@@ -195,7 +204,7 @@ class LocalLauncher:
         if lines:
             self._report(Output(process.request.task, process.request.attempt, name, lines, time.time()))
 
-    def _on_ended(self, task: int, status: int | None, reason: str) -> None:
+    def _on_ended(self, task: int, status: int | None, failure: TaskFailed | None) -> None:
         process = self._processes.pop(task, None)
         if process is None:
             return
@@ -211,7 +220,7 @@ class LocalLauncher:
                 number = os.WTERMSIG(status)
             else:
                 code = os.waitstatus_to_exitcode(status)
-        self._report(Ended(task, process.request.attempt, code, number, process.outcome, reason))
+        self._report(Ended(task, process.request.attempt, code, number, process.outcome, failure))
 
     def _on_zygote_dead(self) -> None:
         self._hear()  # its last words
@@ -227,7 +236,7 @@ class LocalLauncher:
                 kill_group(process.pid)
         kill_children(except_for=self._children_before)
         for task in list(self._processes):
-            self._on_ended(task, None, _LOST)
+            self._on_ended(task, None, _lost())
 
 
 class _Process:
