@@ -17,6 +17,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "local": "metaflow.store.local:LocalStorage",
     },
     "metadata": {
+        "carried": "metaflow.provider.carried:CarriedMetadata",
         "local": "metaflow.provider.local:LocalMetadata",
     },
     "launcher": {

@@ -18,6 +18,8 @@ from metaflow.exception import CommandException, MetaflowException
 if TYPE_CHECKING:
     import click
 
+    from metaflow.provider.protocol import Provider
+
 _OUTCOME = "MILLRACE_OUTCOME"
 """Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote."""
 
@@ -135,11 +137,21 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
         facts=system_facts(settings, session.script),
     )
     report = _outcome_channel(os.environ)
+    if session.metadata.kind == "carried":
+        report = _with_facts(session.metadata, report)
     try:
         return Task(session.flow_class, lambda: session.graph, plan, session.storage, session.metadata, report).run()
     except MetaflowException as error:
         report({"ok": False, "reason": error.message})
         raise
+
+
+def _with_facts(provider: Provider, report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    """Let the facts that the provider has noted go home with the outcome."""
+    from metaflow.provider.carried import CarriedMetadata
+
+    assert isinstance(provider, CarriedMetadata)
+    return lambda outcome: report({**outcome, "recorded": provider.calls})
 
 
 def is_task(environ: Mapping[str, str]) -> bool:
@@ -157,7 +169,9 @@ def _outcome_channel(environ: MutableMapping[str, str]) -> Callable[[dict[str, A
 
     def tell(outcome: dict[str, Any]) -> None:
         try:
-            os.write(int(descriptor), json.dumps({"outcome": int(id), **outcome}).encode())
+            data = memoryview(json.dumps({"outcome": int(id), **outcome}).encode())
+            while data:  # a socket takes it whole, a pipe perhaps not
+                data = data[os.write(int(descriptor), data) :]
         except OSError as error:
             print(f"The engine could not be told the outcome: {error}", file=sys.stderr)
 

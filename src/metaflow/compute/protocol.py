@@ -137,6 +137,9 @@ class Launcher(Protocol):
 
     kind: str
 
+    stores_logs: bool
+    """Whether the stored log of a task is written at its place, and `Output` is only to be shown."""
+
     async def open(self, report: Callable[[Report], None]) -> None:
         """Connect; from now on `report` is called, on this event loop."""
 

@@ -19,6 +19,7 @@ from metaflow.compute.command import FlowCommand
 from metaflow.compute.endings import failure_of
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
 from metaflow.exception import TaskFailed, TaskTimedOut
+from metaflow.provider.carried import replay
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.console import Console, StepCount, TaskLabel
 from metaflow.runtime.events import (
@@ -59,19 +60,39 @@ class RunOptions:
         Widest foreach.
     max_log_bytes : int
         Most bytes kept of each stream of a task.
+    system_tags : tuple of str
+        The run's.
     """
 
-    def __init__(self, max_workers: int = 16, max_splits: int = 100, max_log_bytes: int = 10_000_000) -> None:
+    def __init__(
+        self,
+        max_workers: int = 16,
+        max_splits: int = 100,
+        max_log_bytes: int = 10_000_000,
+        system_tags: tuple[str, ...] = (),
+    ) -> None:
         self.max_workers = max_workers
         self.max_splits = max_splits
         self.max_log_bytes = max_log_bytes
+        self.system_tags = system_tags
 
 
 class Place(NamedTuple):
-    """Where the tasks of some steps run, and what their command lines have in common there."""
+    """Where the tasks of some steps run.
+
+    Attributes
+    ----------
+    launcher : Launcher
+        Runs them.
+    command : FlowCommand
+        What their command lines have in common.
+    carries : bool
+        Whether they cannot reach the provider, and their facts come with their outcomes.
+    """
 
     launcher: Launcher
     command: FlowCommand
+    carries: bool = False
 
 
 class _Running:
@@ -242,7 +263,12 @@ class Engine:
 
     def _on_started(self, started: Started) -> None:
         running = self._running[started.task]
+        running.since = time.monotonic()
         running.label = running.label._replace(where=started.where)
+        place = self._place(running.launch.step)
+        if place.carries:
+            path = TaskPath(self._flow, self._run, running.launch.step, str(started.task))
+            self._metadata.register_task(path, tags=place.command.tags, system_tags=self._options.system_tags)
         self._console.status(running.label, "Task starts." if started.attempt == 0 else "Task starts (retry).")
         self._console.progress(self._counts)
         self._note(running.launch, started.facts)
@@ -254,7 +280,9 @@ class Engine:
 
     def _on_output(self, output: Output) -> None:
         running = self._running[output.task]
-        lines = running.log.append(output.stream, output.lines, output.time)
+        lines = output.lines
+        if not self._place(running.launch.step).launcher.stores_logs:
+            lines = running.log.append(output.stream, lines, output.time)
         self._console.task(running.label, [line.decode("utf-8", "replace") for line in lines], output.time)
 
     def _on_ended(self, ended: Ended) -> None:
@@ -264,6 +292,10 @@ class Engine:
             sentence = f"the step '{running.launch.step}' took longer than its @timeout and did not react to it"
             ended = ended._replace(failure=TaskTimedOut(sentence, limit_seconds=limit))
         launch = running.launch
+        if ended.outcome is not None and "recorded" in ended.outcome:
+            calls = ended.outcome["recorded"]
+            assert isinstance(calls, list)
+            replay(calls, self._metadata)
         self._note(launch, ended.facts)
         outcome = self._outcome(ended, launch)
         if outcome.ok and not set(outcome.next) <= set(self._graph[launch.step].next):

@@ -49,6 +49,7 @@ class LocalLauncher:
     """
 
     kind = "local"
+    stores_logs = False
 
     def __init__(self, zygote: ZygoteProcess) -> None:
         self._zygote = zygote

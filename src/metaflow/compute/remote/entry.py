@@ -1,0 +1,100 @@
+"""What the container of a remote task is told: a fixed command, and one variable with all that differs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from metaflow.exception import TaskExited, TaskFailed
+
+BOOT_FAILED = range(64, 80)
+"""Exit statuses of the boot program: it has said why in its last line."""
+
+VARIABLE = "MILLRACE_BOOT"
+
+
+class Package(NamedTuple):
+    """An archive that a task needs.
+
+    Attributes
+    ----------
+    name : str
+        ``runtime`` or ``code``.
+    url : str
+        Where the container gets it, without credentials of its own.
+    sha256 : str
+        Of the archive.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+
+@cache
+def argv() -> tuple[str, ...]:
+    """Return the command of the container: python, and the boot program as text."""
+    with open(os.path.join(os.path.dirname(__file__), "boot.py"), encoding="utf-8") as file:
+        return ("python", "-c", file.read())
+
+
+def boot_failure(step: str, code: int | None, tail: Sequence[bytes]) -> TaskFailed | None:
+    """Return why the boot program could not start the task, None if that is not how the container ended.
+
+    Parameters
+    ----------
+    step : str
+        The step's name.
+    code : int or None
+        Exit status of the container.
+    tail : sequence of bytes
+        Its last lines.
+    """
+    if code not in BOOT_FAILED or not tail:
+        return None
+    reason = tail[-1].decode("utf-8", "replace").rstrip(".")
+    return TaskExited(f"the step '{step}' could not be started in its container: {reason}", exit_code=code or 0)
+
+
+def boot_variable(
+    packages: Sequence[Package],
+    *,
+    script: str,
+    command: Sequence[str],
+    storage: tuple[str, str],
+    task: str,
+    attempt: int,
+    time_limit: float,
+) -> dict[str, str]:
+    """Return the variable that the container's command reads.
+
+    Parameters
+    ----------
+    packages : sequence of Package
+        What to fetch.
+    script : str
+        The flow file, relative to the code package.
+    command : sequence of str
+        The words after it.
+    storage : tuple of str
+        Kind and root.
+    task : str
+        ``flow/run/step/task``.
+    attempt : int
+        From 0.
+    time_limit : float
+        Seconds.
+    """
+    document = {
+        "packages": [package._asdict() for package in packages],
+        "script": script,
+        "command": list(command),
+        "storage": {"kind": storage[0], "root": storage[1]},
+        "task": task,
+        "attempt": attempt,
+        "time_limit": time_limit,
+    }
+    return {VARIABLE: json.dumps(document, separators=(",", ":"))}

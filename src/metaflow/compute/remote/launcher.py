@@ -1,0 +1,263 @@
+"""Tasks as jobs in containers, wherever a `JobBackend` runs them: the engine's side of a remote task.
+
+A task becomes a job whose command fetches the code by signed URLs and starts it (`metaflow.compute.remote.boot`).
+Inside, a supervisor keeps the task's log and, as the last thing it writes, one *outcome object*: what the task told,
+the facts that it carried home, how its process ended. This side shows the log while it grows, waits for the backend's
+word that the job has ended, and reads the outcome. What the backend knows (evicted, out of memory, image) and what the
+supervisor saw are put together to one failure.
+
+The storage is asked in a thread: nothing here blocks the engine's loop. Start reading at `RemoteLauncher.submit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC
+from typing import Any, NamedTuple
+
+from metaflow.compute.endings import failure_of
+from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
+from metaflow.compute.remote.entry import Package, argv, boot_failure, boot_variable
+from metaflow.compute.remote.livelog import Attempt, LiveLogs
+from metaflow.compute.remote.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
+from metaflow.compute.resources import ResourceRequest
+from metaflow.exception import (
+    MetaflowException,
+    StorageUnavailable,
+    TaskFailed,
+    TaskLost,
+    TaskOutOfMemory,
+    TaskTimedOut,
+)
+from metaflow.store.logs import Line
+from metaflow.store.protocol import Storage
+
+DEFAULT_TIME_LIMIT = 5 * 24 * 3600.0
+"""Seconds that a remote task may run if no @timeout says otherwise, as Metaflow has it."""
+
+_GRACE = 120.0
+"""Seconds from the end that the supervisor makes to the one that the backend makes."""
+_PACE = 0.7
+"""Seconds between two looks at the live logs, at least."""
+_TRIES = 12
+_PAUSE = 10.0
+
+
+class RunLabels(NamedTuple):
+    """Whose jobs they are."""
+
+    flow: str
+    run: str
+    user: str
+
+
+class RemoteLauncher:
+    """Runs tasks as jobs of a backend (`metaflow.compute.protocol.Launcher`).
+
+    Parameters
+    ----------
+    backend : JobBackend
+        Runs the jobs.
+    storage : Storage
+        Where the run's data are, for both sides.
+    labels : RunLabels
+        The run.
+    packages : callable
+        Uploads what a task needs, unless it is there, and returns where; called once, in a thread.
+    environment : mapping of str to str
+        Variables for every task: settings that hold on both sides.
+    """
+
+    stores_logs = True
+
+    def __init__(
+        self,
+        backend: JobBackend,
+        storage: Storage,
+        labels: RunLabels,
+        packages: Callable[[], Sequence[Package]],
+        environment: Mapping[str, str],
+    ) -> None:
+        self.kind = backend.kind
+        self._backend = backend
+        self._storage = storage
+        self._labels = labels
+        self._make_packages = packages
+        self._environment = environment
+        self._packages: Sequence[Package] = ()
+        self._requests: dict[int, TaskRequest] = {}
+        self._started: dict[int, Attempt] = {}
+        self._logs = LiveLogs(storage, f"{labels.flow}/{labels.run}")
+        self._reading = asyncio.Lock()  # of the logs: by one thread at a time
+        self._is_new = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, report: Callable[[Report], None]) -> None:
+        self._report = report
+        self._packages = await asyncio.to_thread(self._make_packages)
+        await self._backend.open(self._on_job)
+        self._start(self._follow())
+
+    async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
+        return await self._backend.preflight(requests)
+
+    def submit(self, request: TaskRequest) -> None:
+        self._requests[request.task] = request
+        command = request.command
+        limit = request.time_limit or DEFAULT_TIME_LIMIT
+        boot = boot_variable(
+            self._packages,
+            script=command.script,
+            command=command.arguments,
+            storage=(self._storage.kind, self._storage.root),
+            task=f"{self._labels.flow}/{self._labels.run}/{request.step}/{request.task}",
+            attempt=request.attempt,
+            time_limit=limit,
+        )
+        labels = {
+            **self._labels._asdict(),
+            "step": request.step,
+            "task": str(request.task),
+            "attempt": str(request.attempt),
+        }
+        environment = {**self._environment, **command.environment, **boot}
+        self._backend.submit(
+            Job(
+                request.task,
+                request.attempt,
+                request.step,
+                argv(),
+                environment,
+                labels,
+                request.resources,
+                limit + _GRACE,
+            )
+        )
+
+    def cancel(self, task: int) -> None:
+        if task in self._requests:
+            self._backend.cancel(task)
+
+    async def close(self) -> None:
+        await self._backend.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- what comes in ----------------------------------------------------------------------------------------------
+
+    def _on_job(self, report: JobReport) -> None:
+        request = self._requests.get(report.task)
+        if request is None or request.attempt != report.attempt:
+            return
+        match report:
+            case Waiting():
+                self._report(report)
+            case JobStarted(task, attempt, where, facts):
+                self._started[task] = Attempt(request.step, task, attempt)
+                self._is_new.set()
+                self._report(Started(task, attempt, where, facts))
+            case JobEnded():
+                self._start(self._conclude(request, report))
+
+    async def _follow(self) -> None:
+        """Show what the tasks print, while there are any."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._is_new.clear()
+            if not self._started:
+                await self._is_new.wait()
+            began = loop.time()
+            async with self._reading:
+                try:
+                    news = await asyncio.to_thread(self._logs.news, list(self._started.values()))
+                except StorageUnavailable:
+                    news = []  # the log is whole in the end; whether the storage comes back is seen there
+                for attempt, stream, lines in news:
+                    self._show(attempt, stream, lines)
+            await asyncio.sleep(max(_PACE, 3 * (loop.time() - began)))
+
+    def _show(self, attempt: Attempt, stream: str, lines: list[Line]) -> None:
+        for line in lines:
+            moment = line.time.replace(tzinfo=UTC).timestamp() if line.time else time.time()
+            self._report(Output(attempt.task, attempt.attempt, stream, [line.text], moment))
+
+    async def _conclude(self, request: TaskRequest, job: JobEnded) -> None:
+        """Show the rest of the log, read the outcome, and report the end."""
+        attempt = Attempt(request.step, request.task, request.attempt)
+        try:
+            document = await self._read(attempt)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the task must get its end
+            message = error.message if isinstance(error, MetaflowException) else repr(error)
+            document = {}
+            job = job._replace(failure=TaskLost(f"how the step '{request.step}' ended cannot be read: {message}"))
+        if not document and job.tail:
+            self._report(Output(request.task, request.attempt, "stderr", job.tail, time.time()))
+        outcome = document.get("outcome")
+        if outcome is not None:
+            outcome["recorded"] = document.get("recorded", [])
+        ending = document.get("ending") or {}
+        failure = _failure(request.step, job, ending) if outcome is None else None
+        facts = {**job.facts}
+        if ending.get("peak_mb") is not None:
+            facts["peak-memory-mb"] = f"{ending['peak_mb']:.0f}"
+        del self._requests[request.task]
+        code = ending.get("code", job.code)
+        self._report(Ended(request.task, request.attempt, code, ending.get("signal"), outcome, failure, facts))
+
+    async def _read(self, attempt: Attempt) -> dict[str, Any]:
+        """Show the rest of the log and return the outcome object; wait for a storage that is away."""
+        self._started.pop(attempt.task, None)
+        is_shown = False
+        for tries_left in range(_TRIES - 1, -1, -1):
+            try:
+                if not is_shown:
+                    async with self._reading:
+                        rest = await asyncio.to_thread(self._logs.rest, attempt)
+                    is_shown = True
+                    for stream, lines in rest:
+                        self._show(attempt, stream, lines)
+                return await asyncio.to_thread(self._outcome, attempt)
+            except StorageUnavailable:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(_PAUSE)
+        raise AssertionError
+
+    def _outcome(self, attempt: Attempt) -> dict[str, Any]:
+        key = f"{self._labels.flow}/{self._labels.run}/{attempt.step}/{attempt.task}/{attempt.attempt}.outcome.json"
+        data = next(iter(self._storage.get([key])))[1]
+        document: dict[str, Any] = json.loads(data) if data else {}
+        return document
+
+
+def _failure(step: str, job: JobEnded, ending: Mapping[str, Any]) -> TaskFailed:
+    """Put together what the backend and the supervisor know of a task that left no word."""
+    if ending.get("oom") or (ending and isinstance(job.failure, TaskOutOfMemory)):
+        return _out_of_memory(step, ending)
+    if job.failure is not None:
+        return job.failure
+    if ending.get("timed_out"):
+        return TaskTimedOut(f"the step '{step}' took longer than its time limit")
+    if ending:
+        return failure_of(step, ending.get("code"), ending.get("signal"))
+    return boot_failure(step, job.code, job.tail) or failure_of(step, job.code, None)
+
+
+def _out_of_memory(step: str, ending: Mapping[str, Any]) -> TaskOutOfMemory:
+    values = {name: ending[name] for name in ("peak_mb", "limit_mb") if ending.get(name) is not None}
+    peak = f" (it had {values['peak_mb']:.0f} MB)" if "peak_mb" in values else ""
+    limit = f" of {values['limit_mb']:.0f} MB" if "limit_mb" in values else ""
+    return TaskOutOfMemory(
+        f"the step '{step}' needed more memory than its limit{limit}{peak} and was killed by the kernel",
+        hint="ask for more: @resources(memory=…), in MB",
+        **values,
+    )
