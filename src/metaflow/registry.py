@@ -14,7 +14,10 @@ from metaflow.exception import CommandException
 
 _TABLE: dict[str, dict[str, str]] = {
     "datastore": {
+        "azure": "metaflow.store.object:AzureStorage",
+        "gs": "metaflow.store.object:GoogleStorage",
         "local": "metaflow.store.local:LocalStorage",
+        "s3": "metaflow.store.object:S3Storage",
     },
     "metadata": {
         "carried": "metaflow.provider.carried:CarriedMetadata",
@@ -44,7 +47,6 @@ _TABLE: dict[str, dict[str, str]] = {
 
 # Names that users of Metaflow know and that this version does not have yet: the answer says so.
 _PLANNED: dict[str, tuple[str, ...]] = {
-    "datastore": ("s3", "azure", "gs"),
     "metadata": ("service",),
     "environment": ("conda", "pypi", "uv"),
     "step decorator": (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
-from typing import BinaryIO
 
 from metaflow.store.protocol import Entry
+
+
+class _Open(io.BytesIO):
+    attributes = b""
 
 
 class MemoryStorage:
@@ -22,27 +25,37 @@ class MemoryStorage:
 
     kind = "memory"
     root = "memory:"
+    far = False
 
     def __init__(self, spool: str) -> None:
         self.objects: dict[str, bytes] = {}
+        self.attributes: dict[str, bytes] = {}
         self._spool = spool
         self._lock = Lock()
 
     def describe(self, key: str) -> str:
         return f"{self.root}/{key}" if key else self.root
 
-    def put(self, items: Iterable[tuple[str, bytes]], *, overwrite: bool = False) -> None:
+    def put(
+        self,
+        items: Iterable[tuple[str, bytes]],
+        *,
+        overwrite: bool = False,
+        attributes: Mapping[str, bytes] | None = None,
+    ) -> None:
         for key, data in items:
             with self._lock:
                 if overwrite or key not in self.objects:
                     self.objects[key] = bytes(data)
+                    self.attributes[key] = (attributes or {}).get(key, b"")
 
-    def put_file(self, key: str, path: str) -> None:
+    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
         with open(path, "rb") as file:
             data = file.read()
         os.unlink(path)
         with self._lock:
             self.objects[key] = data
+            self.attributes[key] = attributes or b""
 
     def append(self, key: str, data: bytes) -> None:
         with self._lock:
@@ -52,9 +65,13 @@ class MemoryStorage:
         for key in keys:
             yield key, self.objects.get(key)
 
-    def open(self, key: str) -> BinaryIO | None:
+    def open(self, key: str) -> _Open | None:
         data = self.objects.get(key)
-        return None if data is None else io.BytesIO(data)
+        if data is None:
+            return None
+        file = _Open(data)
+        file.attributes = self.attributes.get(key, b"")
+        return file
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
         found = [self.objects.get(key) for key in keys]

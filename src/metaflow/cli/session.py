@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metaflow.flow.spec import FlowSpec
     from metaflow.provider.protocol import Provider
     from metaflow.settings import Settings
+    from metaflow.settings.datastores import Datastores
     from metaflow.store.protocol import Storage
 
 LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
@@ -43,6 +44,7 @@ class Session:
     def __init__(self, flow_class: type[FlowSpec], environ: MutableMapping[str, str]) -> None:
         from metaflow import settings
 
+        self._environ = environ
         self.flow_class = flow_class
         self.flow_name = flow_class.__name__
         self.settings: Settings = settings.load(environ)
@@ -58,30 +60,53 @@ class Session:
 
         return graph.read(self.flow_class)
 
+    @property
+    def datastore(self) -> str:
+        """Which kind of storage has the data."""
+        return self.options.get("datastore") or self.settings.default_datastore
+
     @cached_property
     def root(self) -> str:
-        """Directory or URL of the data."""
-        return os.path.abspath(self.options.get("datastore_root") or self.local_root)
+        """Directory or URL of the data.
+
+        Raises
+        ------
+        metaflow.exception.CommandException
+            It is in an object store, and nothing says where.
+        """
+        given: str | None = self.options.get("datastore_root")
+        if self.datastore == "local":
+            return os.path.abspath(given or self.local_root)
+        from metaflow.settings import datastores
+
+        return given or datastores.root(self._object_stores, self.datastore)
 
     @cached_property
     def storage(self) -> Storage:
         """Where bytes are kept."""
-        kind = self.options.get("datastore") or self.settings.default_datastore
-        storage: Storage = registry.load("datastore", kind)(self.root)
+        storage: Storage = registry.load("datastore", self.datastore)(self.root)
         return storage
 
     @cached_property
     def files_storage(self) -> Storage:
         """Where included files are kept."""
-        kind = self.options.get("datastore") or self.settings.default_datastore
-        storage: Storage = registry.load("datastore", kind)(self.settings.local_files_root)
+        root = self.settings.local_files_root
+        if self.datastore != "local":
+            root = self._object_stores.file_roots.get(self.datastore, f"{self.root.rstrip('/')}/data")
+        storage: Storage = registry.load("datastore", self.datastore)(root)
         return storage
+
+    @cached_property
+    def _object_stores(self) -> Datastores:
+        from metaflow.settings import datastores
+
+        return datastores.read(self.settings.entries, self._environ)
 
     @cached_property
     def metadata(self) -> Provider:
         """Where facts are kept."""
         kind = self.options.get("metadata") or self.settings.default_metadata
-        root = self.root if self.options.get("datastore_root") and self.storage.kind == "local" else self.local_root
+        root = self.root if self.options.get("datastore_root") and self.datastore == "local" else self.local_root
         provider: Provider = registry.load("metadata", kind)(root, self.settings.user)
         return provider
 

@@ -1,15 +1,16 @@
 """Content-addressed bytes of one flow: a blob's name is the SHA-1 of what it holds.
 
-The layout is that of Metaflow 2.19: ``<flow>/data/<first two digits>/<sha1>`` beside ``<sha1>_meta``, a JSON document
+The layout is that of Metaflow 2.19: ``<flow>/data/<first two digits>/<sha1>``, and noted with it a JSON document
 ``{"cas_raw": bool, "cas_version": 1}`` that tells whether the bytes are stored as they are or gzipped.
 
-Small blobs are common (a run has dozens per task) and cost one existence test and two small files. Big blobs pass
-through: hashed while they are written to a temporary file, which then moves to its name, so that saving an array takes
-no second copy of it. A blob is compressed only where that pays: not below a disk block, and not when a sample of it
-does not shrink; random floats are written at the disk's speed.
+Small blobs are common (a run has dozens per task): on a disk they cost one existence test and two small files, in an
+object store one request, all of a task at once. Big blobs pass through: hashed while they are written to a temporary
+file, which then moves to its name, so that saving an array takes no second copy of it. A blob is compressed only where
+that pays: not below a disk block, and not when a sample of it does not shrink; random floats are written at the disk's
+speed.
 
-The ``_meta`` file is written before its blob, so a blob that is there can always be read. A reader checks the hash and
-does not depend on ``_meta`` being right: two programs may have stored the same content in the two forms at once.
+A reader checks the hash and does not depend on the note being right: two programs may have stored the same content in
+the two forms at once.
 
 Start reading at `Blobs.save` and `BlobWriter`.
 """
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow import files
 from metaflow.exception import BlobCorrupt, MetaflowDataMissing
-from metaflow.store.protocol import Storage
+from metaflow.store.protocol import OpenObject, Storage
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -66,15 +67,13 @@ class Blobs:
         """Store each of `blobs`, if it is not there yet, and return their keys in order."""
         contents = list(blobs)
         keys = [hashlib.sha1(content, usedforsecurity=False).hexdigest() for content in contents]
-        paths = [self.path(key) for key in keys]
-        present = self._storage.head(paths)
-        new: dict[str, bytes] = {}
-        for path, content, size in zip(paths, contents, present, strict=True):
-            if size is None:
-                packed = content if _is_raw(content) else _gzip(content)
-                new[path + "_meta"] = _META[packed is content]
-                new[path] = packed
-        self._storage.put(new.items())
+        missing = {self.path(key): content for key, content in zip(keys, contents, strict=True)}
+        if not self._storage.far:  # there a question is cheap, and spares compressing what is there
+            sizes = self._storage.head(list(missing))
+            missing = {path: missing[path] for path, size in zip(list(missing), sizes, strict=True) if size is None}
+        packed = {path: content if _is_raw(content) else _gzip(content) for path, content in missing.items()}
+        notes = {path: _META[content is missing[path]] for path, content in packed.items()}
+        self._storage.put(packed.items(), attributes=notes)
         return keys
 
     def writer(self) -> BlobWriter:
@@ -120,7 +119,7 @@ class Blobs:
             raise self._missing(key)
         packed = source.read(2) == _GZIP_MAGIC
         source.seek(0)
-        if packed and b'"cas_raw": false' not in (next(self._storage.get([path + "_meta"]))[1] or b""):
+        if packed and b'"cas_raw": false' not in source.attributes:
             packed = not _is_content(source, key)  # the content may be a gzip file itself
         return BlobReader(key, source, self._storage.describe(path), packed=packed)
 
@@ -227,8 +226,7 @@ class BlobWriter:
             key = self._sha.hexdigest()
             path = self._blobs.path(key)
             if self._storage.head([path])[0] is None:
-                self._storage.put([(path + "_meta", _META[self._deflate is None])])
-                self._storage.put_file(path, self._spool_path)
+                self._storage.put_file(path, self._spool_path, _META[self._deflate is None])
             return key
         except OSError as error:
             files.unavailable(error, self._spool_path)
@@ -283,7 +281,7 @@ class BlobReader:
     ----------
     key : str
         The blob's name.
-    source : binary file
+    source : OpenObject
         What is stored; closed with the reader.
     where : str
         Its place, for errors.
@@ -296,7 +294,7 @@ class BlobReader:
         By all that read: what is stored is no whole gzip file.
     """
 
-    def __init__(self, key: str, source: BinaryIO, where: str, *, packed: bool) -> None:
+    def __init__(self, key: str, source: OpenObject, where: str, *, packed: bool) -> None:
         self._key = key
         self._where = where
         self._source = source
@@ -370,7 +368,7 @@ class BlobReader:
 
     def _take_into(self, view: memoryview) -> int:
         if self._inflate is None:
-            return self._source.readinto(view)  # type: ignore[attr-defined,no-any-return]
+            return self._source.readinto(view)
         data = self._take(min(len(view), _CHUNK))
         view[: len(data)] = data
         return len(data)
@@ -420,7 +418,7 @@ def _unpack(key: str, packed: bytes, where: str) -> bytes:
     return content
 
 
-def _is_content(source: BinaryIO, key: str) -> bool:
+def _is_content(source: OpenObject, key: str) -> bool:
     """Tell whether what is stored is the content itself, at the price of reading it once more."""
     sha = hashlib.sha1(usedforsecurity=False)
     while data := source.read(_CHUNK):

@@ -1,19 +1,29 @@
 """A storage of plain files: the key is the path below the root.
 
 The layout is that of Metaflow's local datastore: ``<root>/<flow>/data/…``, ``<root>/<flow>/<run>/<step>/<task>/…``.
+What is noted with an object is in a file beside it, ``<key>_meta``, written first: an object that is there is complete.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import FileIO
 from stat import S_ISDIR
-from typing import BinaryIO, cast
 
 from metaflow import files
 from metaflow.store.protocol import Entry
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+_NOTED = "_meta"
+
+
+class OpenFile(FileIO):
+    """An object that is open for reading (`metaflow.store.protocol.OpenObject`)."""
+
+    @property
+    def attributes(self) -> bytes:
+        return files.read(f"{self.name}{_NOTED}") or b""
 
 
 class LocalStorage:
@@ -26,6 +36,7 @@ class LocalStorage:
     """
 
     kind = "local"
+    far = False
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -33,13 +44,24 @@ class LocalStorage:
     def describe(self, key: str) -> str:
         return f"{self.root}/{key}" if key else self.root
 
-    def put(self, items: Iterable[tuple[str, bytes]], *, overwrite: bool = False) -> None:
+    def put(
+        self,
+        items: Iterable[tuple[str, bytes]],
+        *,
+        overwrite: bool = False,
+        attributes: Mapping[str, bytes] | None = None,
+    ) -> None:
         for key, data in items:
-            files.write(self.describe(key), data, overwrite=overwrite)
+            path = self.describe(key)
+            if attributes and key in attributes:
+                files.write(path + _NOTED, attributes[key], overwrite=overwrite)
+            files.write(path, data, overwrite=overwrite)
 
-    def put_file(self, key: str, path: str) -> None:
+    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
         target = self.describe(key)
         try:
+            if attributes is not None:
+                files.write(target + _NOTED, attributes)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.rename(path, target)
         except OSError as error:
@@ -67,9 +89,9 @@ class LocalStorage:
         for key in keys:
             yield key, files.read(self.describe(key))
 
-    def open(self, key: str) -> BinaryIO | None:
+    def open(self, key: str) -> OpenFile | None:
         try:
-            return cast(BinaryIO, open(self.describe(key), "rb", buffering=0))
+            return OpenFile(self.describe(key))
         except files.NOT_THERE:
             return None
         except OSError as error:

@@ -7,8 +7,8 @@ contract suite that every backend passes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 
 class Entry(NamedTuple):
@@ -18,8 +18,31 @@ class Entry(NamedTuple):
     is_object: bool
 
 
+class OpenObject(Protocol):
+    """An object that is open for reading."""
+
+    @property
+    def attributes(self) -> bytes:
+        """What was noted with the object; empty if nothing was."""
+
+    def readinto(self, target: Any, /) -> int:
+        """Put the next bytes into a buffer, as many as are at hand; return their number, 0 at the end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next `size` bytes, fewer at the end; all that are left if it is negative."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a position, counted from the beginning."""
+
+    def close(self) -> None:
+        """Let go of the object."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Storage(Protocol):
-    """Keys to bytes, below a root.
+    """Keys to bytes, below a root. May be used by several threads at once.
 
     Promises of every implementation:
 
@@ -35,11 +58,25 @@ class Storage(Protocol):
     root: str
     """Directory or URL above all keys; also ``ds-root`` in a task's metadata."""
 
-    def put(self, items: Iterable[tuple[str, bytes]], *, overwrite: bool = False) -> None:
-        """Store each ``(key, bytes)``."""
+    far: bool
+    """Whether each request crosses a network: then a question before a `put` costs more than it saves, what grows is
+    better collected than appended to, and what will be needed is better asked for together."""
 
-    def put_file(self, key: str, path: str) -> None:
-        """Take over the local file at `path` as the object `key`; the file is gone afterwards."""
+    def put(
+        self,
+        items: Iterable[tuple[str, bytes]],
+        *,
+        overwrite: bool = False,
+        attributes: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Store each ``(key, bytes)``, in any order.
+
+        `attributes` has a short JSON document to note with some of the keys: in an object store the object's own
+        metadata, on a disk a file ``<key>_meta`` beside it, which is there before the object.
+        """
+
+    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
+        """Take over the local file at `path` as the object `key`; the file is gone afterwards, whatever happens."""
 
     def append(self, key: str, data: bytes) -> None:
         """Add to the end of an object that grows while a task runs: a log. Not atomic, for one writer."""
@@ -47,8 +84,8 @@ class Storage(Protocol):
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Yield ``(key, bytes)`` in the order given; None for what is not there."""
 
-    def open(self, key: str) -> BinaryIO | None:
-        """Open an object for streaming, with ``readinto``; None if it is not there."""
+    def open(self, key: str) -> OpenObject | None:
+        """Open an object for streaming; None if it is not there."""
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
         """Return the size in bytes of each object; None for what is not there."""

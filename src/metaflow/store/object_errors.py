@@ -1,0 +1,150 @@
+"""What went wrong between us and an object store: read from the client's error, told in one sentence with a hint.
+
+The client (obstore) puts all it knows into the text of its exceptions: the status, the body of the answer, and the
+chain of causes below it. `Trouble.of` reads that text once; nobody else looks at it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_STATUS = re.compile(r"status(?: code)?: (\d{3})")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})")
+_LAST_CAUSE = re.compile(r'(?:message|error): "((?:[^"\\]|\\.)+)"')
+
+_BUCKET_CODES = ("NoSuchBucket", "ContainerNotFound")
+_DENIED_CODES = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "AuthorizationPermissionMismatch")
+_CLOCK_CODES = ("RequestTimeTooSkewed", "RequestExpired")
+_CREDENTIAL_CODES = (
+    "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+    "UnrecognizedClientException", "AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation",
+)  # fmt: skip
+_TRANSIENT_CODES = ("SlowDown", "RequestTimeout", "InternalError", "OperationAborted", "ConditionalRequestConflict")
+_TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+
+
+class Trouble(NamedTuple):
+    """What an error of the client means.
+
+    Attributes
+    ----------
+    kind : str
+        ``missing``, ``exists``, ``changed``, ``range``, ``bucket``, ``region``, ``denied``, ``credentials``, ``clock``,
+        ``certificate``, ``name`` (of a host that cannot be found), ``unsupported``, ``transient`` or ``other``.
+    reason : str
+        A few words for a person.
+    """
+
+    kind: str
+    reason: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Trouble:
+        """Read an error of the client."""
+        text = str(error)
+        status, code = _first(_STATUS, text), _first(_CODE, text)
+        words = _first(_MESSAGE, text)
+        reason = " ".join(filter(None, (status, code, f"({words.rstrip('.')})" if words else ""))) or _cause(text)
+        return cls(_kind(error, text, int(status or 0), code), reason)
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may well succeed in a while."""
+        return self.kind in ("transient", "name")
+
+
+def _kind(error: BaseException, text: str, status: int, code: str) -> str:
+    by_code = {
+        **dict.fromkeys(_BUCKET_CODES, "bucket"),
+        **dict.fromkeys(_CLOCK_CODES, "clock"),
+        **dict.fromkeys(_CREDENTIAL_CODES, "credentials"),
+        **dict.fromkeys(_DENIED_CODES, "denied"),
+        **dict.fromkeys(_TRANSIENT_CODES, "transient"),
+        "AuthorizationHeaderMalformed": "region",
+        "PermanentRedirect": "region",
+        "IllegalLocationConstraintException": "region",
+        "NotImplemented": "unsupported",
+    }
+    if code in by_code:
+        return by_code[code]
+    name = type(error).__name__
+    by_class = {
+        "AlreadyExistsError": "exists",
+        "FileNotFoundError": "missing",
+        "NotModifiedError": "changed",
+        "PreconditionError": "changed",
+    }
+    if name in by_class:
+        return by_class[name]
+    if "redirect" in text and ("LOCATION" in text or status in (301, 307)):
+        return "region"
+    by_status = {401: "credentials", 403: "denied", 404: "missing", 416: "range", 501: "unsupported"}
+    if status:
+        return "transient" if status in _TRANSIENT_STATUSES else by_status.get(status, "other")
+    return _without_answer(text)
+
+
+def _without_answer(text: str) -> str:
+    lower = text.lower()
+    if "certificate" in lower or "unknownissuer" in lower:
+        return "certificate"
+    if "dns error" in lower:
+        return "name"
+    if any(word in lower for word in ("credential", "token", "metadata endpoint", "169.254.169.254", "oauth")):
+        return "credentials"
+    if "http error" in lower or "reqwest" in lower or "hyper" in lower or "timed out" in lower:
+        return "transient"
+    return "other"
+
+
+def _cause(text: str) -> str:
+    """Return the innermost cause that the text names, such as ``Connection refused``."""
+    found = _LAST_CAUSE.findall(text)
+    if found:
+        return str(found[-1]).removeprefix("failed to lookup address information: ")
+    for word, reason in (("TimedOut", "no answer in time"), ("IncompleteMessage", "the connection was cut")):
+        if word in text:
+            return reason
+    return text.partition("\n")[0].removeprefix("Generic S3 error: ")[:300]
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match[1] if match else ""
+
+
+def hint(trouble: Trouble, kind: str) -> str | None:
+    """Return what a person can do about it.
+
+    Parameters
+    ----------
+    trouble : Trouble
+        What went wrong.
+    kind : str
+        ``s3``, ``gs`` or ``azure``.
+    """
+    return _HINTS.get((trouble.kind, kind)) or _HINTS.get((trouble.kind, ""))
+
+
+_LATER = "the tasks that finished are kept; `resume` goes on from them"
+_HINTS = {
+    ("bucket", "s3"): "check METAFLOW_DATASTORE_SYSROOT_S3 (or --datastore-root), and that AWS_PROFILE is of its account",
+    ("bucket", "gs"): "check METAFLOW_DATASTORE_SYSROOT_GS (or --datastore-root)",
+    ("bucket", "azure"): "check METAFLOW_DATASTORE_SYSROOT_AZURE (or --datastore-root)",
+    ("region", ""): "set AWS_REGION to the region of the bucket",
+    ("denied", "s3"): "the credentials need s3:GetObject, s3:PutObject and s3:ListBucket there; AWS_PROFILE chooses others",
+    ("denied", ""): "the credentials need to read, write and list there",
+    ("credentials", "s3"): "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; temporary ones may be over",
+    ("credentials", "gs"): "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
+    ("credentials", "azure"): "run `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
+    ("clock", ""): "set this machine's clock: it is too far from that of the store",
+    ("certificate", "s3"): "METAFLOW_S3_VERIFY_CERTIFICATE may name a file of certificates to trust",
+    ("name", "s3"): "check METAFLOW_S3_ENDPOINT_URL (or AWS_ENDPOINT_URL) and the network",
+    ("name", "azure"): "check METAFLOW_AZURE_STORAGE_BLOB_SERVICE_ENDPOINT and the network",
+    ("name", ""): "check the network",
+    ("transient", "s3"): f"check METAFLOW_S3_ENDPOINT_URL and the network; {_LATER}",
+    ("transient", "azure"): f"check METAFLOW_AZURE_STORAGE_BLOB_SERVICE_ENDPOINT and the network; {_LATER}",
+    ("transient", ""): f"check the network; {_LATER}",
+}  # fmt: skip
