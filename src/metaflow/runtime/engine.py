@@ -39,7 +39,7 @@ from metaflow.runtime.inputs import encode_input_paths
 from metaflow.runtime.policy import StepPolicy
 from metaflow.runtime.record import PARAMETERS, stored_outcome
 from metaflow.runtime.scheduler import Scheduler
-from metaflow.runtime.tasklogs import TaskLog
+from metaflow.runtime.tasklogs import TaskLog, TaskLogs
 from metaflow.store.artifacts import Artifacts, read_index
 from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
@@ -158,6 +158,7 @@ class Engine:
             max_splits=options.max_splits,
             retries=lambda step: policy(step).retries,
         )
+        self._logs = TaskLogs(storage, options.max_log_bytes)
         self._running: dict[int, _Running] = {}
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
@@ -177,11 +178,13 @@ class Engine:
             self._console.run(f"Workflow starts (run-id {self._run}).")
             self._perform(self._scheduler.start(self._graph.start, TaskRef(PARAMETERS, 0)))
             finish = await self._finished
+            await self._logs.close()
             self._conclude(finish, time.monotonic() - started)
             return finish
         finally:
             await asyncio.gather(*(place.launcher.close() for place in self._places.values()))
             self._console.close()
+            await self._logs.close()
 
     # --- instructions -----------------------------------------------------------------------------------------------
 
@@ -221,7 +224,7 @@ class Engine:
     def _launch(self, launch: Launch) -> None:
         task = TaskPath(self._flow, self._run, launch.step, str(launch.task))
         label = TaskLabel(self._run, launch.step, launch.task, "waiting")
-        log = TaskLog(self._storage, str(task), launch.attempt, self._options.max_log_bytes)
+        log = self._logs.open(str(task), launch.attempt)
         self._running[launch.task] = _Running(launch, label, log)
         policy = self._policy(launch.step)
         place = self._place(launch.step)
@@ -308,6 +311,7 @@ class Engine:
         else:
             self._failed[launch.step] += 1
             self._on_failure(running, ended, outcome)
+        running.log.close()
         self._console.progress(self._counts)
         self._tell(TaskEnded(ended.task, ended.attempt, outcome))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaflow.runtime.tasklogs import TaskLog
+from metaflow.runtime.tasklogs import TaskLog, TaskLogs
 from metaflow.store import logs
 from support.memory_storage import MemoryStorage
 
@@ -19,7 +19,7 @@ def storage() -> MemoryStorage:
 
 
 def log(storage: MemoryStorage, limit: int = 1000, attempt: int = 0) -> TaskLog:
-    return TaskLog(storage, TASK, attempt, limit)
+    return TaskLogs(storage, limit).open(TASK, attempt)
 
 
 def stored(storage: MemoryStorage, stream: str = "stdout", attempt: int = 0) -> list[bytes]:
