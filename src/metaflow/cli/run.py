@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from metaflow.cli import early
 from metaflow.cli.facts import system_facts, system_tags
 from metaflow.cli.parameters import parameter_options, parameter_values
-from metaflow.cli.session import LOCAL_ROOT, Session
+from metaflow.cli.places import choose_storage, make_places
+from metaflow.cli.session import Session
 from metaflow.cli.structure import check_flow
 from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted
 from metaflow.version import MILLRACE
 
 if TYPE_CHECKING:
+    from metaflow.compute.resources import ResourceRequest
     from metaflow.runtime.engine import Engine
     from metaflow.runtime.events import Finish
     from metaflow.runtime.resume import Origin, Resumption
-
-OPTIONS_THAT_TASKS_GET = ("metadata", "environment", "datastore")
 
 
 def run(session: Session) -> click.Command:
@@ -79,6 +78,7 @@ def prepare(session: Session, options: dict[str, Any], verb: str) -> None:
     session.options["decospecs"] = (*session.options["decospecs"], *options["run_decospecs"])
     session.say(f"Millrace {MILLRACE} {verb} {session.flow_name} for {session.settings.user}.")
     check_flow(session)
+    choose_storage(session, resource_requests(session))
 
 
 def begin(
@@ -195,41 +195,37 @@ def _announce(session: Session, run_id: str, options: dict[str, Any]) -> None:
 
 
 def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: Resumption | None) -> Engine:
-    from metaflow import registry
-    from metaflow.compute.command import FlowCommand
-    from metaflow.runtime.engine import Engine, Place, RunOptions
+    from metaflow.runtime.engine import Engine, RunOptions
     from metaflow.runtime.policy import policy_of
 
-    top_level = ["--quiet", f"--datastore-root={session.root}"]
-    for name in OPTIONS_THAT_TASKS_GET:
-        if session.options[name] is not None:
-            top_level.append(f"--{name}={session.options[name]}")
-    top_level += [f"--with={spec}" for spec in session.options["decospecs"]]
-    command = FlowCommand(
-        session.script,
-        session.path,
-        tuple(top_level),
-        session.flow_name,
-        run_id,
-        _namespace(session, options["namespace"]),
-        tuple(options["tags"]),
-        ((LOCAL_ROOT, session.local_root),),
+    requests = resource_requests(session)
+    places = make_places(session, run_id, tuple(options["tags"]), _namespace(session, options["namespace"]), requests)
+    limits = RunOptions(
+        options["max_workers"],
+        options["max_num_splits"],
+        options["max_log_size"] * 1_000_000,
+        system_tags(session.settings),
     )
-    launcher = registry.load("launcher", "local")(early.take(session))
-    limits = RunOptions(options["max_workers"], options["max_num_splits"], options["max_log_size"] * 1_000_000)
     steps = session.flow_class._steps.items()
-    policies = {name: policy_of(step.decorators) for name, step in steps}  # type: ignore[attr-defined]
+    policies = {name: policy_of(step.decorators, requests[name]) for name, step in steps}  # type: ignore[attr-defined]
     return Engine(
         session.flow_name,
         run_id,
         session.graph,
-        {"local": Place(launcher, command)},
+        places,
         session.storage,
         session.metadata,
         limits,
         policy=policies.__getitem__,
         resumption=resumption,
     )
+
+
+def resource_requests(session: Session) -> dict[str, ResourceRequest]:
+    """Return what each step asks for."""
+    from metaflow.compute.resources import LOCAL
+
+    return dict.fromkeys(session.flow_class._steps, LOCAL)
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:

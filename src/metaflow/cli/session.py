@@ -37,6 +37,8 @@ class Session:
 
     Attributes
     ----------
+    environ : mutable mapping
+        As given.
     options : dict
         The top-level options, as parsed.
     """
@@ -44,7 +46,7 @@ class Session:
     def __init__(self, flow_class: type[FlowSpec], environ: MutableMapping[str, str]) -> None:
         from metaflow import settings
 
-        self._environ = environ
+        self.environ = environ
         self.flow_class = flow_class
         self.flow_name = flow_class.__name__
         self.settings: Settings = settings.load(environ)
@@ -100,7 +102,7 @@ class Session:
     def _object_stores(self) -> Datastores:
         from metaflow.settings import datastores
 
-        return datastores.read(self.settings.entries, self._environ)
+        return datastores.read(self.settings.entries, self.environ)
 
     @cached_property
     def metadata(self) -> Provider:

@@ -1,0 +1,140 @@
+"""Where the steps of a run go: the storage that all of them reach, and a launcher for each backend they ask for.
+
+Start reading at `choose_storage`, which a run calls before anything is written, then at `make_places`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from metaflow import registry
+from metaflow.cli import early
+from metaflow.cli.session import LOCAL_ROOT, Session
+from metaflow.compute.command import FlowCommand
+from metaflow.exception import CommandException
+from metaflow.settings.datastores import ROOTS
+
+if TYPE_CHECKING:
+    from metaflow.compute.remote.protocol import JobBackend
+    from metaflow.compute.resources import ResourceRequest
+    from metaflow.runtime.engine import Place
+
+_OPTIONS_THAT_TASKS_GET = ("metadata", "environment", "datastore")
+
+_FOR_ALL = (
+    "METAFLOW_AZURE_", "METAFLOW_CARD_", "METAFLOW_CLIENT_", "METAFLOW_DATASTORE_SYSROOT_", "METAFLOW_DATATOOLS_",
+    "METAFLOW_DEBUG_", "METAFLOW_DEFAULT_AWS_", "METAFLOW_DEFAULT_AZURE_", "METAFLOW_DEFAULT_GCP_", "METAFLOW_GS_",
+    "METAFLOW_S3_", "METAFLOW_SERVICE_",
+)  # fmt: skip
+"""Beginnings of the settings that hold wherever a task runs."""
+_FOR_THIS_MACHINE = frozenset({"METAFLOW_DATASTORE_SYSROOT_LOCAL", "METAFLOW_DATATOOLS_LOCALROOT"})
+_REGION = ("AWS_DEFAULT_REGION", "AWS_REGION")
+
+
+def choose_storage(session: Session, requests: Mapping[str, ResourceRequest]) -> None:
+    """See to it that remote steps, if there are any, share an object store with the local ones.
+
+    Raises
+    ------
+    CommandException
+        There is none, or more than one to choose from.
+    """
+    remote = {step: request.backend for step, request in requests.items() if request.backend != "local"}
+    if not remote or session.datastore != "local":
+        return
+    step, backend = next(iter(remote.items()))
+    if session.options.get("datastore") == "local":
+        raise CommandException(
+            f"The step '{step}' runs on {backend}, where the local datastore cannot be reached.",
+            hint="leave out --datastore=local, or take --datastore=s3, gs or azure",
+        )
+    there = [kind for kind, name in ROOTS.items() if session.settings.entries.get(name, "").strip()]
+    if not there:
+        raise CommandException(
+            f"The step '{step}' runs on {backend}, and no object store is configured that it shares with this machine.",
+            hint="set METAFLOW_DATASTORE_SYSROOT_S3 (or _GS, _AZURE) to a place such as s3://BUCKET/PREFIX",
+        )
+    if len(there) > 1:
+        raise CommandException(
+            f"The step '{step}' runs on {backend}, and several object stores are configured: {', '.join(there)}.",
+            hint=f"choose one: --datastore={there[0]}, or METAFLOW_DEFAULT_DATASTORE={there[0]}",
+        )
+    session.options["datastore"] = there[0]
+    session.say(f"Steps run on {', '.join(sorted(set(remote.values())))}: the data of this run is in {session.root}.")
+
+
+def make_places(
+    session: Session,
+    run: str,
+    tags: tuple[str, ...],
+    namespace: str | None,
+    requests: Mapping[str, ResourceRequest],
+) -> dict[str, Place]:
+    """Return where the steps of the run go, by backend."""
+    backends = {request.backend for request in requests.values()}
+    places = {}
+    for backend in sorted(backends):
+        place = _local(session, run, tags, namespace) if backend == "local" else None
+        places[backend] = place or _remote(session, run, tags, namespace, backend)
+    if "local" not in backends:
+        early.stop()
+    return places
+
+
+def _local(session: Session, run: str, tags: tuple[str, ...], namespace: str | None) -> Place:
+    from metaflow.runtime.engine import Place
+
+    command = FlowCommand(
+        session.script,
+        session.path,
+        _options(session, session.options["metadata"]),
+        session.flow_name,
+        run,
+        namespace,
+        tags,
+        ((LOCAL_ROOT, session.local_root),),
+    )
+    return Place(registry.load("launcher", "local")(early.take(session)), command)
+
+
+def _remote(session: Session, run: str, tags: tuple[str, ...], namespace: str | None, backend: str) -> Place:
+    from metaflow.compute.remote.launcher import RemoteLauncher, RunLabels
+    from metaflow.runtime.engine import Place
+
+    script = os.path.basename(session.path)
+    carries = session.metadata.kind == "local"
+    options = _options(session, "carried" if carries else session.options["metadata"])
+    command = FlowCommand(script, script, options, session.flow_name, run, namespace, tags)
+    jobs: JobBackend = registry.load("job backend", backend)(session.settings.entries)
+    launcher = RemoteLauncher(
+        jobs,
+        session.storage,
+        RunLabels(session.flow_name, run, session.settings.user),
+        lambda: (),
+        _environment(session),
+    )
+    return Place(launcher, command, carries)
+
+
+def _options(session: Session, metadata: str | None) -> tuple[str, ...]:
+    """Return the top-level options of a task."""
+    given = {**{name: session.options[name] for name in _OPTIONS_THAT_TASKS_GET}, "metadata": metadata}
+    return (
+        "--quiet",
+        f"--datastore-root={session.root}",
+        *(f"--{name}={value}" for name, value in given.items() if value is not None),
+        *(f"--with={spec}" for spec in session.options["decospecs"]),
+    )
+
+
+def _environment(session: Session) -> dict[str, str]:
+    """Return the variables of every remote task: the settings that hold there too, and who runs it."""
+    settings = {
+        name: value
+        for name, value in session.settings.entries.items()
+        if name.startswith(_FOR_ALL) and name not in _FOR_THIS_MACHINE
+    }
+    region = {name: session.environ[name] for name in _REGION if session.environ.get(name)}
+    return {**region, **settings, "METAFLOW_USER": session.settings.user}
