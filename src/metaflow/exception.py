@@ -23,6 +23,7 @@
     ├── MetaflowInvalidPathspec               the text is not a path of the right depth
     ├── MetaflowTaggingError                  a tag cannot be set or removed
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
+    ├── PreflightFailed                       no place can take what the steps ask for: said before the first task
     ├── TimeoutException                      a step took longer than its @timeout
     ├── AttemptsExhausted                     no attempt of a step came to its end
     ├── TaskFailed                            one task ended badly: its class and sentence
@@ -249,8 +250,26 @@ class SettingsError(MetaflowException):
     headline = "Invalid configuration"
 
 
+class PreflightFailed(MetaflowException):
+    headline = "The run cannot start"
+
+
 class TimeoutException(MetaflowException):
+    """A step took longer than its @timeout.
+
+    Parameters
+    ----------
+    msg : str
+        The sentence.
+    seconds : float, optional
+        The limit.
+    """
+
     headline = "Timed out"
+
+    def __init__(self, msg: str = "", *, seconds: float | None = None) -> None:
+        super().__init__(msg)
+        self.seconds = seconds
 
 
 class AttemptsExhausted(MetaflowException):
@@ -363,6 +382,10 @@ class RunInterrupted(RunFailed):
     def __init__(self, msg: str, number: int) -> None:
         super().__init__(msg)
         self.signal = number
+
+
+FAILURE_KINDS = tuple(failure.kind for failure in TaskFailed.__subclasses__() if failure is not RunFailed)
+"""The classes of failure of a task, by the names that facts and `@retry` use."""
 
 
 class MetaflowInternalError(MetaflowException):
