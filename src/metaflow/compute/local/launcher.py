@@ -19,20 +19,31 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+from metaflow.compute.endings import failure_of, out_of_memory
+from metaflow.compute.local.memory import MemoryWatch
+from metaflow.compute.lines import LineReader
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest
 from metaflow.compute.resources import ResourceRequest
-from metaflow.exception import TaskExited, TaskFailed, TaskLost
+from metaflow.exception import TaskFailed, TaskLost, TaskNotPlaced
 
-_READ = 1 << 16
-_LINE_LIMIT = 1 << 20
 _GRACE = 1.0
 """Seconds between the polite and the forced end of a cancelled task."""
 
 
+_NO_ROOM = {
+    "pipes": "raise the limit of open files (ulimit -n), or run fewer tasks at a time (--max-workers)",
+    "process": "raise the limit of processes (ulimit -u), or run fewer tasks at a time (--max-workers)",
+}
+
+
+def _not_started(reason: str, hint: str | None = None) -> TaskFailed:
+    return TaskNotPlaced(f"the task could not be started: {reason}", hint=hint)
+
+
 def _too_long(size: int) -> TaskFailed:
-    return TaskExited(f"its command line is too long: {size} bytes")
+    return _not_started(f"its command line is too long: {size} bytes")
 
 
 def _lost() -> TaskFailed:
@@ -64,6 +75,7 @@ class LocalLauncher:
         self._report = report
         become_subreaper()  # if the zygote is killed, what its tasks had started comes to this process
         self._children_before = children()
+        self._memory = MemoryWatch()
         self._loop = asyncio.get_running_loop()
         self._zygote.socket.setblocking(False)
         self._loop.add_reader(self._zygote.socket, self._hear)
@@ -90,10 +102,10 @@ class LocalLauncher:
         try:
             for stream in ("stdout", "stderr"):
                 read_end, write_end = _pipe()
-                process.streams[stream] = _Stream(read_end)
+                process.streams[stream] = LineReader(read_end)
                 write_ends.append(write_end)
         except OSError as error:
-            failure: TaskFailed | None = TaskExited(f"its pipes could not be made: {error.strerror}")
+            failure: TaskFailed | None = _not_started(f"no pipes for it: {error.strerror}", _NO_ROOM["pipes"])
         else:
             failure = _lost() if self._is_lost else None
             if len(data) > MESSAGE_BYTES:
@@ -116,6 +128,7 @@ class LocalLauncher:
                 self._loop.remove_reader(stream.fd)
             process.close()
         self._processes.clear()
+        self._memory.close()
         self._zygote.stop()
 
     def _disconnect(self) -> None:
@@ -178,7 +191,8 @@ class LocalLauncher:
                 self._on_started(message["started"], message["pid"])
             elif "ended" in message:
                 reason = message.get("reason")
-                self._on_ended(message["ended"], message["status"], TaskExited(reason) if reason else None)
+                failure = _not_started(reason, _NO_ROOM["process"]) if reason else None
+                self._on_ended(message["ended"], message["status"], failure, message.get("peak_mb"))
             elif "outcome" in message:
                 process = self._processes.get(message["outcome"])
                 if process is not None:
@@ -205,7 +219,9 @@ class LocalLauncher:
         if lines:
             self._report(Output(process.request.task, process.request.attempt, name, lines, time.time()))
 
-    def _on_ended(self, task: int, status: int | None, failure: TaskFailed | None) -> None:
+    def _on_ended(
+        self, task: int, status: int | None, failure: TaskFailed | None, peak_mb: float | None = None
+    ) -> None:
         process = self._processes.pop(task, None)
         if process is None:
             return
@@ -221,7 +237,15 @@ class LocalLauncher:
                 number = os.WTERMSIG(status)
             else:
                 code = os.waitstatus_to_exitcode(status)
+            if process.outcome is None:
+                failure = self._failure(process, code, number, peak_mb)
         self._report(Ended(task, process.request.attempt, code, number, process.outcome, failure))
+
+    def _failure(self, process: _Process, code: int | None, number: int | None, peak_mb: float | None) -> TaskFailed:
+        step = process.request.step
+        if number == signal.SIGKILL and self._memory.has_killed(process.pid, peak_mb):
+            return out_of_memory(step, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
+        return failure_of(step, code, number, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
 
     def _on_zygote_dead(self) -> None:
         self._hear()  # its last words
@@ -246,59 +270,12 @@ class _Process:
     def __init__(self, request: TaskRequest) -> None:
         self.request = request
         self.pid = 0
-        self.streams: dict[str, _Stream] = {}
+        self.streams: dict[str, LineReader] = {}
         self.outcome: dict[str, object] | None = None
 
     def close(self) -> None:
         for stream in self.streams.values():
             stream.close()
-
-
-class _Stream:
-    """The read end of a pipe, split into lines. A line longer than a mebibyte comes in pieces."""
-
-    __slots__ = ("_lines", "_partial", "blocked", "fd")
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.blocked = False
-        self._partial = b""
-        self._lines: list[bytes] = []
-
-    def read(self) -> bool:
-        """Read once; False at the end of the stream. Sets `blocked` if nothing was there."""
-        self.blocked = False
-        try:
-            data = os.read(self.fd, _READ)
-        except BlockingIOError:
-            self.blocked = True
-            return True
-        except OSError:
-            return False
-        if b"\n" in data:
-            first, *rest = data.split(b"\n")
-            self._lines.append(self._partial + first)
-            self._partial = rest.pop()
-            self._lines += rest
-        else:
-            self._partial += data
-        if len(self._partial) >= _LINE_LIMIT:
-            self._lines.append(self._partial)
-            self._partial = b""
-        return bool(data)
-
-    def take(self, rest: bool = False) -> list[bytes]:
-        """Return the lines that are complete, with `rest` also what follows the last line end."""
-        lines, self._lines = self._lines, []
-        if rest and self._partial:
-            lines.append(self._partial)
-            self._partial = b""
-        return lines
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

@@ -15,7 +15,7 @@ of its outcome is queued before its end is reported.
 to zygote   ``{"spawn": id, "argv": […], "env": {…}, "exec": bool}`` with two descriptors: stdout, stderr
             ``{"kill": id, "signal": number}``
 to engine   ``{"ready": true}``, ``{"started": id, "pid": n}``, ``{"outcome": id, …}`` (from the child),
-            ``{"ended": id, "status": wait status}``
+            ``{"ended": id, "status": wait status, "peak_mb": most memory of the task or one of its processes}``
 ==========  ============================================================================================
 
 Nothing outlives its purpose: children die with the zygote (``PR_SET_PDEATHSIG``); when the engine's end of the socket
@@ -34,9 +34,10 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any, NoReturn
 
+from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.local import processes
 from metaflow.compute.local.imports import preload, third_party_imports
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
@@ -92,7 +93,7 @@ class Zygote:
         self._prctl = prctl
         self._code: CodeType | None = None
         self._pids: dict[int, int] = {}  # pid → id
-        self._over: list[tuple[float, int, int]] = []  # when, id and status of what has ended and is not reported yet
+        self._over: list[tuple[float, dict[str, Any]]] = []  # when, and what is to be said of what has ended
         self._pid = os.getpid()
 
     def prepare(self) -> None:
@@ -107,7 +108,7 @@ class Zygote:
             for fd, copy in kept:
                 os.dup2(copy, fd)
                 os.close(copy)
-            self._code = _compile(self._path)
+            self._code = compile_file(self._path)
             gc.collect()
             gc.freeze()
         self._send({"ready": True, "threads": _python_threads()})
@@ -156,7 +157,7 @@ class Zygote:
         try:
             pid = os.fork()
         except OSError as error:
-            self._send({"ended": id, "status": None, "reason": f"no process could be started: {error.strerror}"})
+            self._send({"ended": id, "status": None, "reason": f"no process for it: {error.strerror}"})
             for fd in descriptors:
                 os.close(fd)
             return
@@ -169,30 +170,30 @@ class Zygote:
 
     def _reap(self) -> None:
         """Report what has ended, once nothing is left of it."""
-        for pid, status in _dead_children():
+        for pid, status, peak_mb in _dead_children():
             id = self._pids.pop(pid, None)
             if id is not None:
                 processes.kill_group(pid)
-                self._over.append((time.monotonic(), id, status))
+                self._over.append((time.monotonic(), {"ended": id, "status": status, "peak_mb": peak_mb}))
         left = processes.kill_strangers(self._pids)  # their deaths wake us again
         while self._over and (not left or time.monotonic() > self._over[0][0] + processes.PATIENCE):
-            _, id, status = self._over.pop(0)
-            self._send({"ended": id, "status": status})
+            self._send(self._over.pop(0)[1])
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())
 
 
-def _dead_children() -> Iterator[tuple[int, int]]:
-    """Take children that have died off the kernel's list: their process ids and wait statuses."""
+def _dead_children() -> Iterator[tuple[int, int, float]]:
+    """Take children that have died off the kernel's list: process ids, wait statuses, peaks of memory in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:
             return
-        yield pid, status
+        yield pid, status, usage.ru_maxrss * unit / 1e6
 
 
 class _Child:
@@ -214,7 +215,7 @@ class _Child:
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go back to serve()
             os.write(2, f"The task could not be started: {error!r}\n".encode())
             os._exit(1)
-        _run_main(self._zygote._code, self._zygote._path)
+        run_main(self._zygote._code, self._zygote._path)
 
     def _detach(self) -> None:
         zygote = self._zygote
@@ -239,75 +240,11 @@ class _Child:
         """Give the child what a new interpreter would have."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = [self._zygote._script, *argv]
-        sys.stdin = _stream(0, sys.stdin)
-        sys.stdout = _stream(1, sys.stdout)
-        sys.stderr = _stream(2, sys.stderr)
-        vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
+        open_streams()
         # `random`, `uuid` and `tempfile` take care of themselves after a fork; numpy's global generator does not.
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None:
             numpy_random.seed()
-
-
-def _run_main(code: CodeType | None, path: str) -> NoReturn:
-    """Execute the flow file as the main program, and end as an interpreter ends."""
-    assert code is not None
-    from importlib.machinery import SourceFileLoader
-
-    main = ModuleType("__main__")
-    main.__file__ = path
-    main.__dict__["__builtins__"] = sys.modules["builtins"]
-    main.__dict__["__cached__"] = None
-    main.__annotations__ = {}
-    main.__loader__ = SourceFileLoader("__main__", path)
-    sys.modules["__main__"] = main
-    status = 0
-    try:
-        exec(code, main.__dict__)
-    except SystemExit as leave:
-        if leave.code is None or isinstance(leave.code, int):
-            status = leave.code or 0
-        else:
-            print(leave.code, file=sys.stderr)
-            status = 1
-    except KeyboardInterrupt:
-        status = 130
-    except BaseException as error:  # noqa: BLE001 - reported as the interpreter would
-        own_frame = error.__traceback__
-        error = error.with_traceback(own_frame.tb_next if own_frame is not None else None)
-        sys.excepthook(type(error), error, error.__traceback__)
-        status = 1
-    _finalize()
-    os._exit(status & 0xFF)
-
-
-def _finalize() -> None:
-    import atexit
-    import threading
-
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-    except BaseException:  # noqa: BLE001
-        sys.excepthook(*sys.exc_info())
-    for stream in (*_left_open(), sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
-
-
-def _left_open() -> list[Any]:
-    """Return the files that the task did not close: an interpreter that ends flushes them."""
-    import io
-
-    try:
-        if len(os.listdir("/proc/self/fd")) <= CONTROL_FD + 2:  # the standard streams, the socket, and this listing
-            return []
-    except OSError:
-        pass
-    # What was there before the fork is frozen, so these are the task's own.
-    return [file for file in gc.get_objects() if isinstance(file, (io.TextIOWrapper, io.BufferedWriter))]
 
 
 _OWN = (
@@ -318,32 +255,6 @@ _OWN = (
     "metaflow.provider.local", "metaflow.runtime.task", "metaflow.settings.known", "metaflow.store.local",
 )  # fmt: skip
 """What every task needs of ours and of the standard library."""
-
-
-def _stream(fd: int, made: Any) -> Any:
-    """Open a stream like `made`, the one that the interpreter made for this descriptor: what is printed is out."""
-    import io
-
-    raw: Any = io.FileIO(fd, made.mode, closefd=False)
-    raw.name = made.name
-    stream = io.TextIOWrapper(
-        io.BufferedReader(raw) if made.mode == "r" else raw,
-        encoding=made.encoding,
-        errors=made.errors,
-        write_through=made.write_through,
-        line_buffering=made.line_buffering,
-    )
-    vars(stream)["mode"] = made.mode
-    return stream
-
-
-def _compile(path: str) -> CodeType | None:
-    """Compile the flow file; None leaves it to an exec of the interpreter to say what is wrong."""
-    try:
-        with open(path, "rb") as file:
-            return compile(file.read(), path, "exec", dont_inherit=True)
-    except (OSError, SyntaxError, ValueError):
-        return None
 
 
 def _python_threads() -> int:

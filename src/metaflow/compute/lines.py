@@ -1,0 +1,55 @@
+"""Lines from a pipe: what a task's stream is split into, on either side of a network."""
+
+from __future__ import annotations
+
+import os
+
+_READ = 1 << 16
+_LINE_LIMIT = 1 << 20
+
+
+class LineReader:
+    """The read end of a pipe, split into lines. A line longer than a mebibyte comes in pieces."""
+
+    __slots__ = ("_lines", "_partial", "blocked", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.blocked = False
+        self._partial = b""
+        self._lines: list[bytes] = []
+
+    def read(self) -> bool:
+        """Read once; False at the end of the stream. Sets `blocked` if nothing was there."""
+        self.blocked = False
+        try:
+            data = os.read(self.fd, _READ)
+        except BlockingIOError:
+            self.blocked = True
+            return True
+        except OSError:
+            return False
+        if b"\n" in data:
+            first, *rest = data.split(b"\n")
+            self._lines.append(self._partial + first)
+            self._partial = rest.pop()
+            self._lines += rest
+        else:
+            self._partial += data
+        if len(self._partial) >= _LINE_LIMIT:
+            self._lines.append(self._partial)
+            self._partial = b""
+        return bool(data)
+
+    def take(self, rest: bool = False) -> list[bytes]:
+        """Return the lines that are complete, with `rest` also what follows the last line end."""
+        lines, self._lines = self._lines, []
+        if rest and self._partial:
+            lines.append(self._partial)
+            self._partial = b""
+        return lines
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
