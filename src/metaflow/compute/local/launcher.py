@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from metaflow.compute.endings import failure_of, out_of_memory
-from metaflow.compute.local.memory import MemoryWatch
 from metaflow.compute.lines import LineReader
+from metaflow.compute.local.memory import MemoryWatch
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest
