@@ -1,7 +1,7 @@
 """The tasks that a task takes its artifacts from: how they are named on a command line, and how a join reads them.
 
 A join of ten thousand tasks names them as ``RUN/STEP/2-10001`` and opens each when it is touched: `Inputs` is a
-sequence that keeps nothing alive that nobody holds.
+sequence that keeps nothing alive that nobody holds. Where each reading crosses a network, neighbours are opened together.
 """
 
 from __future__ import annotations
@@ -64,14 +64,20 @@ class Inputs:
     ----------
     paths : sequence of str
         ``run/step/task`` of each, in the order of the split.
-    open_input : callable
-        Path to the flow instance that reads this task's artifacts.
+    open_inputs : callable
+        Paths to the flow instances that read these tasks' artifacts.
+    together : int
+        How many neighbours are opened, and kept, together.
     """
 
-    def __init__(self, paths: Sequence[str], open_input: Callable[[str], FlowSpec]) -> None:
+    def __init__(
+        self, paths: Sequence[str], open_inputs: Callable[[Sequence[str]], list[FlowSpec]], together: int = 1
+    ) -> None:
         self._paths = paths
-        self._open_input = open_input
+        self._open_inputs = open_inputs
+        self._together = together
         self._opened: WeakValueDictionary[int, FlowSpec] = WeakValueDictionary()
+        self._kept: list[FlowSpec] = []
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -86,7 +92,13 @@ class Inputs:
         position = range(len(self._paths))[index]
         flow = self._opened.get(position)
         if flow is None:
-            flow = self._opened[position] = self._open_input(self._paths[position])
+            start = position - position % self._together
+            flows = self._open_inputs(self._paths[start : start + self._together])
+            # What somebody holds stays the same object.
+            flows = [self._opened.setdefault(start + number, flow) for number, flow in enumerate(flows)]
+            flow = flows[position - start]
+            if self._together > 1:
+                self._kept = flows
         return flow
 
     def __iter__(self) -> Iterator[FlowSpec]:

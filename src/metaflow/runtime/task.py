@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,8 +34,9 @@ from metaflow.flow.spec import FlowSpec
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
 from metaflow.runtime.record import PARAMETERS, AttemptRecord
-from metaflow.store.artifacts import Artifacts, TaskIndex, read_index, save_artifacts
+from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
+from metaflow.store.overlap import WIDTH, beside
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -113,9 +114,8 @@ class Task:
     def run(self) -> int:
         """Run the attempt and return the exit status of the process."""
         plan = self._plan
-        self._record.begin()
         paths = decode_input_paths(plan.input_paths)
-        incoming, frames = self._join_start(paths) if self._is_join else self._start(paths)
+        incoming, frames = self._begin(paths)
         self._record.note_place(frames, plan.origin_run, plan.facts)
         binding = Binding(plan.step, Artifacts(self._blobs, incoming), incoming.objects, frames, self._is_join)
         binding.values.update(self._element)
@@ -132,16 +132,31 @@ class Task:
 
     # --- artifacts in -----------------------------------------------------------------------------------------------
 
-    def _read(self, path: str) -> TaskIndex:
-        index = read_index(self._storage, f"{self._class.__name__}/{path}")
-        if index is None:
-            raise missing_input(path)
-        return index
+    def _begin(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
+        start = self._join_start if self._is_join else self._start
+        if not self._storage.far:
+            self._record.begin()
+            return start(paths)
+        wait = beside(self._record.begin)
+        try:
+            return start(paths)
+        finally:
+            wait()
+
+    def _read(self, paths: Sequence[str]) -> list[TaskIndex]:
+        indexes = []
+        found = read_indexes(self._storage, [f"{self._class.__name__}/{path}" for path in paths])
+        for path, index in zip(paths, found, strict=True):
+            if index is None:
+                raise missing_input(path)
+            indexes.append(index)
+        return indexes
 
     def _start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
         if len(paths) != 1:
             raise MetaflowInternalError(f"The step '{self._plan.step}' is no join and got {len(paths)} inputs.")
-        parent = self._read(paths[0])
+        (parent,) = self._read(paths)
+        self._blobs.note_present(parent.objects.values())
         values = Artifacts(self._blobs, parent)
         frames: list[ForeachFrame] = list(values["_foreach_stack"]) if "_foreach_stack" in values else []
         if paths[0].split("/")[1] == self._plan.step:
@@ -167,11 +182,11 @@ class Task:
         return ForeachFrame(self._plan.step, parent["_foreach_var"], parent["_foreach_num_splits"], index, value)
 
     def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
-        first = self._read(paths[0])
+        first, incoming = self._read([paths[0], f"{self._plan.run}/{PARAMETERS}/0"])
+        self._blobs.note_present(first.objects.values())
         frames: list[ForeachFrame] = list(Artifacts(self._blobs, first)["_foreach_stack"])
         if self._graph().closes_foreach(self._plan.step):
             frames.pop()
-        incoming = self._read(f"{self._plan.run}/{PARAMETERS}/0")
         for name in map(foreach_values_name, range(len(frames))):  # the loops around the join go on
             incoming.objects[name], incoming.info[name] = first.objects[name], first.info[name]
         return incoming, frames
@@ -181,10 +196,15 @@ class Task:
         flow.__dict__["_binding"] = binding
         return flow
 
-    def _open_input(self, path: str) -> FlowSpec:
-        index = self._read(path)
-        artifacts = Artifacts(self._blobs, index)
-        return self._instance(Binding(path.split("/")[1], artifacts, index.objects, artifacts["_foreach_stack"]))
+    def _open_inputs(self, paths: Sequence[str]) -> list[FlowSpec]:
+        indexes = self._read(paths)
+        siblings = Siblings(self._blobs, indexes) if len(indexes) > 1 else None
+        flows = []
+        for path, index in zip(paths, indexes, strict=True):
+            artifacts = Artifacts(self._blobs, index, siblings)
+            binding = Binding(path.split("/")[1], artifacts, index.objects, artifacts["_foreach_stack"])
+            flows.append(self._instance(binding))
+        return flows
 
     # --- the step ---------------------------------------------------------------------------------------------------
 
@@ -217,7 +237,8 @@ class Task:
                     f"The step '{context.step}' did not come to its end in any of its attempts ({context.attempt})."
                 )
             if self._is_join:
-                self._function(context.flow, Inputs(paths, self._open_input))
+                together = WIDTH if self._storage.far else 1
+                self._function(context.flow, Inputs(paths, self._open_inputs, together))
             else:
                 self._function(context.flow)
             self._check_transition(context.flow)
@@ -350,6 +371,11 @@ class Task:
 
     def _keep(self, index: TaskIndex, assigned: Mapping[str, Any]) -> None:
         """Store what can be pickled of what a step had assigned before it failed."""
+        try:
+            save_artifacts(self._blobs, assigned.items(), index)
+            return
+        except UnpicklableArtifact:
+            pass  # then one by one
         for name, value in assigned.items():
             try:
                 save_artifacts(self._blobs, [(name, value)], index)

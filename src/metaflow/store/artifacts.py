@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from metaflow.exception import MetaflowDataMissing
 from metaflow.store import serializers
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs, Sha1
+from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Storage
 
 _DECODER = json.JSONDecoder()
+_FETCHED_ALONG = 1 << 16
 
 
 class TaskIndex:
@@ -78,17 +81,31 @@ class TaskIndex:
 
 
 class Artifacts(Mapping[str, Any]):
-    """The artifacts of one attempt as a mapping that loads a value when it is asked for, and keeps none."""
+    """The artifacts of one attempt as a mapping that loads a value when it is asked for, and keeps none.
 
-    __slots__ = ("blobs", "index")
+    Parameters
+    ----------
+    blobs : Blobs
+        The flow's blobs.
+    index : TaskIndex
+        What the attempt has stored.
+    siblings : Siblings, optional
+        Tasks that will be asked the same.
+    """
 
-    def __init__(self, blobs: Blobs, index: TaskIndex) -> None:
+    __slots__ = ("_siblings", "blobs", "index")
+
+    def __init__(self, blobs: Blobs, index: TaskIndex, siblings: Siblings | None = None) -> None:
         self.blobs = blobs
         self.index = index
+        self._siblings = siblings
 
     def __getitem__(self, name: str) -> Any:
-        size = self.index.info.get(name, {}).get("size")
-        return load_artifact(self.blobs, self.index.objects[name], name, size)
+        key = self.index.objects[name]
+        content = self._siblings.content(name, key) if self._siblings is not None else None
+        if content is not None:
+            return serializers.loads(content, name)
+        return load_artifact(self.blobs, key, name, self.index.info.get(name, {}).get("size"))
 
     def __contains__(self, name: object) -> bool:
         return name in self.index.objects
@@ -98,6 +115,38 @@ class Artifacts(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.index.objects)
+
+
+class Siblings:
+    """Tasks whose artifacts are read one after the other: a small one that is asked of one is fetched of all.
+
+    Parameters
+    ----------
+    blobs : Blobs
+        The flow's blobs.
+    indexes : list of TaskIndex
+        What the tasks have stored.
+    """
+
+    def __init__(self, blobs: Blobs, indexes: list[TaskIndex]) -> None:
+        self._blobs = blobs
+        self._indexes = indexes
+        self._contents: dict[str, bytes] = {}
+        self._names: set[str] = set()
+
+    def content(self, name: str, key: str) -> bytes | None:
+        """Return the pickle of the artifact `name` with the blob `key`; None if it is too big to be fetched along."""
+        if name not in self._names:
+            self._names.add(name)
+            small = [index for index in self._indexes if _size(index, name) <= _FETCHED_ALONG]
+            keys = list({index.objects[name] for index in small if name in index.objects} - self._contents.keys())
+            self._contents.update(zip(keys, self._blobs.load_many(keys), strict=True))
+        return self._contents.get(key)
+
+
+def _size(index: TaskIndex, name: str) -> int:
+    """Return the bytes of an artifact's pickle; if the index does not say, as many as may be many."""
+    return int(index.info.get(name, {}).get("size", SPOOL_ABOVE + 1))
 
 
 def load_artifact(blobs: Blobs, key: str, name: str, size: int | None = None) -> Any:
@@ -122,8 +171,8 @@ def load_artifact(blobs: Blobs, key: str, name: str, size: int | None = None) ->
         Its bytes are not those of its name.
     """
     if size is None:
-        size = blobs.size(key)
-    if size is not None and size > SPOOL_ABOVE:
+        size = blobs.size(key) or 0 if not blobs.far else SPOOL_ABOVE + 1
+    if size > SPOOL_ABOVE:
         with blobs.open(key) as reader:
             return serializers.load(reader, name)
     return serializers.loads(blobs.load(key), name)
@@ -238,20 +287,59 @@ class TaskStore:
     def read_index(self, attempt: int | None = None) -> TaskIndex | None:
         """Read an attempt's index: the latest that is done, or that of `attempt`, done or not."""
         if attempt is None:
-            done = self.attempts()[1]
-            if not done:
-                return None
-            attempt = done[-1]
-        key = self.key(attempt, "data.json")
-        data = next(iter(self._storage.get([key])))[1]
-        if data is None:
+            return read_indexes(self._storage, [self.prefix])[0]
+        return self.parse(attempt, self.index_content(attempt))
+
+    def index_content(self, attempt: int) -> bytes | None:
+        """Return an attempt's index as it is stored; None if there is none."""
+        return next(iter(self._storage.get([self.key(attempt, "data.json")])))[1]
+
+    def parse(self, attempt: int, content: bytes | None) -> TaskIndex | None:
+        """Return what `index_content` returned as an index.
+
+        Raises
+        ------
+        MetaflowDataMissing
+            It is damaged.
+        """
+        if content is None:
             return None
         try:
-            return TaskIndex.parse(data, attempt)
+            return TaskIndex.parse(content, attempt)
         except (ValueError, KeyError, TypeError) as error:
-            raise MetaflowDataMissing(f"The index {self._storage.describe(key)} is damaged: {error}.") from error
+            place = self._storage.describe(self.key(attempt, "data.json"))
+            raise MetaflowDataMissing(f"The index {place} is damaged: {error}.") from error
 
 
 def read_index(storage: Storage, task: str, attempt: int | None = None) -> TaskIndex | None:
     """Read the index of ``flow/run/step/task``: of the latest attempt that is done, or of `attempt`."""
     return TaskStore(storage, task).read_index(attempt)
+
+
+def read_indexes(storage: Storage, tasks: Sequence[str]) -> list[TaskIndex | None]:
+    """Read the indexes of the latest attempts that are done of several tasks; None for a task that has none.
+
+    Behind a network the first attempt's index is asked for beside the list of attempts, since mostly there is no other:
+    one round trip, for all tasks together.
+    """
+    stores = [TaskStore(storage, task) for task in tasks]
+    if not storage.far:
+        return [_latest(store, store.attempts()[1], None) for store in stores]
+    questions: list[Callable[[], Any]] = [store.attempts for store in stores]
+    questions += [partial(store.index_content, 0) for store in stores]
+    answers = list(overlap(_call, questions))
+    return [
+        _latest(store, done, content)
+        for store, (_, done), content in zip(stores, answers[: len(stores)], answers[len(stores) :], strict=True)
+    ]
+
+
+def _latest(store: TaskStore, done: list[int], first: bytes | None) -> TaskIndex | None:
+    if not done:
+        return None
+    attempt = done[-1]
+    return store.parse(attempt, first if first is not None and attempt == 0 else store.index_content(attempt))
+
+
+def _call(question: Callable[[], Any]) -> Any:
+    return question()

@@ -42,6 +42,11 @@ _CHUNK = 1 << 20
 _BIG_CHUNK = 64 << 20
 _META = {True: b'{"cas_raw": true, "cas_version": 1}', False: b'{"cas_raw": false, "cas_version": 1}'}
 _GZIP_MAGIC = b"\x1f\x8b"
+_WELL_KNOWN = {
+    hashlib.sha1(content, usedforsecurity=False).hexdigest(): content
+    for content in (b"\x80\x05N.", b"\x80\x05\x88.", b"\x80\x05\x89.", b"\x80\x05]\x94.")
+}
+"""The pickles of None, True, False and []: every task has them, and their names tell what they are."""
 
 
 class Blobs:
@@ -53,21 +58,37 @@ class Blobs:
         Where they are.
     flow : str
         The flow's name; blobs are shared within a flow, not between flows.
+
+    Attributes
+    ----------
+    far : bool
+        Whether the storage is behind a network.
     """
 
     def __init__(self, storage: Storage, flow: str) -> None:
         self._storage = storage
         self._prefix = f"{flow}/data"
+        self._present: set[str] = set()
+        self.far = storage.far
 
     def path(self, key: str) -> str:
         """Return the storage key of the blob `key`."""
         return f"{self._prefix}/{key[:2]}/{key}"
 
+    def note_present(self, keys: Iterable[str]) -> None:
+        """Take note of blobs that are there for sure, since an index names them; `save` leaves them alone."""
+        if self._storage.far:
+            self._present.update(keys)
+
     def save(self, blobs: Iterable[bytes]) -> list[str]:
         """Store each of `blobs`, if it is not there yet, and return their keys in order."""
         contents = list(blobs)
         keys = [hashlib.sha1(content, usedforsecurity=False).hexdigest() for content in contents]
-        missing = {self.path(key): content for key, content in zip(keys, contents, strict=True)}
+        missing = {
+            self.path(key): content
+            for key, content in zip(keys, contents, strict=True)
+            if key not in self._present
+        }
         if not self._storage.far:  # there a question is cheap, and spares compressing what is there
             sizes = self._storage.head(list(missing))
             missing = {path: missing[path] for path, size in zip(list(missing), sizes, strict=True) if size is None}
@@ -94,12 +115,13 @@ class Blobs:
 
     def load_many(self, keys: Sequence[str]) -> list[bytes]:
         """Return the contents of several blobs, in order."""
-        contents = []
-        for key, (path, packed) in zip(keys, self._storage.get([self.path(key) for key in keys]), strict=True):
+        asked = [key for key in keys if key not in _WELL_KNOWN]
+        contents = dict(_WELL_KNOWN)
+        for key, (path, packed) in zip(asked, self._storage.get([self.path(key) for key in asked]), strict=True):
             if packed is None:
                 raise self._missing(key)
-            contents.append(_unpack(key, packed, self._storage.describe(path)))
-        return contents
+            contents[key] = _unpack(key, packed, self._storage.describe(path))
+        return [contents[key] for key in keys]
 
     def size(self, key: str) -> int | None:
         """Return the stored size in bytes, None if there is no such blob."""

@@ -20,6 +20,26 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
+def beside(function: Callable[[], object]) -> Callable[[], None]:
+    """Start `function` in a thread; return what waits for its end and raises what it raised."""
+    call = _Call(None)
+
+    def work() -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - raised by who waits
+            call.error = error
+
+    def wait() -> None:
+        thread.join()
+        if call.error is not None:
+            raise call.error
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    return wait
+
+
 def overlap(function: Callable[[_In], _Out], items: Iterable[_In], width: int = WIDTH) -> Iterator[_Out]:
     """Yield ``function(item)`` for each of `items`, in their order; `width` calls are under way at a time.
 

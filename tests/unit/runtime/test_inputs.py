@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -69,16 +70,19 @@ class Opening:
     def __init__(self) -> None:
         self.opened: list[str] = []
 
-    def __call__(self, path: str) -> FlowSpec:
-        self.opened.append(path)
+    def __call__(self, paths: Sequence[str]) -> list[FlowSpec]:
+        self.opened += paths
+        return [self._flow(path) for path in paths]
+
+    def _flow(self, path: str) -> FlowSpec:
         flow = FlowSpec.__new__(FlowSpec)
         flow.__dict__["_binding"] = Binding(path.split("/")[1], {"path": path}, {}, [])
         return flow
 
 
-def inputs_of(*paths: str) -> tuple[Inputs, Opening]:
+def inputs_of(*paths: str, together: int = 1) -> tuple[Inputs, Opening]:
     opening = Opening()
-    return Inputs(paths, opening), opening
+    return Inputs(paths, opening, together), opening
 
 
 def test_only_what_is_touched_is_opened() -> None:
@@ -109,6 +113,18 @@ def test_what_nobody_holds_is_let_go() -> None:
     assert [source for source in opened if source() is not None] == []
     assert [source.path for source in inputs] == [f"7/a/{n}" for n in range(100)]
     assert len(opening.opened) == 200
+
+
+def test_neighbours_are_opened_together() -> None:
+    inputs, opening = inputs_of(*(f"7/a/{n}" for n in range(10)), together=4)
+    held: Any = inputs[5]
+    assert opening.opened == ["7/a/4", "7/a/5", "7/a/6", "7/a/7"]
+    assert [source.path for source in inputs] == [f"7/a/{n}" for n in range(10)]
+    assert opening.opened[4:] == [f"7/a/{n}" for n in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)]
+    assert inputs[5] is held
+    last: Any = inputs[9]
+    assert last.path == "7/a/9"
+    assert len(opening.opened) == 14
 
 
 def test_iterating_again_and_backwards() -> None:
@@ -150,7 +166,7 @@ def test_a_name_that_no_input_has_is_explained() -> None:
 
 def test_what_a_step_has_assigned() -> None:
     _, opening = inputs_of()
-    flow = opening("7/a/1")
+    (flow,) = opening(["7/a/1"])
     flow.x = 1
     flow._y = 2
     assert attributes_of(flow) == {"x": 1, "_y": 2}
