@@ -41,6 +41,11 @@ class LocalStorage:
     def __init__(self, root: str) -> None:
         self.root = root
 
+    def signed_url(self, key: str, seconds: int) -> str:
+        from urllib.parse import quote
+
+        return f"file://{quote(self.describe(key))}"
+
     def describe(self, key: str) -> str:
         return f"{self.root}/{key}" if key else self.root
 

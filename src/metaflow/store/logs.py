@@ -49,7 +49,7 @@ class Line(NamedTuple):
     ident: bytes
 
 
-def format_line(text: bytes, now: float, ident: str) -> bytes:
+def format_line(text: bytes, now: float, ident: str, source: bytes = b"runtime") -> bytes:
     """Return a line as it is stored, with its end.
 
     Parameters
@@ -61,9 +61,11 @@ def format_line(text: bytes, now: float, ident: str) -> bytes:
     ident : str
         Text without ``]`` that no other line of the stream has. Metaflow's client sorts lines by time, and those of
         one time by this text: give lines of one stream increasing texts, or they are shown in another order.
+    source : bytes
+        Which process stamps it: ``runtime`` or ``task``.
     """
     second, micro = divmod(int(now * 1_000_000), 1_000_000)
-    return b"[MFLOG|0|%b.%06dZ|runtime|%b]%b\n" % (_clock(second), micro, ident.encode(), text)
+    return b"[MFLOG|0|%b.%06dZ|%b|%b]%b\n" % (_clock(second), micro, source, ident.encode(), text)
 
 
 def parse(data: bytes) -> Iterator[Line]:

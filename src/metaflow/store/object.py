@@ -156,6 +156,14 @@ class ObjectStorage:
             raise StorageUnavailable(reason, hint="it is where big artifacts wait to be sent") from error
         return os.path.abspath(directory)
 
+    def signed_url(self, key: str, seconds: int) -> str:
+        def sign(client: Any) -> str:
+            from datetime import timedelta
+
+            return str(_obstore().sign(client, "GET", key, expires_in=timedelta(seconds=seconds)))
+
+        return str(self._ask("sign a URL of", key, sign))
+
     # --- one object -------------------------------------------------------------------------------------------------
 
     def _put(self, key: str, data: bytes, attributes: bytes | None, overwrite: bool) -> None:

@@ -99,5 +99,8 @@ class Storage(Protocol):
     def spool_directory(self) -> str:
         """Return a local directory for files that `put_file` will take over."""
 
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Return a URL by which whoever has it gets the object for so long, without credentials."""
+
     def describe(self, key: str) -> str:
         """Return the full path or URL of `key`, for messages."""
