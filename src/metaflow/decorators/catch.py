@@ -1,8 +1,8 @@
 """`@catch`: let the run go on when a step has failed for good, with the exception as an artifact.
 
 It acts in the last attempt in which the step's code runs. Where that attempt dies without an exception (killed, out of
-memory), one more attempt follows in which only this decorator runs. What the step had assigned before it raised is
-kept; of a task that was killed nothing is.
+memory), one more attempt follows in which only this decorator runs; it raises the stored failure of the attempt before.
+What the step had assigned before it raised is kept; of a task that was killed nothing is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from metaflow.decorators.amounts import shown
 from metaflow.exception import MetaflowExceptionWrapper
 from metaflow.flow.decorator import Attempts, StepContext, StepDecorator, attach
-from metaflow.flow.failure import describe_failure
+from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.spec import FlowSpec
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ class CatchDecorator(StepDecorator):
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also sys.exit, and what libraries derive from BaseException
-            if context.attempt < context.last_attempt:
+            failure = failure_of_error(error, context.step)
+            if context.is_tried_again(failure):
                 raise
+            context.failure = failure
             context.caught = MetaflowExceptionWrapper(error, describe_failure(error, context.step))
             if var is not None:
                 setattr(context.flow, var, context.caught)

@@ -53,7 +53,9 @@ class TimeoutDecorator(StepDecorator):
 
     def around(self, context: StepContext, run: Callable[[], None]) -> None:
         def over(number: int, frame: FrameType | None) -> None:
-            raise TimeoutException(f"The step '{context.step}' took longer than its @timeout of {self.seconds:g} s.")
+            raise TimeoutException(
+                f"The step '{context.step}' took longer than its @timeout of {self.seconds:g} s.", seconds=self.seconds
+            )
 
         before = signal.signal(signal.SIGALRM, over)
         signal.setitimer(signal.ITIMER_REAL, self.seconds)

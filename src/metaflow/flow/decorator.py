@@ -19,6 +19,7 @@ from metaflow.exception import (
     InvalidDecoratorAttribute,
     InvalidFlow,
     MetaflowExceptionWrapper,
+    TaskFailed,
 )
 from metaflow.flow.step import steps_of
 
@@ -36,12 +37,21 @@ class Attempts(NamedTuple):
     fallbacks : int
         Attempts after these in which the step's code does not run, only what is wrapped around it.
     delay : float
-        Seconds to wait before each.
+        Seconds to wait before the first retry; on this machine only if there is a backoff.
+    backoff : float
+        By which the waiting time is multiplied from each retry to the next; 0 if nothing was said.
+    longest_delay : float
+        Seconds to wait at most.
+    only : frozenset of str
+        Kinds of failure after which the code runs again; empty: all.
     """
 
     retries: int = 0
     fallbacks: int = 0
     delay: float = 0.0
+    backoff: float = 0.0
+    longest_delay: float = float("inf")
+    only: frozenset[str] = frozenset()
 
 
 class StepContext:
@@ -57,21 +67,37 @@ class StepContext:
         From 0.
     last_attempt : int
         The last one in which the step's code runs.
+    only : frozenset of str
+        Kinds of failure after which the code runs again, if an attempt is left; empty: all.
     caught : MetaflowExceptionWrapper or None
         Set by a decorator that has dealt with a failure, so that the run goes on.
+    failure : TaskFailed or None
+        Set with `caught`: the failure as it is recorded.
     """
 
-    __slots__ = ("attempt", "caught", "flow", "last_attempt", "step", "successors")
+    __slots__ = ("attempt", "caught", "failure", "flow", "last_attempt", "only", "step", "successors")
 
     def __init__(
-        self, flow: Any, step: str, attempt: int, last_attempt: int, successors: Callable[[], tuple[str, ...]]
+        self,
+        flow: Any,
+        step: str,
+        attempt: int,
+        last_attempt: int,
+        successors: Callable[[], tuple[str, ...]],
+        only: frozenset[str] = frozenset(),
     ) -> None:
         self.flow = flow
         self.step = step
         self.attempt = attempt
         self.last_attempt = last_attempt
         self.successors = successors
+        self.only = only
         self.caught: MetaflowExceptionWrapper | None = None
+        self.failure: TaskFailed | None = None
+
+    def is_tried_again(self, failure: TaskFailed) -> bool:
+        """Tell whether the step's code runs again if this attempt fails so."""
+        return self.attempt < self.last_attempt and (not self.only or failure.kind in self.only)
 
 
 class StepDecorator:

@@ -5,8 +5,55 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-from metaflow.exception import MetaflowException, TimeoutException
+from metaflow.exception import (
+    MetaflowException,
+    StepRaised,
+    TaskExited,
+    TaskFailed,
+    TaskKilled,
+    TaskOutOfMemory,
+    TaskTimedOut,
+    TimeoutException,
+)
 from metaflow.flow.spec import FlowSpec, hint_for_missing
+
+
+def failure_of_error(error: BaseException, step: str) -> TaskFailed:
+    """Return the failure that what a step raised stands for: its class, its sentence, what is known of it."""
+    sentence = failure_sentence(error, step)
+    where = _last_user_frame(user_frames(error.__traceback__))
+    values: dict[str, float | str] = {"where": where} if where else {}
+    match error:
+        case TaskFailed():
+            return error
+        case TimeoutException():
+            limit = getattr(error, "seconds", None)
+            if limit is not None:
+                values["limit_seconds"] = limit
+            return TaskTimedOut(sentence, hint=error.hint, **values)
+        case MemoryError():
+            return _out_of_memory(sentence, step, values)
+        case SystemExit():
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            return TaskExited(sentence, hint=None, exit_code=code, **values)
+        case KeyboardInterrupt():
+            return TaskKilled(sentence, hint=None, signal=2, **values)
+        case MetaflowException():
+            return StepRaised(sentence, hint=error.hint, error=_name(error), **values)
+        case _:
+            return StepRaised(sentence, hint=None, error=_name(error), **values)
+
+
+def _out_of_memory(sentence: str, step: str, values: dict[str, float | str]) -> TaskOutOfMemory:
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    values["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        values["limit_mb"] = round(limit / 1e6)
+        sentence += f" (the address space is limited to {values['limit_mb']} MB: ulimit -v)"
+    return TaskOutOfMemory(f"the step '{step}' got no more memory: {sentence}", hint=None, **values)
 
 
 def failure_sentence(error: BaseException, step: str) -> str:
@@ -19,12 +66,12 @@ def failure_sentence(error: BaseException, step: str) -> str:
     if isinstance(error, MetaflowException):
         return error.message
     text = str(error).strip().partition("\n")[0]
-    name = (
-        type(error).__name__
-        if type(error).__module__ == "builtins"
-        else f"{type(error).__module__}.{type(error).__name__}"
-    )
-    return f"{name}: {text}" if text else name
+    return f"{_name(error)}: {text}" if text else _name(error)
+
+
+def _name(error: BaseException) -> str:
+    name, module = type(error).__name__, type(error).__module__
+    return name if module == "builtins" else f"{module}.{name}"
 
 
 def describe_failure(error: BaseException, step: str) -> str:

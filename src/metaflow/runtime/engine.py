@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from metaflow.compute.command import FlowCommand
-from metaflow.compute.endings import failure_of
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
 from metaflow.exception import TaskFailed, TaskTimedOut
 from metaflow.provider.carried import replay
@@ -28,7 +27,6 @@ from metaflow.runtime.events import (
     Finish,
     Instruction,
     Launch,
-    Outcome,
     RetryDue,
     Stop,
     TaskEnded,
@@ -37,11 +35,10 @@ from metaflow.runtime.events import (
 )
 from metaflow.runtime.inputs import encode_input_paths
 from metaflow.runtime.policy import StepPolicy
-from metaflow.runtime.record import PARAMETERS, stored_outcome
+from metaflow.runtime.record import PARAMETERS
 from metaflow.runtime.scheduler import Scheduler
 from metaflow.runtime.tasklogs import TaskLog, TaskLogs
-from metaflow.store.artifacts import Artifacts, read_index
-from metaflow.store.blobs import Blobs
+from metaflow.runtime.verdict import Judge, Verdict
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -96,13 +93,14 @@ class Place(NamedTuple):
 
 
 class _Running:
-    __slots__ = ("label", "launch", "log", "since")
+    __slots__ = ("is_stopped", "label", "launch", "log", "since")
 
     def __init__(self, launch: Launch, label: TaskLabel, log: TaskLog) -> None:
         self.launch = launch
         self.label = label
         self.log = log
         self.since = time.monotonic()
+        self.is_stopped = False
 
 
 class Engine:
@@ -127,6 +125,8 @@ class Engine:
 
     Attributes
     ----------
+    failures : dict of int to TaskFailed
+        Of each task that failed: why its latest attempt did.
     interrupted : int or None
         Number of the signal that ended the run.
     """
@@ -162,6 +162,9 @@ class Engine:
         self._running: dict[int, _Running] = {}
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
+        self._judge = Judge(flow, run, graph, storage, metadata, options.system_tags)
+        self._judging: set[asyncio.Task[Verdict]] = set()
+        self.failures: dict[int, TaskFailed] = {}
         self.interrupted: int | None = None
 
     async def run(self, console: Callable[[asyncio.AbstractEventLoop], Console]) -> Finish:
@@ -204,12 +207,18 @@ class Engine:
                     self._console.run(f"The task {task} of the step {step} is tried again in {delay:.0f} s.")
                     self._loop.call_later(delay, self._tell, RetryDue(task, attempt))
                 case Stop(task):
-                    self._place(self._running[task].launch.step).launcher.cancel(task)
+                    self._stop(task)
                 case Finish():
                     if not self._finished.done():
                         self._finished.set_result(instruction)
                 case _ as never:
                     assert_never(never)
+
+    def _stop(self, task: int) -> None:
+        running = self._running.get(task)
+        if running is not None:  # else it has ended, and its end is being judged
+            running.is_stopped = True
+            self._place(running.launch.step).launcher.cancel(task)
 
     def _take_over(self, launch: Launch) -> bool:
         taken = self._resumption.take_over(launch) if self._resumption and launch.attempt == 0 else None
@@ -232,7 +241,7 @@ class Engine:
             launch.step,
             launch.task,
             attempt=launch.attempt,
-            retries=policy.code_retries,
+            retries=launch.last_attempt,
             input_paths=encode_input_paths(self._run, launch.inputs),
             split_index=launch.split_index,
             environment=policy.environment,
@@ -300,54 +309,52 @@ class Engine:
             assert isinstance(calls, list)
             replay(calls, self._metadata)
         self._note(launch, ended.facts)
-        outcome = self._outcome(ended, launch)
-        if outcome.ok and not set(outcome.next) <= set(self._graph[launch.step].next):
-            outcome = Outcome(False, reason=self._unexpected(launch.step, outcome.next))
-        if outcome.ok:
+        tags = self._place(launch.step).command.tags
+        if self._storage.far and not (ended.outcome and ended.outcome["ok"]):
+            work = asyncio.to_thread(self._judge.of, launch, ended, tags, is_stopped=running.is_stopped)
+            judging = self._loop.create_task(work)
+            self._judging.add(judging)
+            judging.add_done_callback(lambda done: self._on_judged(running, done))
+        else:
+            self._settle(running, self._judge.of(launch, ended, tags, is_stopped=running.is_stopped))
+
+    def _on_judged(self, running: _Running, judging: asyncio.Task[Verdict]) -> None:
+        self._judging.discard(judging)
+        try:
+            self._settle(running, judging.result())
+        except Exception as error:  # noqa: BLE001 - see _tell
+            self._break_down(error)
+
+    def _settle(self, running: _Running, verdict: Verdict) -> None:
+        launch, outcome = running.launch, verdict.outcome
+        if verdict.failure is None:
             self._done[launch.step] += 1
             took = time.monotonic() - running.since
             width = f" It opens a foreach of {outcome.width} tasks." if outcome.width is not None else ""
             self._console.status(running.label, f"Task done in {took:.2f} s.{width}")
         else:
             self._failed[launch.step] += 1
-            self._on_failure(running, ended, outcome)
+            self.failures[launch.task] = verdict.failure
+            self._on_failure(running, verdict, verdict.failure)
         running.log.close()
         self._console.progress(self._counts)
-        self._tell(TaskEnded(ended.task, ended.attempt, outcome))
+        self._tell(TaskEnded(launch.task, launch.attempt, outcome))
 
-    def _on_failure(self, running: _Running, ended: Ended, outcome: Outcome) -> None:
-        launch = running.launch
-        now = time.time()
-        if ended.outcome is None:
+    def _on_failure(self, running: _Running, verdict: Verdict, failure: TaskFailed) -> None:
+        if running.is_stopped and failure.kind == "cancelled":
+            self._console.status(running.label, "Task ended, since the run ends.")
+            return
+        if not verdict.is_told:
             # The process died without a word; say it where its words would be.
-            sentence = f"{outcome.reason[0].upper()}{outcome.reason[1:]}."
-            self._console.task(running.label, [sentence], now)
-            running.log.append("stderr", [sentence.encode()], now)
-            task = TaskPath(self._flow, self._run, launch.step, str(launch.task))
-            self._metadata.record(task, launch.attempt, [Fact("attempt_ok", "False", "internal_attempt_status")])
+            now = time.time()
+            lines = [f"{failure.message[0].upper()}{failure.message[1:]}."]
+            lines += [f"    hint: {failure.hint}"] if failure.hint else []
+            self._console.task(running.label, lines, now)
+            if verdict.trouble is None:
+                running.log.append("stderr", [line.encode() for line in lines], now)
+        if verdict.trouble is not None:
+            self._console.status(running.label, f"Its end could not be recorded. {verdict.trouble.message}")
         self._console.status(running.label, "Task failed.")
-
-    def _outcome(self, ended: Ended, launch: Launch) -> Outcome:
-        told = ended.outcome
-        if told is None:
-            failure: TaskFailed = ended.failure or failure_of(launch.step, ended.code, ended.signal)
-            return self._stored_outcome(launch) or Outcome(False, reason=failure.message)
-        if not told["ok"]:
-            return Outcome(False, reason=str(told["reason"]))
-        steps, width = told["next"], told["width"]
-        assert isinstance(steps, list)
-        return Outcome(True, tuple(steps), width if isinstance(width, int) else None)
-
-    def _stored_outcome(self, launch: Launch) -> Outcome | None:
-        """Return what the attempt has stored of its outcome, if it came to its done marker."""
-        task = f"{self._flow}/{self._run}/{launch.step}/{launch.task}"
-        index = read_index(self._storage, task)
-        if index is None or index.attempt != launch.attempt:
-            return None
-        return stored_outcome(Artifacts(Blobs(self._storage, self._flow), index))
-
-    def _unexpected(self, step: str, steps: tuple[str, ...]) -> str:
-        return f"the step '{step}' went on to {', '.join(steps)}, which its source does not say"
 
     # --- signals and the end ----------------------------------------------------------------------------------------
 

@@ -6,10 +6,40 @@ from typing import NamedTuple
 
 
 class Retries(NamedTuple):
-    """How often a step may be tried again after it failed, and how long to wait in between (seconds)."""
+    """How a step is tried again after it failed.
+
+    Attributes
+    ----------
+    times : int
+        Further attempts in which its code runs.
+    fallbacks : int
+        Attempts after these in which only what is wrapped around its code runs.
+    delay : float
+        Seconds to wait before the first further attempt.
+    backoff : float
+        By which the waiting time is multiplied from each to the next.
+    longest_delay : float
+        Seconds to wait at most.
+    only : frozenset of str
+        Kinds of failure (`TaskFailed.kind`) after which the code is tried again; empty: all.
+    preemptions : int
+        Attempts beyond `times` after a machine was taken away or lost.
+    """
 
     times: int = 0
+    fallbacks: int = 0
     delay: float = 0.0
+    backoff: float = 1.0
+    longest_delay: float = float("inf")
+    only: frozenset[str] = frozenset()
+    preemptions: int = 0
+
+    def delay_before(self, attempt: int) -> float:
+        """Return the seconds to wait before `attempt`, which is 1 or more."""
+        try:
+            return min(self.delay * self.backoff ** (attempt - 1), self.longest_delay)
+        except OverflowError:
+            return self.longest_delay
 
 
 class Outcome(NamedTuple):
@@ -25,12 +55,15 @@ class Outcome(NamedTuple):
         Number of elements if the transition is a foreach.
     reason : str
         Of a failure: one sentence.
+    kind : str
+        Of a failure: its class, as `TaskFailed.kind`.
     """
 
     ok: bool
     next: tuple[str, ...] = ()
     width: int | None = None
     reason: str = ""
+    kind: str = "failed"
 
 
 class TaskRef(NamedTuple):
@@ -85,6 +118,8 @@ class Launch(NamedTuple):
         Position in the foreach that the task opens as its child.
     inputs : tuple of TaskRef
         The tasks whose artifacts come in; of a join, in the order of the split.
+    last_attempt : int
+        The last attempt in which the step's code runs; in one after it only what is wrapped around the code runs.
     """
 
     task: int
@@ -92,6 +127,7 @@ class Launch(NamedTuple):
     attempt: int
     split_index: int | None
     inputs: tuple[TaskRef, ...]
+    last_attempt: int = 0
 
 
 class Wait(NamedTuple):

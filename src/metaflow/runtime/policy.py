@@ -16,9 +16,7 @@ class StepPolicy(NamedTuple):
     Attributes
     ----------
     retries : Retries
-        All further attempts, fallbacks included.
-    code_retries : int
-        Those of them in which the step's code runs.
+        What happens after a failure.
     time_limit : float or None
         Seconds after which a task is ended by force.
     environment : dict of str to str
@@ -28,18 +26,60 @@ class StepPolicy(NamedTuple):
     """
 
     retries: Retries = Retries()
-    code_retries: int = 0
     time_limit: float | None = None
     environment: dict[str, str] = {}
     resources: ResourceRequest = LOCAL
 
 
-def policy_of(decorators: Sequence[StepDecorator], resources: ResourceRequest = LOCAL) -> StepPolicy:
-    """Add up what the decorators of one step ask for; `resources` is what its tasks need."""
-    attempts = [decorator.attempts() for decorator in decorators]
-    code_retries = sum(asked.retries for asked in attempts)
-    times = code_retries + max((asked.fallbacks for asked in attempts), default=0)
+def policy_of(
+    decorators: Sequence[StepDecorator], resources: ResourceRequest = LOCAL, *, preemption_retries: int = 0
+) -> StepPolicy:
+    """Add up what the decorators of one step ask for.
+
+    Parameters
+    ----------
+    decorators : sequence of StepDecorator
+        Of the step.
+    resources : ResourceRequest
+        What its tasks need. A task of this machine is tried again at once, unless a backoff is asked for: waiting
+        helps against trouble elsewhere.
+    preemption_retries : int
+        METAFLOW_PREEMPTION_RETRIES: further attempts of a remote task whose machine was taken away.
+    """
     limits = [limit for decorator in decorators if (limit := decorator.time_limit()) is not None]
     environment = {name: value for decorator in decorators for name, value in decorator.environment().items()}
-    delay = max((asked.delay for asked in attempts), default=0.0)
-    return StepPolicy(Retries(times, delay), code_retries, min(limits, default=None), environment, resources)
+    retries = _retries(decorators, resources.backend != "local")
+    if resources.backend != "local":
+        retries = retries._replace(preemptions=preemption_retries)
+    return StepPolicy(retries, min(limits, default=None), environment, resources)
+
+
+def _retries(decorators: Sequence[StepDecorator], is_remote: bool) -> Retries:
+    attempts = [decorator.attempts() for decorator in decorators]
+    backoff = max((asked.backoff for asked in attempts), default=0.0)
+    return Retries(
+        sum(asked.retries for asked in attempts),
+        max((asked.fallbacks for asked in attempts), default=0),
+        max((asked.delay for asked in attempts), default=0.0) if is_remote or backoff else 0.0,
+        backoff or 1.0,
+        min((asked.longest_delay for asked in attempts), default=float("inf")),
+        frozenset().union(*(asked.only for asked in attempts)),
+    )
+
+
+def check_attempts(step: str, decorators: Sequence[StepDecorator], most: int) -> None:
+    """Check that a step is not tried more often than METAFLOW_MAX_ATTEMPTS allows.
+
+    Raises
+    ------
+    InvalidDecoratorAttribute
+        It is; names both numbers.
+    """
+    for decorator in decorators:
+        asked = decorator.attempts().retries + 1
+        if asked > most:
+            raise decorator.error(
+                f"@{decorator.name} asks for {asked} attempts of the step '{step}', and METAFLOW_MAX_ATTEMPTS "
+                f"allows {most}.",
+                hint=f"set METAFLOW_MAX_ATTEMPTS={asked} if so many are intended",
+            )

@@ -7,17 +7,23 @@ its bytes, whatever dies when. Tasks, the parameters of a run and tasks taken ov
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 
+from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
 from metaflow.flow.frames import ForeachFrame
 from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
 from metaflow.runtime.events import Outcome
-from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore
+from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, save_artifacts
+from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
 
 PARAMETERS = "_parameters"
 """The pseudo-step whose task 0 holds the parameters of a run."""
+
+FAILURE = "_failure"
+"""The artifact of a failed attempt that says why: `TaskFailed.record`."""
 
 _INTERNALS = frozenset({"_exception", "_foreach_stack", "_graph_info", "_success", "_task_ok", "_transition"})
 """The internal artifacts that clients ask the provider for; the index has all."""
@@ -29,6 +35,15 @@ def stored_outcome(values: Artifacts) -> Outcome | None:
         return None
     transition = values["_transition"]
     return Outcome(True, tuple(transition[0]) if transition else (), values.get("_foreach_num_splits"))
+
+
+def stored_failure(values: Artifacts) -> TaskFailed:
+    """Return why a task that is done failed, from what it has stored; Metaflow stores the exception only."""
+    record = values.get(FAILURE)
+    if record is not None:
+        return TaskFailed.from_record(record)
+    error = values.get("_exception")
+    return StepRaised(f"{error.type}: {error.exception}" if error is not None else "the step failed")
 
 
 class AttemptRecord:
@@ -89,8 +104,34 @@ class AttemptRecord:
             facts.append(Fact("foreach-execution-path", path, "foreach-execution-path"))
         self.note(facts)
 
-    def close(self, index: TaskIndex, *, ok: bool) -> None:
-        """Write the index, whose blobs must be there, and mark the attempt as done."""
+    def close_dead(self, failure: TaskFailed) -> None:
+        """Close an attempt whose process died before it could."""
+        if self.attempt not in self.store.attempts()[0]:
+            self.begin()
+        index = TaskIndex({}, {}, self.attempt)
+        text = f"{failure.message}\n" + (f"hint: {failure.hint}\n" if failure.hint else "")
+        values = {
+            "_exception": MetaflowExceptionWrapper(failure, text),
+            FAILURE: failure.record(),
+            "_success": False,
+            "_task_ok": False,
+            "_transition": None,
+        }
+        save_artifacts(Blobs(self._storage, self.path.flow), values.items(), index)
+        self.close(index, ok=False, failure=failure)
+
+    def close(self, index: TaskIndex, *, ok: bool, failure: TaskFailed | None = None) -> None:
+        """Write the index, whose blobs must be there, and mark the attempt as done.
+
+        Parameters
+        ----------
+        index : TaskIndex
+            What the attempt has stored.
+        ok : bool
+            Whether the run can go on after it.
+        failure : TaskFailed, optional
+            Why it failed, also if a decorator has caught it.
+        """
         self.store.write_index(index)
         self._provider.record_artifacts(
             self.path,
@@ -104,6 +145,7 @@ class AttemptRecord:
             tags=self._tags,
             system_tags=self._system_tags,
         )
-        self.note([Fact("attempt_ok", str(ok), "internal_attempt_status")])
+        facts = [Fact("failure", json.dumps(failure.record()), "failure")] if failure is not None else []
+        self.note([*facts, Fact("attempt_ok", str(ok), "internal_attempt_status")])
         self.store.mark_done(self.attempt)
         self.note([Fact("attempt-done", str(self.attempt), "attempt-done")])

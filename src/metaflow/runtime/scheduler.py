@@ -37,6 +37,9 @@ from metaflow.runtime.events import (
     Wait,
 )
 
+PREEMPTIONS = frozenset({"preempted", "lost"})
+"""Kinds of failure that are the machine's: its attempts may be repeated beyond those of the step."""
+
 
 class Split:
     """One opened split.
@@ -67,7 +70,7 @@ class Split:
 
 
 class _Task:
-    __slots__ = ("attempt", "id", "inputs", "position", "split", "split_index", "step")
+    __slots__ = ("attempt", "id", "inputs", "last_attempt", "position", "preempted", "split", "split_index", "step")
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class _Task:
         position: int,
         split_index: int | None,
         inputs: tuple[TaskRef, ...],
+        last_attempt: int,
     ) -> None:
         self.id = id
         self.step = step
@@ -85,6 +89,8 @@ class _Task:
         self.split_index = split_index
         self.inputs = inputs
         self.attempt = 0
+        self.last_attempt = last_attempt  # in which the step's code runs
+        self.preempted = 0
 
     @property
     def ref(self) -> TaskRef:
@@ -210,14 +216,27 @@ class Scheduler:
         if self._failure is not None:
             return self._fill()
         retries = self._retries(task.step)
-        if task.attempt >= retries.times:
+        if not self._has_another(task, outcome.kind, retries):
             return self._fail(task.ref, outcome.reason)
         task.attempt += 1
-        if retries.delay <= 0:
+        delay = retries.delay_before(task.attempt) if task.attempt <= task.last_attempt else 0.0
+        if delay <= 0:
             self._again.append(task)
             return self._fill()
         self._waiting[task.id] = task
-        return [Wait(task.id, task.step, task.attempt, retries.delay), *self._fill()]
+        return [Wait(task.id, task.step, task.attempt, delay), *self._fill()]
+
+    def _has_another(self, task: _Task, kind: str, retries: Retries) -> bool:
+        """Decide whether a task that failed has another attempt, and whether its code runs in it."""
+        if task.attempt <= task.last_attempt:
+            if kind in PREEMPTIONS and task.preempted < retries.preemptions:
+                task.preempted += 1
+                task.last_attempt += 1
+                return True
+            if task.attempt < task.last_attempt and (not retries.only or kind in retries.only):
+                return True
+            task.last_attempt = task.attempt
+        return task.attempt < task.last_attempt + retries.fallbacks
 
     def _too_wide(self, step: str, width: int) -> str:
         return (
@@ -265,7 +284,9 @@ class Scheduler:
             if task is None:
                 break
             self._running[task.id] = task
-            instructions.append(Launch(task.id, task.step, task.attempt, task.split_index, task.inputs))
+            instructions.append(
+                Launch(task.id, task.step, task.attempt, task.split_index, task.inputs, task.last_attempt)
+            )
         if not self._running and not self._waiting:
             instructions.append(self._finish())
         return instructions
@@ -289,7 +310,7 @@ class Scheduler:
         self, step: str, split: Split | None, position: int, split_index: int | None, inputs: tuple[TaskRef, ...]
     ) -> _Task:
         self._last_id += 1
-        return _Task(self._last_id, step, split, position, split_index, inputs)
+        return _Task(self._last_id, step, split, position, split_index, inputs, self._retries(step).times)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ registered, its attempt marked as begun; then the step runs; then blobs, the ind
 the done marker. A step that raises stores what it had assigned and its exception, and is marked done, not successful.
 
 The process tells its outcome by its exit status and, where somebody listens, by one message
-(``ok``, ``next``, ``width``, ``reason``), so that the engine need not read back what was just written.
+(``ok``, ``next``, ``width``; ``reason``, ``failure``), so that the engine need not read back what was just written.
 
 Start reading at `Task.run`.
 """
@@ -23,18 +23,19 @@ from metaflow.exception import (
     InvalidNextException,
     MetaflowExceptionWrapper,
     MetaflowInternalError,
+    TaskFailed,
     UnpicklableArtifact,
 )
 from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.current import current
 from metaflow.flow.decorator import StepContext, StepDecorator
-from metaflow.flow.failure import describe_failure, failure_sentence
+from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.frames import ForeachFrame, frame_value
 from metaflow.flow.spec import FlowSpec
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
-from metaflow.runtime.record import PARAMETERS, AttemptRecord
-from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
+from metaflow.runtime.record import FAILURE, PARAMETERS, AttemptRecord
+from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_index, read_indexes, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
 from metaflow.store.overlap import WIDTH, beside
 from metaflow.store.protocol import Storage
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 
 _OWN_TO_EACH_TASK = frozenset(
     {
-        "_current_step", "_exception", "_foreach_num_splits", "_foreach_stack", "_foreach_values", "_foreach_var",
-        "_iteration_stack", "_success", "_task_ok", "_transition",
+        "_current_step", "_exception", "_failure", "_foreach_num_splits", "_foreach_stack", "_foreach_values",
+        "_foreach_var", "_iteration_stack", "_success", "_task_ok", "_transition",
     }
 )  # fmt: skip
 
@@ -110,6 +111,7 @@ class Task:
         self._element: dict[int, Any] = {}
         self._turn = 0  # of a step that comes back to itself; Metaflow's resume knows its tasks by it
         self._is_join = self._function.__code__.co_argcount > 1
+        self._decorators: list[StepDecorator] = self._function.decorators  # type: ignore[attr-defined]
 
     def run(self) -> int:
         """Run the attempt and return the exit status of the process."""
@@ -124,11 +126,16 @@ class Task:
         mask = os.umask(0o077)
         os.umask(mask)
         context = StepContext(
-            flow, plan.step, plan.attempt, plan.last_code_attempt, lambda: self._graph()[plan.step].next
+            flow,
+            plan.step,
+            plan.attempt,
+            plan.last_code_attempt,
+            lambda: self._graph()[plan.step].next,
+            frozenset().union(*(decorator.attempts().only for decorator in self._decorators)),
         )
         error = self._call(context, paths)
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
-        return self._finish(flow, incoming, error, context.caught)
+        return self._finish(context, incoming, error)
 
     # --- artifacts in -----------------------------------------------------------------------------------------------
 
@@ -233,9 +240,7 @@ class Task:
 
         def code() -> None:
             if context.attempt > context.last_attempt:
-                raise AttemptsExhausted(
-                    f"The step '{context.step}' did not come to its end in any of its attempts ({context.attempt})."
-                )
+                raise self._earlier_failure()
             if self._is_join:
                 together = WIDTH if self._storage.far else 1
                 self._function(context.flow, Inputs(paths, self._open_inputs, together))
@@ -244,7 +249,7 @@ class Task:
             self._check_transition(context.flow)
 
         run: Callable[[], None] = code
-        inner_first: list[StepDecorator] = self._function.decorators[::-1]  # type: ignore[attr-defined]
+        inner_first = self._decorators[::-1]
         for decorator in sorted(inner_first, key=lambda decorator: decorator.name == "catch"):
             run = partial(decorator.around, context, run)
         try:
@@ -254,6 +259,17 @@ class Task:
         except BaseException as error:  # noqa: BLE001 - also sys.exit and KeyboardInterrupt end a step, not the task
             return error
         return None
+
+    def _earlier_failure(self) -> Exception:
+        """Return why the attempt before this one failed, in which the step's code ran for the last time."""
+        plan = self._plan
+        index = self._record.store.read_index(plan.attempt - 1)
+        record = Artifacts(self._blobs, index).get(FAILURE) if index is not None else None
+        if record is not None:
+            return TaskFailed.from_record(record)
+        return AttemptsExhausted(
+            f"The step '{plan.step}' did not come to its end in any of its attempts ({plan.attempt})."
+        )
 
     def _check_transition(self, flow: FlowSpec) -> None:
         step, transition = self._plan.step, flow._binding.transition
@@ -288,13 +304,9 @@ class Task:
 
     # --- artifacts out ----------------------------------------------------------------------------------------------
 
-    def _finish(
-        self,
-        flow: FlowSpec,
-        incoming: TaskIndex,
-        error: BaseException | None,
-        caught: MetaflowExceptionWrapper | None = None,
-    ) -> int:
+    def _finish(self, context: StepContext, incoming: TaskIndex, error: BaseException | None) -> int:
+        flow: FlowSpec = context.flow
+        caught, failure = context.caught, context.failure
         assigned = attributes_of(flow)
         index = self._outgoing(flow, incoming)
         if error is None:
@@ -306,8 +318,9 @@ class Task:
             except UnpicklableArtifact as refusal:
                 error = refusal
         if error is not None:
-            self._save_failed(index, assigned, flow._binding, error)
-        return self._close(index, flow._binding.transition, error)
+            failure = failure_of_error(error, self._plan.step)
+            self._save_failed(index, assigned, flow._binding, error, failure)
+        return self._close(index, flow._binding.transition, error is None, failure)
 
     def _outgoing(self, flow: FlowSpec, incoming: TaskIndex) -> TaskIndex:
         """Return an index with what passes through the step unread."""
@@ -362,12 +375,17 @@ class Task:
             save_artifacts(self._blobs, [("_foreach_values", transition.values)], index)
 
     def _save_failed(
-        self, index: TaskIndex, assigned: Mapping[str, Any], binding: Binding, error: BaseException
+        self,
+        index: TaskIndex,
+        assigned: Mapping[str, Any],
+        binding: Binding,
+        error: BaseException,
+        failure: TaskFailed,
     ) -> None:
-        failure = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
-        _complain(failure.stacktrace or "")
+        stored = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
+        _complain(stored.stacktrace or "")
         self._keep(index, assigned)
-        self._save(index, {}, binding, failure)
+        self._save(index, {FAILURE: failure.record()}, binding, stored)
 
     def _keep(self, index: TaskIndex, assigned: Mapping[str, Any]) -> None:
         """Store what can be pickled of what a step had assigned before it failed."""
@@ -382,10 +400,11 @@ class Task:
             except UnpicklableArtifact:
                 continue
 
-    def _close(self, index: TaskIndex, transition: Transition | None, error: BaseException | None) -> int:
-        self._record.close(index, ok=error is None)
-        if error is not None:
-            self._report({"ok": False, "reason": failure_sentence(error, self._plan.step)})
+    def _close(self, index: TaskIndex, transition: Transition | None, ok: bool, failure: TaskFailed | None) -> int:
+        self._record.close(index, ok=ok, failure=failure)
+        if not ok:
+            assert failure is not None
+            self._report({"ok": False, "reason": failure.message, "failure": failure.record()})
             return 1
         width = len(transition.values) if transition and transition.values is not None else None
         self._report({"ok": True, "next": list(transition.steps) if transition else [], "width": width})
