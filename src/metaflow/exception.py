@@ -15,6 +15,13 @@
     │   └── BlobCorrupt                       … or its bytes are not those of its name
     ├── UnpicklableArtifact                   an artifact cannot be saved (path to the offending member)
     ├── StorageUnavailable                    the storage refuses: full, read-only, gone
+    ├── MetaflowS3Exception                   metaflow.S3 cannot do what it was asked to
+    │   ├── MetaflowS3URLException               a URL, key or root that cannot be
+    │   ├── MetaflowS3NotFound                   an object, a bucket or a local file is not there
+    │   ├── MetaflowS3AccessDenied               the credentials are missing, refused or not enough
+    │   ├── MetaflowS3InvalidObject              what shall be uploaded is nothing that can be
+    │   ├── MetaflowS3InvalidRange               a range that the object does not have
+    │   └── MetaflowS3InsufficientDiskSpace      the local disk is full
     ├── MergeArtifactsException               merge_artifacts was called where or how it cannot work
     │   ├── UnhandledInMergeArtifactsException   names whose values differ between the branches
     │   └── MissingInMergeArtifactsException     names asked for that no branch has
@@ -190,6 +197,55 @@ class StorageUnavailable(MetaflowException):
     headline = "Storage unavailable"
 
 
+class MetaflowS3Exception(MetaflowException):
+    """What a call of `metaflow.S3` cannot do.
+
+    Parameters
+    ----------
+    msg : str
+        The sentence.
+    failed : sequence of (str, str), optional
+        URL and reason of each object of the call that failed.
+    """
+
+    headline = "S3 access failed"
+
+    def __init__(
+        self,
+        msg: str = "",
+        lineno: int | None = None,
+        *,
+        hint: str | None = None,
+        failed: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(msg, lineno, hint=hint)
+        self.failed = list(failed)
+
+
+class MetaflowS3URLException(MetaflowS3Exception):
+    headline = "Invalid address"
+
+
+class MetaflowS3NotFound(MetaflowS3Exception):
+    headline = "S3 object not found"
+
+
+class MetaflowS3AccessDenied(MetaflowS3Exception):
+    headline = "S3 access denied"
+
+
+class MetaflowS3InvalidObject(MetaflowS3Exception):
+    headline = "Object cannot be uploaded"
+
+
+class MetaflowS3InvalidRange(MetaflowS3Exception):
+    headline = "S3 invalid range"
+
+
+class MetaflowS3InsufficientDiskSpace(MetaflowS3Exception):
+    headline = "Insufficient disk space"
+
+
 class MergeArtifactsException(MetaflowException):
     headline = "Cannot merge artifacts"
 
@@ -318,46 +374,57 @@ class TaskFailed(MetaflowException):
 
 
 class StepRaised(TaskFailed):
+    headline = "Step failed"
     kind = "user code"
 
 
 class TaskExited(TaskFailed):
+    headline = "Task exited"
     kind = "exited"
 
 
 class TaskCrashed(TaskFailed):
+    headline = "Task crashed"
     kind = "crashed"
 
 
 class TaskKilled(TaskFailed):
+    headline = "Task killed"
     kind = "killed"
 
 
 class TaskOutOfMemory(TaskFailed):
+    headline = "Out of memory"
     kind = "memory"
 
 
 class TaskTimedOut(TaskFailed):
+    headline = "Task timed out"
     kind = "timeout"
 
 
 class TaskCancelled(TaskFailed):
+    headline = "Task cancelled"
     kind = "cancelled"
 
 
 class TaskPreempted(TaskFailed):
+    headline = "Task preempted"
     kind = "preempted"
 
 
 class TaskLost(TaskFailed):
+    headline = "Task lost"
     kind = "lost"
 
 
 class TaskNotPlaced(TaskFailed):
+    headline = "Task not placed"
     kind = "not placed"
 
 
 class ImageUnavailable(TaskFailed):
+    headline = "Image unavailable"
     kind = "image"
 
 
