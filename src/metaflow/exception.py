@@ -214,11 +214,12 @@ class MetaflowS3Exception(MetaflowException):
         self,
         msg: str = "",
         lineno: int | None = None,
+        source_file: str | None = None,
         *,
         hint: str | None = None,
         failed: Sequence[tuple[str, str]] = (),
     ) -> None:
-        super().__init__(msg, lineno, hint=hint)
+        super().__init__(msg, lineno, source_file, hint=hint)
         self.failed = list(failed)
 
 
