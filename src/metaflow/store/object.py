@@ -28,6 +28,7 @@ from metaflow.store.protocol import Entry
 if TYPE_CHECKING:
     from metaflow.settings.datastores import Datastores
     from metaflow.store.object_access import Access
+    from metaflow.store.object_forked import Helper
     from metaflow.store.protocol import OpenObject
 
 PATIENCE = 120.0
@@ -69,6 +70,7 @@ class ObjectStorage:
         self._settings = settings
         self._access: Access | None = None
         self._region: str | None = None
+        self._helper: Helper | None = None
         self._opening = Lock()
         self._told = False
         self._creates = True
@@ -86,28 +88,12 @@ class ObjectStorage:
         attributes: Mapping[str, bytes] | None = None,
     ) -> None:
         noted = attributes or {}
-        for _ in overlap(lambda item: self._put(*item, noted.get(item[0]), overwrite), items):
+        for _ in overlap(lambda item: self._do("_put", *item, noted.get(item[0]), overwrite), items):
             pass
 
     def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
-        from pathlib import Path
-
         try:
-            size = os.path.getsize(path)
-            part = max(_PART, -(-size // _MOST_PARTS))
-
-            def send(client: Any) -> None:
-                _obstore().put(
-                    client,
-                    key,
-                    Path(path),
-                    attributes=self._noted(attributes),
-                    use_multipart=size > part,
-                    chunk_size=part,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
-
-            self._ask("write", key, send)
+            self._do("_send", key, path, os.path.getsize(path), attributes)
         except OSError as error:
             files.unavailable(error, path, "read")
         finally:
@@ -115,32 +101,25 @@ class ObjectStorage:
 
     def append(self, key: str, data: bytes) -> None:
         before = next(iter(self.get([key])))[1] or b""
-        self._put(key, before + data, None, True)
+        self._do("_put", key, before + data, None, True)
 
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
-        return zip(keys, overlap(self._get, keys), strict=True)
+        return zip(keys, overlap(lambda key: self._do("_get", key), keys), strict=True)
 
     def open(self, key: str) -> OpenObject | None:
-        first = self._part(key, 0, _PART)
+        first = self._do("_part", key, 0, _PART)
         if first is None:
             return None
         return RangedFile(first, _PART, lambda start, end: self._further_part(key, start, end, first), _PARTS_AT_ONCE)
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
-        return list(overlap(self._head, keys))
+        return list(overlap(lambda key: self._do("_head", key), keys))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        def ask(client: Any) -> Any:
-            return _obstore().list_with_delimiter(client, prefix or None)
-
-        found: Any = self._ask("list", prefix, ask)
-        for name in found["common_prefixes"]:
-            yield Entry(name, False)
-        for row in found["objects"]:
-            yield Entry(row["path"], True)
+        return iter(self._do("_list", prefix))
 
     def delete(self, keys: Sequence[str]) -> None:
-        for _ in overlap(self._delete, keys):
+        for _ in overlap(lambda key: self._do("_delete", key), keys):
             pass
 
     def spool_directory(self) -> str:
@@ -157,14 +136,22 @@ class ObjectStorage:
         return os.path.abspath(directory)
 
     def signed_url(self, key: str, seconds: int) -> str:
-        def sign(client: Any) -> str:
-            from datetime import timedelta
+        return str(self._do("_sign", key, seconds))
 
-            return str(_obstore().sign(client, "GET", key, expires_in=timedelta(seconds=seconds)))
+    # --- one request ------------------------------------------------------------------------------------------------
 
-        return str(self._ask("sign a URL of", key, sign))
+    def _do(self, name: str, *arguments: Any) -> Any:
+        """Call one of the methods below, here or, in a forked child, in its helper."""
+        from metaflow.store.object_access import is_forked
 
-    # --- one object -------------------------------------------------------------------------------------------------
+        if not is_forked():
+            return getattr(self, name)(*arguments)
+        with self._opening:
+            if self._helper is None or self._helper.pid != os.getpid():
+                from metaflow.store.object_forked import Helper
+
+                self._helper = Helper(self.kind, self.root, self._configured())
+        return self._helper.call(name, *arguments)
 
     def _put(self, key: str, data: bytes, attributes: bytes | None, overwrite: bool) -> None:
         def send(client: Any) -> None:
@@ -176,6 +163,24 @@ class ObjectStorage:
         if isinstance(found, Trouble) and found.kind == "unsupported":
             self._creates = False  # an older store; what is not to be overwritten is equal anyway
             self._ask("write", key, send)
+
+    def _send(self, key: str, path: str, size: int, attributes: bytes | None) -> None:
+        from pathlib import Path
+
+        part = max(_PART, -(-size // _MOST_PARTS))
+
+        def send(client: Any) -> None:
+            _obstore().put(
+                client,
+                key,
+                Path(path),
+                attributes=self._noted(attributes),
+                use_multipart=size > part,
+                chunk_size=part,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
+
+        self._ask("write", key, send)
 
     def _noted(self, attributes: bytes | None) -> Any:
         return None if attributes is None else {self._ATTRIBUTES: attributes.decode()}
@@ -195,19 +200,37 @@ class ObjectStorage:
         found = self._ask("read", key, ask, ("missing",))
         return None if isinstance(found, Trouble) else found
 
+    def _list(self, prefix: str) -> Sequence[Entry]:
+        def ask(client: Any) -> Any:
+            return _obstore().list_with_delimiter(client, prefix or None)
+
+        found: Any = self._ask("list", prefix, ask)
+        names = [Entry(name, False) for name in found["common_prefixes"]]
+        return names + [Entry(row["path"], True) for row in found["objects"]]
+
+    def _sign(self, key: str, seconds: int) -> str:
+        def sign(client: Any) -> str:
+            from datetime import timedelta
+
+            return str(_obstore().sign(client, "GET", key, expires_in=timedelta(seconds=seconds)))
+
+        return str(self._ask("sign a URL of", key, sign))
+
     def _delete(self, key: str) -> None:
         self._ask("remove", key, lambda client: _obstore().delete(client, key), ("missing",))
 
     def _part(self, key: str, start: int, end: int, tag: str | None = None) -> Part | None:
+        """Return a range of an object, of the one with the `tag` if that is given; None if it is not there."""
+
         def fetch(client: Any) -> Part:
             options = {"range": (start, end)} if tag is None else {"range": (start, end), "if_match": tag}
             answer = _obstore().get(client, key, options=options)
             size = answer.meta["size"]
-            content = memoryview(answer.buffer())
+            content = answer.buffer()
             if len(content) != min(end, size) - start:
                 raise ConnectionError(f"HTTP error: {len(content)} bytes of {min(end, size) - start} came")
             noted = answer.attributes.get(self._ATTRIBUTES, "")
-            return Part(content, size, answer.meta["e_tag"], noted.encode())
+            return Part(memoryview(content), size, answer.meta["e_tag"], noted.encode())
 
         found = self._ask("read", key, fetch, ("missing", "range", "changed"))
         if not isinstance(found, Trouble):
@@ -219,7 +242,7 @@ class ObjectStorage:
         raise StorageUnavailable(f"{self.describe(key)} was replaced while it was read.", hint="read it again")
 
     def _further_part(self, key: str, start: int, end: int, first: Part) -> memoryview:
-        part = self._part(key, start, end, first.tag)
+        part: Part | None = self._do("_part", key, start, end, first.tag)
         if part is None:
             raise StorageUnavailable(f"{self.describe(key)} was removed while it was read.")
         return part.content

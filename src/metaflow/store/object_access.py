@@ -31,6 +31,14 @@ _TIMEOUTS = {
 }
 
 
+_runtime_of: list[int] = []  # the process in which obstore's threads run: they are one set for the whole process
+
+
+def is_forked() -> bool:
+    """Tell whether obstore was used before this process was forked, and would wait for ever in it."""
+    return bool(_runtime_of) and _runtime_of[0] != os.getpid()
+
+
 class Access(NamedTuple):
     """An open way to a place.
 
@@ -63,6 +71,8 @@ def open_access(place: Place, settings: Datastores, region: str | None = None) -
     metaflow.exception.SettingsError
         The settings contradict each other, or something that they name is missing.
     """
+    if not _runtime_of:
+        _runtime_of.append(os.getpid())
     try:
         return {"s3": _s3, "gs": _gs, "azure": _azure}[place.kind](place, settings, region)
     except SettingsError:

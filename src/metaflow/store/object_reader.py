@@ -31,6 +31,13 @@ class Part(NamedTuple):
     tag: str | None
     attributes: bytes
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _part, (bytes(self.content), *self[1:])
+
+
+def _part(content: bytes, size: int, tag: str | None, attributes: bytes) -> Part:
+    return Part(memoryview(content), size, tag, attributes)
+
 
 class RangedFile:
     """An object that is open for reading (`metaflow.store.protocol.OpenObject`).
