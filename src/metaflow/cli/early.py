@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from metaflow.compute.local.zygote_process import ZygoteProcess
@@ -13,10 +14,21 @@ if TYPE_CHECKING:
 _started: list[ZygoteProcess] = []
 
 
-def start(session: Session) -> None:
-    """Start the process that tasks come from."""
+_OBJECT_STORES = frozenset({"azure", "gs", "s3"})
+_OBJECT_MODULES = (
+    "metaflow.settings.datastores",
+    "metaflow.store.object",
+    "metaflow.store.object_access",
+    "obstore.store",
+)
+
+
+def start(session: Session, words: Collection[str] = ()) -> None:
+    """Start the process that tasks come from; `words`, the command line, tell what those will need."""
     isolation = session.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
-    _started.append(ZygoteProcess(session.script, session.path, fork=isolation == "fork"))
+    kinds = {session.datastore, *(word.removeprefix("--datastore=") for word in words)}
+    modules = _OBJECT_MODULES if kinds & _OBJECT_STORES else ()
+    _started.append(ZygoteProcess(session.script, session.path, fork=isolation == "fork", modules=modules))
 
 
 def take(session: Session) -> ZygoteProcess:

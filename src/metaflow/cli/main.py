@@ -94,7 +94,7 @@ def _invoke(session: Session, words: list[str]) -> int:
     for warning in session.settings.warnings:
         session.say(warning)
     if {"run", "resume"} & set(words) and not {"--help", "-h"} & set(words):
-        early.start(session)
+        early.start(session, words)
     try:
         from metaflow.cli import commands
 

@@ -90,6 +90,7 @@ class Zygote:
         self._script: str = config["script"] if os.path.abspath(config["script"]) == self._path else self._path
         self._fork: bool = config["fork"]
         self._python: list[str] = config["python"]
+        self._modules: list[str] = config["modules"]
         self._prctl = prctl
         self._code: CodeType | None = None
         self._pids: dict[int, int] = {}  # pid → id
@@ -104,7 +105,7 @@ class Zygote:
             for fd, _ in kept:
                 os.dup2(null, fd)
             os.close(null)
-            preload([*_OWN, *third_party_imports(self._path)])
+            preload([*_OWN, *self._modules, *third_party_imports(self._path)])
             for fd, copy in kept:
                 os.dup2(copy, fd)
                 os.close(copy)

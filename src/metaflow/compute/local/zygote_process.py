@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 CONTROL_FD = 3
@@ -31,9 +32,11 @@ class ZygoteProcess:
         Its absolute path.
     fork : bool
         Whether tasks are forked (and so modules preloaded); else they are exec'ed.
+    modules : sequence of str
+        What is preloaded beside what every task needs and what the flow file imports.
     """
 
-    def __init__(self, script: str, path: str, *, fork: bool) -> None:
+    def __init__(self, script: str, path: str, *, fork: bool, modules: Sequence[str] = ()) -> None:
         self.fork = fork
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
@@ -52,7 +55,8 @@ class ZygoteProcess:
         theirs.close()
         self.ready = False
         self.socket = ours
-        ours.send(json.dumps({"path": path, "script": script, "fork": fork, "python": python}).encode())
+        config = {"path": path, "script": script, "fork": fork, "python": python, "modules": list(modules)}
+        ours.send(json.dumps(config).encode())
 
     def stop(self) -> None:
         """End the zygote and all that it has started, and wait for it."""
