@@ -13,7 +13,7 @@ from metaflow import registry
 from metaflow.cli import early
 from metaflow.cli.session import LOCAL_ROOT, Session
 from metaflow.compute.command import FlowCommand
-from metaflow.exception import CommandException
+from metaflow.exception import CommandException, SettingsError
 from metaflow.settings.datastores import ROOTS
 
 if TYPE_CHECKING:
@@ -63,6 +63,22 @@ def choose_storage(session: Session, requests: Mapping[str, ResourceRequest]) ->
         )
     session.options["datastore"] = there[0]
     session.say(f"Steps run on {', '.join(sorted(set(remote.values())))}: the data of this run is in {session.root}.")
+
+
+def preflight_mode(session: Session) -> str:
+    """Return what METAFLOW_PREFLIGHT says.
+
+    Raises
+    ------
+    SettingsError
+        It says something else than it can.
+    """
+    from metaflow.runtime.preflight import MODES
+
+    mode = session.settings.entries.get("METAFLOW_PREFLIGHT", "").strip().lower() or "warn"
+    if mode not in MODES:
+        raise SettingsError(f"METAFLOW_PREFLIGHT is '{mode}'.", hint=f"it can be {', '.join(MODES)}")
+    return mode
 
 
 def make_places(
@@ -125,6 +141,7 @@ def _options(session: Session, metadata: str | None) -> tuple[str, ...]:
         "--quiet",
         f"--datastore-root={session.root}",
         *(f"--{name}={value}" for name, value in given.items() if value is not None),
+        *(f"--without={name}" for name in session.options["without"]),
         *(f"--with={spec}" for spec in session.options["decospecs"]),
     )
 

@@ -12,7 +12,8 @@ import click
 
 from metaflow.cli.facts import system_facts, system_tags
 from metaflow.cli.parameters import parameter_options, parameter_values
-from metaflow.cli.places import choose_storage, make_places
+from metaflow.cli.places import choose_storage, make_places, preflight_mode
+from metaflow.cli.resources import decorator_options, resource_requests, take_decorators
 from metaflow.cli.session import Session
 from metaflow.cli.structure import check_flow
 from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted
@@ -57,7 +58,7 @@ def run_options() -> list[click.Parameter]:
             metavar="MB",
             help="What is kept of each output stream of a task.",
         ),
-        option(["--with", "run_decospecs"], multiple=True, metavar="SPEC", help="Attach a decorator to all steps."),
+        *decorator_options(),
         option(["--run-id-file"], metavar="FILE", help="Write the id of the run to this file."),
         option(["--runner-attribute-file"], metavar="FILE", help="Write the run's names to this file, as JSON."),
         option(["--namespace"], metavar="NAME", help="Namespace for the client in the steps; empty: global."),
@@ -75,7 +76,7 @@ def prepare(session: Session, options: dict[str, Any], verb: str) -> None:
     from metaflow.provider.tags import check_tags
 
     options["tags"] = check_tags(options["tags"])
-    session.options["decospecs"] = (*session.options["decospecs"], *options["run_decospecs"])
+    take_decorators(session, options)
     session.say(f"Millrace {MILLRACE} {verb} {session.flow_name} for {session.settings.user}.")
     check_flow(session)
     choose_storage(session, resource_requests(session))
@@ -205,6 +206,7 @@ def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: 
         options["max_num_splits"],
         options["max_log_size"] * 1_000_000,
         system_tags(session.settings),
+        preflight_mode(session),
     )
     steps = session.flow_class._steps.items()
     policies = {name: policy_of(step.decorators, requests[name]) for name, step in steps}  # type: ignore[attr-defined]
@@ -219,13 +221,6 @@ def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: 
         policy=policies.__getitem__,
         resumption=resumption,
     )
-
-
-def resource_requests(session: Session) -> dict[str, ResourceRequest]:
-    """Return what each step asks for."""
-    from metaflow.compute.resources import LOCAL
-
-    return dict.fromkeys(session.flow_class._steps, LOCAL)
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:

@@ -12,14 +12,15 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from metaflow.compute.command import FlowCommand
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
 from metaflow.exception import TaskFailed, TaskTimedOut
 from metaflow.provider.carried import replay
 from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.runtime import preflight
 from metaflow.runtime.console import Console, StepCount, TaskLabel
 from metaflow.runtime.events import (
     Cancelled,
@@ -59,6 +60,8 @@ class RunOptions:
         Most bytes kept of each stream of a task.
     system_tags : tuple of str
         The run's.
+    preflight : str
+        One of `metaflow.runtime.preflight.MODES`.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class RunOptions:
         max_splits: int = 100,
         max_log_bytes: int = 10_000_000,
         system_tags: tuple[str, ...] = (),
+        preflight: str = "warn",
     ) -> None:
         self.max_workers = max_workers
         self.max_splits = max_splits
         self.max_log_bytes = max_log_bytes
         self.system_tags = system_tags
+        self.preflight = preflight
 
 
 class Place(NamedTuple):
@@ -176,10 +181,10 @@ class Engine:
             self._loop.add_signal_handler(number, self._interrupt, number)
         started = time.monotonic()
         try:
-            for place in self._places.values():
-                await place.launcher.open(self._on_report)
-            self._console.run(f"Workflow starts (run-id {self._run}).")
-            self._perform(self._scheduler.start(self._graph.start, TaskRef(PARAMETERS, 0)))
+            await self._unless_interrupted(self._open_places())
+            if not self._finished.done():
+                self._console.run(f"Workflow starts (run-id {self._run}).")
+                self._perform(self._scheduler.start(self._graph.start, TaskRef(PARAMETERS, 0)))
             finish = await self._finished
             await self._logs.close()
             self._conclude(finish, time.monotonic() - started)
@@ -188,6 +193,26 @@ class Engine:
             await asyncio.gather(*(place.launcher.close() for place in self._places.values()))
             self._console.close()
             await self._logs.close()
+
+    async def _unless_interrupted(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for `work`, or until a signal has ended the run."""
+        task = self._loop.create_task(work)
+        either: set[asyncio.Future[Any]] = {task, self._finished}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        else:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _open_places(self) -> None:
+        await asyncio.gather(*(place.launcher.open(self._on_report) for place in self._places.values()))
+        if self._options.preflight == "off":
+            return
+        launchers = {backend: place.launcher for backend, place in self._places.items()}
+        requests = {step: self._policy(step).resources for step in self._graph.nodes}
+        for sentence in preflight.judge(await preflight.ask(launchers, requests), self._options.preflight):
+            self._console.run(f"Warning: {sentence}")
 
     # --- instructions -----------------------------------------------------------------------------------------------
 
