@@ -30,14 +30,19 @@ _TABLE: dict[str, dict[str, str]] = {
         "local": "metaflow.compute.command:PlainEnvironment",
     },
     "step decorator": {
+        "batch": "metaflow.decorators.batch:BatchDecorator",
         "catch": "metaflow.decorators.catch:CatchDecorator",
         "environment": "metaflow.decorators.environment:EnvironmentDecorator",
+        "kubernetes": "metaflow.decorators.kubernetes:KubernetesDecorator",
         "resources": "metaflow.decorators.resources:ResourcesDecorator",
         "retry": "metaflow.decorators.retry:RetryDecorator",
         "timeout": "metaflow.decorators.timeout:TimeoutDecorator",
     },
     "flow decorator": {
         "exit_hook": "metaflow.decorators.exit_hook:exit_hook",
+    },
+    "lease": {
+        "local": "metaflow.provider.lease:LocalLease",
     },
     "client object": {
         "Run": "metaflow.client:Run",
@@ -49,14 +54,7 @@ _TABLE: dict[str, dict[str, str]] = {
 _PLANNED: dict[str, tuple[str, ...]] = {
     "metadata": ("service",),
     "environment": ("conda", "pypi", "uv"),
-    "step decorator": (
-        "batch",
-        "card",
-        "conda",
-        "kubernetes",
-        "pypi",
-        "secrets",
-    ),
+    "step decorator": ("card", "conda", "pypi", "secrets"),
     "flow decorator": ("conda_base", "project", "pypi_base", "schedule", "trigger", "trigger_on_finish"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
 from typing import Any
@@ -16,6 +17,8 @@ from metaflow.exception import (
     MetaflowExceptionWrapper,
     MissingInMergeArtifactsException,
     RunInterrupted,
+    TaskFailed,
+    TimeoutException,
     UnhandledInMergeArtifactsException,
     UnpicklableArtifact,
 )
@@ -34,6 +37,7 @@ CLASSES = list(dict.fromkeys(tree(MetaflowException)))
 OWN_ARGUMENTS: dict[type[MetaflowException], tuple[Any, ...]] = {
     BlobCorrupt: ("da39a3", "/data/da39a3"),
     RunInterrupted: ("Interrupted.", 2),
+    TimeoutException: ("Too long.",),
     UnpicklableArtifact: ("model", "self.model[2]", "_thread.lock", "no"),
     UnhandledInMergeArtifactsException: ("They differ.", ["x", "y"]),
     MissingInMergeArtifactsException: ("Not there.", ["x", "y"]),
@@ -43,6 +47,8 @@ OWN_ARGUMENTS: dict[type[MetaflowException], tuple[Any, ...]] = {
 def make(cls: type[MetaflowException]) -> MetaflowException:
     if cls in OWN_ARGUMENTS:
         return cls(*OWN_ARGUMENTS[cls])
+    if issubclass(cls, TaskFailed):
+        return cls("the step 'work' failed", hint="what to do", peak_mb=512.0, signal=9)
     return cls("What happened.", 3, "flow.py", hint="what to do")
 
 
@@ -67,6 +73,21 @@ def test_each_has_a_headline_and_a_sentence(cls: type[MetaflowException]) -> Non
     assert str(error) == error.message != ""
     with pytest.raises(MetaflowException):
         raise error
+
+
+@pytest.mark.parametrize("cls", [TaskFailed, *TaskFailed.__subclasses__()])
+def test_a_failure_comes_back_from_its_record(cls: type[TaskFailed]) -> None:
+    failure = cls("the step 'work' failed", hint="what to do", peak_mb=512.0, signal=9)
+    again = TaskFailed.from_record(json.loads(json.dumps(failure.record())))
+    assert type(again) is cls
+    assert again.__dict__ == failure.__dict__
+    assert (again.kind, again.values["peak_mb"]) == (cls.kind, 512.0)
+
+
+def test_a_record_of_a_kind_that_nobody_knows() -> None:
+    again = TaskFailed.from_record({"kind": "melted", "message": "it melted"})
+    assert type(again) is TaskFailed
+    assert (again.message, again.hint, again.values) == ("it melted", None, {})
 
 
 def test_headlines_differ() -> None:

@@ -16,11 +16,12 @@ from metaflow.cli.places import choose_storage, make_places, preflight_mode
 from metaflow.cli.resources import decorator_options, resource_requests, take_decorators
 from metaflow.cli.session import Session
 from metaflow.cli.structure import check_flow
-from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted
+from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted, TaskFailed
+from metaflow.provider.lease import Lease, lease_of
+from metaflow.settings.numbers import whole_number
 from metaflow.version import MILLRACE
 
 if TYPE_CHECKING:
-    from metaflow.compute.resources import ResourceRequest
     from metaflow.runtime.engine import Engine
     from metaflow.runtime.events import Finish
     from metaflow.runtime.resume import Origin, Resumption
@@ -79,7 +80,16 @@ def prepare(session: Session, options: dict[str, Any], verb: str) -> None:
     take_decorators(session, options)
     session.say(f"Millrace {MILLRACE} {verb} {session.flow_name} for {session.settings.user}.")
     check_flow(session)
+    _check_attempts(session)
     choose_storage(session, resource_requests(session))
+
+
+def _check_attempts(session: Session) -> None:
+    from metaflow.runtime.policy import MOST_ATTEMPTS, check_attempts
+
+    most = whole_number(session.settings, "METAFLOW_MAX_ATTEMPTS", MOST_ATTEMPTS, least=1)
+    for name, step in session.flow_class._steps.items():
+        check_attempts(name, step.decorators, most)  # type: ignore[attr-defined]
 
 
 def begin(
@@ -109,18 +119,26 @@ def begin(
     RunFailed
         It failed; or was interrupted.
     """
+    from metaflow.runtime.ending import standing_after, standing_of
+
     run_id = _register(session, options["tags"], values, origin)
-    _announce(session, run_id, options)
-    resumption = _resumption(session, options["tags"], run_id, origin, rerun) if origin is not None else None
-    engine = _engine(session, run_id, options, resumption)
+    lease = lease_of(session.metadata, session.flow_name, run_id)
+    lease.take()
     try:
+        _announce(session, run_id, options)
+        resumption = _resumption(session, options["tags"], run_id, origin, rerun) if origin is not None else None
+        engine = _engine(session, run_id, options, resumption, lease)
         finish = asyncio.run(engine.run(lambda loop: _console(session, loop)))
-    except MetaflowException:  # the engine could not go on, with a full disk for instance
-        _run_hooks(session, run_id, False)
+    except BaseException as error:  # the engine could not go on, with a full disk for instance
+        lease.end(*standing_after(error))
+        if isinstance(error, MetaflowException):
+            _run_hooks(session, run_id, False)
         raise
+    cause = engine.failures.get(finish.culprit.id) if finish.culprit is not None else None
+    lease.end(*standing_of(finish, engine.interrupted, cause))
     _run_hooks(session, run_id, finish.ok)
     if not finish.ok:
-        raise _failure(session, run_id, finish, engine.interrupted)
+        raise _failure(session, run_id, finish, engine.interrupted, cause)
 
 
 def _run_hooks(session: Session, run_id: str, ok: bool) -> None:
@@ -195,7 +213,9 @@ def _announce(session: Session, run_id: str, options: dict[str, Any]) -> None:
             raise CommandException(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
-def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: Resumption | None) -> Engine:
+def _engine(
+    session: Session, run_id: str, options: dict[str, Any], resumption: Resumption | None, lease: Lease
+) -> Engine:
     from metaflow.runtime.engine import Engine, RunOptions
     from metaflow.runtime.policy import policy_of
 
@@ -209,7 +229,11 @@ def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: 
         preflight_mode(session),
     )
     steps = session.flow_class._steps.items()
-    policies = {name: policy_of(step.decorators, requests[name]) for name, step in steps}  # type: ignore[attr-defined]
+    preemptions = whole_number(session.settings, "METAFLOW_PREEMPTION_RETRIES", 0)
+    policies = {
+        name: policy_of(step.decorators, requests[name], preemption_retries=preemptions)  # type: ignore[attr-defined]
+        for name, step in steps
+    }
     return Engine(
         session.flow_name,
         run_id,
@@ -220,6 +244,7 @@ def _engine(session: Session, run_id: str, options: dict[str, Any], resumption: 
         limits,
         policy=policies.__getitem__,
         resumption=resumption,
+        lease=lease,
     )
 
 
@@ -233,9 +258,12 @@ def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Any:
     return PlainConsole(sys.stdout, loop.call_soon)
 
 
-def _failure(session: Session, run_id: str, finish: Finish, interrupted: int | None) -> MetaflowException:
+def _failure(
+    session: Session, run_id: str, finish: Finish, interrupted: int | None, cause: TaskFailed | None
+) -> MetaflowException:
     lines = [
         f"    {finish.reason}",
+        *([f"    hint: {cause.hint}"] if cause is not None and cause.hint else []),
         f"    Finished tasks are kept; to go on from them: python {session.script} resume --origin-run-id {run_id}",
     ]
     if interrupted is not None:

@@ -9,6 +9,9 @@ import signal
 
 from metaflow.exception import TaskCrashed, TaskExited, TaskFailed, TaskKilled, TaskOutOfMemory
 
+PEAK_FACT = "peak-memory-mb"
+"""The fact that says how much memory a task had at its peak, in MB."""
+
 _NATIVE = "an error in native code: run the step under `python -X faulthandler` to see where"
 
 # Signals that the kernel sends because of what the process did: what it means, what to do.
@@ -44,9 +47,7 @@ _KILLS = {
 }
 
 
-def failure_of(
-    step: str, code: int | None, number: int | None, *, peak_mb: float | None = None, limit_mb: float | None = None
-) -> TaskFailed:
+def failure_of(step: str, code: int | None, number: int | None, *, peak_mb: float | None = None) -> TaskFailed:
     """Say how a task's process ended that left no word.
 
     Parameters
@@ -57,10 +58,10 @@ def failure_of(
         Its exit status.
     number : int or None
         The signal that ended it.
-    peak_mb, limit_mb : float, optional
-        The most memory that it had, and the most that it could have had.
+    peak_mb : float, optional
+        The most memory that it had.
     """
-    values = _memory(peak_mb, limit_mb)
+    values = _memory(peak_mb, None)
     if number is None:
         ending = f"its process ended with exit status {code}"
         hint = None
@@ -76,8 +77,7 @@ def failure_of(
     name = f"signal {number}" if known is None else known.name
     ending, hint = _KILLS.get(known, (f"it was ended by {name}", None)) if known else (f"it was ended by {name}", None)
     if number == signal.SIGKILL and peak_mb is not None:
-        ending += f", it seems by somebody: it had {_amount(peak_mb)}"
-        ending += f" of {_amount(limit_mb)} of memory" if limit_mb else " of memory"
+        ending += f", it seems by somebody: it had {_amount(peak_mb)} of memory"
     elif number == signal.SIGKILL:
         ending += ", by somebody or by the kernel for lack of memory"
     return TaskKilled(_sentence(step, ending), hint=hint, **values)

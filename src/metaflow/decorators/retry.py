@@ -15,6 +15,9 @@ from metaflow.flow.decorator import Attempts, StepDecorator, attach
 
 Function = TypeVar("Function")
 
+MOST_TIMES = 10_000
+"""Above which the number is taken for a mistake; METAFLOW_MAX_ATTEMPTS sets the limit that holds."""
+
 
 class RetryDecorator(StepDecorator):
     name = "retry"
@@ -24,8 +27,8 @@ class RetryDecorator(StepDecorator):
 
     def check(self) -> None:
         times, backoff = self.attributes["times"], self.attributes["backoff"]
-        if not (amount(times) >= 0 and amount(times).is_integer()):
-            raise self.error(f"@retry(times={shown(times)}): expected a whole number, 0 or more.")
+        if not (0 <= amount(times) <= MOST_TIMES and amount(times).is_integer()):
+            raise self.error(f"@retry(times={shown(times)}): expected a whole number from 0 to {MOST_TIMES}.")
         for name in ("minutes_between_retries", "max_minutes"):
             minutes = self.attributes[name]
             if not amount(minutes) >= 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from metaflow import registry
@@ -52,6 +52,24 @@ class Attempts(NamedTuple):
     backoff: float = 0.0
     longest_delay: float = float("inf")
     only: frozenset[str] = frozenset()
+
+
+class Resolved(NamedTuple):
+    """The value of an attribute, after all that may have set it.
+
+    Attributes
+    ----------
+    value : object
+        In typed form.
+    source : str
+        For people: ``@batch (flow.py:12)``, ``--with batch``, the setting and where it is, or the default.
+    stated : bool
+        Whether anybody has set it.
+    """
+
+    value: Any
+    source: str
+    stated: bool = True
 
 
 class StepContext:
@@ -122,6 +140,8 @@ class StepDecorator:
 
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {}
+    backend: ClassVar[str | None] = None
+    """Name of the launcher that it sends the step's tasks to; at most one decorator of a step has one."""
 
     def __init__(self, attributes: dict[str, Any], origin: tuple[str, int] | None = None) -> None:
         self.origin = origin
@@ -143,6 +163,26 @@ class StepDecorator:
     def check_step(self, node: Node) -> None:
         """Check that it may stand on this step, before a run; raise `error(…)` if not."""
 
+    def resolve(self, entries: Mapping[str, str], origins: Mapping[str, str]) -> dict[str, Resolved]:
+        """Return each attribute's value and where it comes from.
+
+        Parameters
+        ----------
+        entries : mapping of str to str
+            METAFLOW_* settings, which may stand in for what was not given.
+        origins : mapping of str to str
+            Where those of them are that are not in the environment.
+
+        Raises
+        ------
+        SettingsError
+            A setting has a value that the attribute cannot have.
+        """
+        return {
+            name: Resolved(value, self.source if name in self.given else f"default of @{self.name}", name in self.given)
+            for name, value in self.attributes.items()
+        }
+
     def attempts(self) -> Attempts:
         """Return the further attempts that it asks for."""
         return Attempts()
@@ -163,6 +203,13 @@ class StepDecorator:
         """Return an error that points to where the user wrote this decorator."""
         file, line = self.origin or (None, None)
         return InvalidDecoratorAttribute(msg, line, file, hint=hint)
+
+    @property
+    def source(self) -> str:
+        """Where the user wrote it, in few words."""
+        if self.origin is None:
+            return f"--with {self.name}"
+        return f"@{self.name} ({self.origin[0].rpartition('/')[2]}:{self.origin[1]})"
 
     def spec(self) -> str:
         """Return the text that makes this decorator again when given to ``--with``."""
@@ -208,6 +255,7 @@ def attach(decorator: type[StepDecorator], function: Callable[..., Any] | None, 
             )
         if any(other.name == decorator.name for other in step.decorators):  # type: ignore[attr-defined]
             raise instance.error(f"The step '{step.__name__}' has @{decorator.name} twice.", hint="keep one of them")
+        _check_one_backend(step, instance)
         step.decorators.insert(0, instance)  # type: ignore[attr-defined]
         return step
 
@@ -217,10 +265,17 @@ def attach(decorator: type[StepDecorator], function: Callable[..., Any] | None, 
 def attach_specs(flow_class: type, specs: Iterable[str]) -> None:
     """Attach decorators given by ``--with`` to all steps that do not have them yet.
 
+    Parameters
+    ----------
+    flow_class : type of FlowSpec
+        The flow; its steps are changed.
+    specs : iterable of str
+        Texts as `parse_spec` reads them.
+
     Raises
     ------
     CommandException
-        There is no such decorator, or the text is malformed.
+        There is no such decorator, the text is malformed, or a step would be sent to two backends.
     InvalidDecoratorAttribute
         It does not have such an attribute.
     """
@@ -230,7 +285,57 @@ def attach_specs(flow_class: type, specs: Iterable[str]) -> None:
         for function in steps_of(flow_class).values():
             decorators: list[StepDecorator] = function.decorators  # type: ignore[attr-defined]
             if all(other.name != name for other in decorators):
-                decorators.append(decorator(dict(attributes)))
+                instance = decorator(dict(attributes))
+                _check_one_backend(function, instance)
+                decorators.append(instance)
+
+
+def detach(flow_class: type, names: Iterable[str]) -> dict[str, list[str]]:
+    """Take decorators away from all steps, as ``--without`` asks for.
+
+    Parameters
+    ----------
+    flow_class : type of FlowSpec
+        The flow; its steps are changed.
+    names : iterable of str
+        Names of decorators, or several of them in one text: ``kubernetes,batch``.
+
+    Returns
+    -------
+    dict of str to list of str
+        Each name, and the steps that had it.
+
+    Raises
+    ------
+    CommandException
+        There is no such decorator; the nearest name is the hint.
+    """
+    removed: dict[str, list[str]] = {}
+    for name in (word.strip().removeprefix("@") for text in names for word in text.split(",")):
+        registry.load("step decorator", name)
+        removed.setdefault(name, [])
+        for step, function in steps_of(flow_class).items():
+            decorators: list[StepDecorator] = function.decorators  # type: ignore[attr-defined]
+            kept = [other for other in decorators if other.name != name]
+            if len(kept) < len(decorators):
+                decorators[:] = kept
+                removed[name].append(step)
+    return removed
+
+
+def backend_of(decorators: Iterable[StepDecorator]) -> StepDecorator | None:
+    """Return the decorator that sends the step somewhere, if there is one."""
+    return next((decorator for decorator in decorators if decorator.backend is not None), None)
+
+
+def _check_one_backend(step: Any, added: StepDecorator) -> None:
+    other = backend_of(step.decorators) if added.backend is not None else None
+    if other is None:
+        return
+    message = f"The step '{step.__name__}' is sent to two places: by {other.source} and by {added.source}."
+    if added.origin is not None:
+        raise added.error(message, hint="keep one of them")
+    raise CommandException(message, hint=f"to take @{other.name} away from all steps, add --without {other.name}")
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:

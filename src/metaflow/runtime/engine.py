@@ -19,6 +19,7 @@ from metaflow.compute.command import FlowCommand
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
 from metaflow.exception import TaskFailed, TaskTimedOut
 from metaflow.provider.carried import replay
+from metaflow.provider.lease import RENEWED_EVERY, Lease, NoLease
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime import preflight
 from metaflow.runtime.console import Console, StepCount, TaskLabel
@@ -127,6 +128,8 @@ class Engine:
         Step name to `StepPolicy`.
     resumption : Resumption, optional
         Of a run that goes on from another: takes over what had finished.
+    lease : Lease, optional
+        The run's, taken: renewed while the run lives.
 
     Attributes
     ----------
@@ -147,8 +150,10 @@ class Engine:
         options: RunOptions,
         policy: Callable[[str], StepPolicy] = lambda step: StepPolicy(),
         resumption: Resumption | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self._resumption = resumption
+        self._lease = lease or NoLease()
         self._flow = flow
         self._run = run
         self._graph = graph
@@ -180,6 +185,7 @@ class Engine:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._interrupt, number)
         started = time.monotonic()
+        self._renew()
         try:
             await self._unless_interrupted(self._open_places())
             if not self._finished.done():
@@ -193,6 +199,10 @@ class Engine:
             await asyncio.gather(*(place.launcher.close() for place in self._places.values()))
             self._console.close()
             await self._logs.close()
+
+    def _renew(self) -> None:
+        self._lease.renew()
+        self._loop.call_later(RENEWED_EVERY, self._renew)
 
     async def _unless_interrupted(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for `work`, or until a signal has ended the run."""
@@ -262,6 +272,8 @@ class Engine:
         self._running[launch.task] = _Running(launch, label, log)
         policy = self._policy(launch.step)
         place = self._place(launch.step)
+        if launch.attempt:
+            self._note_retry(launch, policy)
         command = place.command.step(
             launch.step,
             launch.task,
@@ -276,6 +288,17 @@ class Engine:
         place.launcher.submit(
             TaskRequest(launch.task, launch.step, launch.attempt, command, policy.resources, policy.time_limit)
         )
+
+    def _note_retry(self, launch: Launch, policy: StepPolicy) -> None:
+        """Record why and when there is another attempt."""
+        earlier = self.failures[launch.task]
+        waited = policy.retries.delay_before(launch.attempt) if launch.attempt <= launch.last_attempt else 0.0
+        facts = {
+            "retry-reason": f"{earlier.kind}: {earlier.message}",
+            "retry-of": f"attempt {launch.attempt - 1} of at most {launch.last_attempt + 1}",
+            "minutes_between_retries": f"{waited / 60:g}",
+        }
+        self._note(launch, facts)
 
     def _place(self, step: str) -> Place:
         return self._places[self._policy(step).resources.backend]

@@ -10,6 +10,10 @@ from metaflow.flow.decorator import StepDecorator
 from metaflow.runtime.events import Retries
 
 
+MOST_ATTEMPTS = 101
+"""Attempts of one task above which the number is taken for a mistake, unless METAFLOW_MAX_ATTEMPTS says otherwise."""
+
+
 class StepPolicy(NamedTuple):
     """How the tasks of a step are carried out.
 

@@ -35,7 +35,7 @@ from metaflow.flow.spec import FlowSpec
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
 from metaflow.runtime.record import FAILURE, PARAMETERS, AttemptRecord
-from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_index, read_indexes, save_artifacts
+from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
 from metaflow.store.overlap import WIDTH, beside
 from metaflow.store.protocol import Storage

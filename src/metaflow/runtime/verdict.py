@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from metaflow.compute.endings import cancelled, failure_of
+from metaflow.compute.endings import PEAK_FACT, cancelled, failure_of
 from metaflow.compute.protocol import Ended
 from metaflow.exception import StepRaised, StorageUnavailable, TaskCancelled, TaskFailed
 from metaflow.provider.protocol import Provider, TaskPath
@@ -105,7 +105,10 @@ class Judge:
         elif is_stopped:
             failure = TaskCancelled(cancelled(launch.step))
         else:
-            failure = ended.failure or failure_of(launch.step, ended.code, ended.signal)
+            peak = ended.facts.get(PEAK_FACT)
+            failure = ended.failure or failure_of(
+                launch.step, ended.code, ended.signal, peak_mb=float(peak) if peak else None
+            )
         verdict = _failed(failure, is_told=told is not None)
         if stored is None:
             try:

@@ -62,7 +62,25 @@ def test_whatever_is_given_is_taken_or_refused_in_one_way(decorator: Any, data: 
 
 @pytest.mark.parametrize("times", [0, 3, "3", 3.0, MOST_TIMES])
 def test_retries(times: Any) -> None:
-    assert RetryDecorator({"times": times}).attempts() == Attempts(retries=int(float(times)))
+    assert RetryDecorator({"times": times}).attempts() == Attempts(retries=int(float(times)), delay=120.0)
+
+
+@pytest.mark.parametrize("only", [["memory", "user code"], ("memory", "user code"), "memory, user code"])
+def test_a_backoff_with_its_cap_and_a_filter(only: Any) -> None:
+    attributes = {"minutes_between_retries": 1, "backoff": "2", "max_minutes": 5, "only": only}
+    assert RetryDecorator(attributes).attempts() == Attempts(
+        retries=3, delay=60.0, backoff=2.0, longest_delay=300.0, only=frozenset({"memory", "user code"})
+    )
+
+
+def test_an_unknown_class_of_failure_has_a_nearest_name() -> None:
+    with pytest.raises(InvalidDecoratorAttribute) as caught:
+        RetryDecorator({"only": ["memroy"]})
+    assert "'memroy'" in caught.value.message
+    assert caught.value.hint == "did you mean 'memory'?"
+    with pytest.raises(InvalidDecoratorAttribute) as caught:
+        RetryDecorator({"only": ["xyz"]})
+    assert "preempted" in str(caught.value.hint)
 
 
 def test_the_units_of_a_timeout_add_up() -> None:
@@ -91,9 +109,15 @@ def test_catch_does_not_take_a_name_that_every_flow_has(var: str) -> None:
 @pytest.mark.parametrize(
     ("decorator", "attributes"),
     [
-        *((RetryDecorator, {"times": value}) for value in (-1, 101, 1.5, "1.5", "", None, True, [3], "9" * 5000)),
+        *(
+            (RetryDecorator, {"times": value})
+            for value in (-1, MOST_TIMES + 1, 1.5, "1.5", "", None, True, [3], "9" * 5000)
+        ),
         *((RetryDecorator, {"times": value}) for value in (float("nan"), float("inf"), 10**400, 10**5000)),
         *((RetryDecorator, {"minutes_between_retries": value}) for value in (-1, "soon", 10**400)),
+        *((RetryDecorator, {"backoff": value}) for value in (0.5, -1, "fast", float("nan"))),
+        *((RetryDecorator, {"only": value}) for value in (3, None, ["nosuch"], [3], [[]])),
+        (RetryDecorator, {"max_minutes": -1}),
         *((TimeoutDecorator, {"seconds": value}) for value in (0, -1, "soon", float("nan"), 10**400)),
         (TimeoutDecorator, {}),
         (TimeoutDecorator, {"seconds": 5, "minutes": -1}),

@@ -96,7 +96,7 @@ def test_a_failure_stops_the_others_and_the_first_one_is_the_culprit() -> None:
 def test_a_retry_keeps_the_task_and_counts_the_attempt() -> None:
     machine = scheduler(retries=Retries(1))
     machine.start("start", PARAMETERS)
-    assert machine.handle(TaskEnded(1, 0, failed())) == [Launch(1, "start", 1, None, (PARAMETERS,))]
+    assert machine.handle(TaskEnded(1, 0, failed())) == [Launch(1, "start", 1, None, (PARAMETERS,), 1)]
     assert machine.handle(TaskEnded(1, 1, failed("again"))) == [Finish(False, TaskRef("start", 1), "again")]
 
 
@@ -106,10 +106,49 @@ def test_a_retry_with_a_delay_waits_without_a_slot() -> None:
     machine.handle(TaskEnded(1, 0, ok("a", "b")))
     assert machine.handle(TaskEnded(2, 0, failed())) == [
         Wait(2, "a", 1, 60),
-        Launch(3, "b", 0, None, (TaskRef("start", 1),)),
+        Launch(3, "b", 0, None, (TaskRef("start", 1),), 1),
     ]
     assert machine.handle(RetryDue(2, 1)) == []
-    assert machine.handle(TaskEnded(3, 0, ok("join"))) == [Launch(2, "a", 1, None, (TaskRef("start", 1),))]
+    assert machine.handle(TaskEnded(3, 0, ok("join"))) == [Launch(2, "a", 1, None, (TaskRef("start", 1),), 1)]
+
+
+def attempts(retries: Retries, *kinds: str) -> list[tuple[int, bool, float]]:
+    """Let a task fail with `kinds` in turn; return number, whether its code runs, and waiting time of each attempt."""
+    machine = scheduler(retries=retries)
+    instructions = machine.start("start", PARAMETERS)
+    found: list[tuple[int, bool, float]] = []
+    for kind in (*kinds, None):
+        delay = 0.0
+        if isinstance(instructions[0], Wait):
+            delay = instructions[0].delay
+            instructions = machine.handle(RetryDue(1, instructions[0].attempt))
+        (instruction,) = instructions
+        if isinstance(instruction, Finish):
+            assert kind is None, f"finished before it could fail with {kind!r}"
+            return found
+        assert isinstance(instruction, Launch)
+        found.append((instruction.attempt, instruction.attempt <= instruction.last_attempt, delay))
+        if kind is not None:
+            instructions = machine.handle(TaskEnded(1, instruction.attempt, Outcome(False, reason="x", kind=kind)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("retries", "kinds", "expected"),
+    [
+        (Retries(), ["killed"], [(0, True, 0)]),
+        (Retries(1, fallbacks=1), ["killed"] * 3, [(0, True, 0), (1, True, 0), (2, False, 0)]),
+        (Retries(2, delay=3, backoff=2), ["killed"] * 3, [(0, True, 0), (1, True, 3), (2, True, 6)]),
+        (Retries(1, fallbacks=1, delay=9), ["killed"] * 3, [(0, True, 0), (1, True, 9), (2, False, 0)]),
+        (Retries(3, only=frozenset({"memory"})), ["memory", "killed"], [(0, True, 0), (1, True, 0)]),
+        (Retries(3, 1, only=frozenset({"memory"})), ["killed", "killed"], [(0, True, 0), (1, False, 0)]),
+        (Retries(preemptions=2), ["preempted", "lost", "lost"], [(0, True, 0), (1, True, 0), (2, True, 0)]),
+        (Retries(1, preemptions=1), ["lost", "killed", "lost"], [(0, True, 0), (1, True, 0), (2, True, 0)]),
+        (Retries(0, 1, preemptions=1), ["lost", "killed", "lost"], [(0, True, 0), (1, True, 0), (2, False, 0)]),
+    ],
+)
+def test_which_attempts_there_are(retries: Retries, kinds: list[str], expected: list[tuple[int, bool, float]]) -> None:
+    assert attempts(retries, *kinds) == expected
 
 
 def test_cancelling_stops_what_runs_and_forgets_what_waits() -> None:

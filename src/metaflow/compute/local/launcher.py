@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from metaflow.compute.endings import failure_of, out_of_memory
+from metaflow.compute.endings import PEAK_FACT, out_of_memory
 from metaflow.compute.lines import LineReader
 from metaflow.compute.local.memory import MemoryWatch
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
@@ -237,15 +237,12 @@ class LocalLauncher:
                 number = os.WTERMSIG(status)
             else:
                 code = os.waitstatus_to_exitcode(status)
-            if process.outcome is None:
-                failure = self._failure(process, code, number, peak_mb)
-        self._report(Ended(task, process.request.attempt, code, number, process.outcome, failure))
-
-    def _failure(self, process: _Process, code: int | None, number: int | None, peak_mb: float | None) -> TaskFailed:
-        step = process.request.step
-        if number == signal.SIGKILL and self._memory.has_killed(process.pid, peak_mb):
-            return out_of_memory(step, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
-        return failure_of(step, code, number, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
+        facts = {}
+        if peak_mb is not None and process.outcome is None:
+            facts[PEAK_FACT] = f"{peak_mb:.0f}"
+            if number == signal.SIGKILL and self._memory.has_killed(process.pid, peak_mb):
+                failure = out_of_memory(process.request.step, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
+        self._report(Ended(task, process.request.attempt, code, number, process.outcome, failure, facts))
 
     def _on_zygote_dead(self) -> None:
         self._hear()  # its last words
