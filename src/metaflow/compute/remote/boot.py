@@ -1,0 +1,102 @@
+"""Starts a task in a container: fetches its packages and hands over to the supervisor.
+
+The text of this file is the command of every remote task, ``python -c <text>``. Nothing of ours is in the container
+yet, so it is standard library only, and any Python 3 gets far enough to say that it is too old. What differs from task
+to task is in MILLRACE_BOOT (`metaflow.compute.remote.entry`). Every failure is one line on stderr and its own status.
+"""
+
+import json
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+OLD_PYTHON, UNREACHABLE, DENIED, DAMAGED, NO_SPACE, OTHER_PLATFORM = range(64, 70)
+
+
+def main() -> "NoReturn":
+    if sys.version_info < (3, 11):  # noqa: UP036 - images have all kinds
+        python = ".".join(str(part) for part in sys.version_info[:2])
+        raise failure(OLD_PYTHON, f"The image's Python is {python}, and 3.11 or newer is needed: choose another image.")
+    config = json.loads(os.environ.pop("MILLRACE_BOOT"))
+    place = workplace()
+    for package in config["packages"]:
+        unpack(fetch(package), os.path.join(place, package["name"]))
+    runtime = os.path.join(place, "runtime")
+    with open(os.path.join(runtime, "PLATFORM")) as file:
+        wanted = file.read().strip()
+    here = os.uname().machine + ("-musl" if "musl" in getattr(sys.implementation, "_multiarch", "") else "")
+    if wanted != here:
+        raise failure(OTHER_PLATFORM, f"The image is for {here}, and the task was packaged for {wanted}.")
+    sys.path[:] = [runtime, *(entry for entry in sys.path if entry)]
+    from metaflow.compute.remote import supervisor
+
+    supervisor.main(config, place, os.environ)
+
+
+def failure(status: int, sentence: str) -> SystemExit:
+    """Say why there is no task."""
+    sys.stderr.write(sentence + "\n")
+    return SystemExit(status)
+
+
+def fetch(package: "dict[str, str]") -> bytes:
+    from hashlib import sha256
+    from http.client import HTTPException
+    from random import random
+    from time import sleep
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    status, problem = UNREACHABLE, ""
+    place = "the {} package from {}".format(package["name"], package["url"].partition("?")[0])
+    for pause in (0.2, 0.5, 1, 2, 4, 8, 16, 30, 0):
+        try:
+            with urlopen(package["url"], timeout=60) as answer:
+                data: bytes = answer.read()
+            if sha256(data).hexdigest() == package["sha256"]:
+                return data
+            status, problem = DAMAGED, "its SHA-256 is not the one that was stored"
+        except HTTPError as error:
+            status, problem = UNREACHABLE, f"HTTP status {error.code}"
+            if error.code in (400, 401, 403, 404, 410):
+                expired = b"expired" in error.read().lower()
+                problem = "its signed URL has expired" if expired else "it is refused with " + problem
+                raise failure(DENIED, f"Cannot download {place}: {problem}.") from None
+        except (HTTPException, OSError) as error:
+            status, problem = UNREACHABLE, str(getattr(error, "reason", error)) or repr(error)
+        sleep(pause * (0.5 + random()))
+    raise failure(status, f"Cannot download {place}: {problem}.")
+
+
+def workplace() -> str:
+    """Make a directory of our own, where compiled libraries can be loaded from."""
+    problem = "none of the usual ones allows programs"
+    for base in (os.environ.get("METAFLOW_TEMPDIR"), ".", os.environ.get("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"):
+        try:
+            path = os.path.join(os.path.abspath(base or "/tmp"), f"millrace-{os.urandom(6).hex()}")
+            os.mkdir(path, 0o700)
+            if not os.statvfs(path).f_flag & os.ST_NOEXEC:
+                return path
+            os.rmdir(path)
+        except OSError as error:
+            problem = str(error)
+    raise failure(NO_SPACE, f"There is no directory for the task's code: {problem}.")
+
+
+def unpack(data: bytes, directory: str) -> None:
+    from io import BytesIO
+    from tarfile import open as open_archive
+
+    try:
+        with open_archive(fileobj=BytesIO(data), mode="r:gz") as archive:
+            archive.extraction_filter = lambda member, path: member  # our own, its hash is known
+            archive.extractall(directory)
+    except OSError as error:
+        raise failure(NO_SPACE, f"Cannot unpack the task's code in {directory}: {error.strerror or error}.") from None
+
+
+if __name__ == "__main__":
+    main()

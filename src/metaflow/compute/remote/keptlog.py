@@ -1,0 +1,170 @@
+"""A task's log, kept in the storage while the task runs: by its supervisor, for the launcher and for good.
+
+What is new is put as *segments*, at most once a second, the first a quarter of a second after it was printed; when
+there are many, the log object is put as a whole and the segments go. `metaflow.compute.remote.livelog` is the other
+side and has the names. In the end the log objects are whole, and no segment is left. One thread talks to the storage,
+so that a slow storage never holds up the task; it starts with the first line, since the storage's client must not exist
+when the task is forked.
+
+Start reading at `KeptLog.add` and `KeptLog._put_news`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from itertools import count
+from threading import Condition, Thread
+
+from metaflow.store.logs import STREAMS, format_line
+from metaflow.store.protocol import Storage
+
+_FIRST = 0.25
+_PAUSE = 1.0
+_SEGMENTS = 16
+_SEGMENT_PER = 1 << 16
+"""Bytes of a log for which there may be one segment more, so that a long log is not put as a whole all the time."""
+_CUT = b"[the rest of this log was cut: it is longer than --max-log-size]"
+
+
+class KeptLog:
+    """Both streams of one attempt.
+
+    Parameters
+    ----------
+    storage : callable
+        Returns the storage; called once, in the thread.
+    task : str
+        ``flow/run/step/task``.
+    attempt : int
+        From 0.
+    limit : int
+        Most bytes per stream, without what each line is stored behind.
+    """
+
+    def __init__(self, storage: Callable[[], Storage], task: str, attempt: int, limit: int) -> None:
+        self._open = storage
+        self._opened: Storage | None = None
+        flow, run, _, id = task.split("/")
+        self._streams = {
+            stream: _Stream(f"{task}/{attempt}.task_{stream}.log", f"{flow}/{run}/_live/{id}.{attempt}.{stream}", limit)
+            for stream in STREAMS
+        }
+        self._change = Condition()
+        self._thread: Thread | None = None
+        self._due: float | None = None
+        self._last = 0.0
+        self._closing = False
+
+    def add(self, stream: str, lines: list[bytes], now: float) -> list[bytes]:
+        """Take lines that the task has printed; return those that are kept: fewer where the limit is reached."""
+        with self._change:
+            kept = self._streams[stream].add(lines, now)
+            if kept and self._due is None:
+                clock = time.monotonic()
+                self._due = max(clock + _FIRST, self._last + _PAUSE)
+                if self._thread is None:
+                    self._thread = Thread(target=self._work, name="log", daemon=True)
+                    self._thread.start()
+                self._change.notify()
+        return kept
+
+    def close(self, last: tuple[str, bytes]) -> None:
+        """Put the whole logs, then one last object, then remove the segments.
+
+        Parameters
+        ----------
+        last : tuple of (str, bytes)
+            A key and the object.
+
+        Raises
+        ------
+        MetaflowException
+            The storage refuses.
+        """
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        if self._thread is not None:
+            self._thread.join()
+        storage = self._storage()
+        streams = self._streams.values()
+        storage.put([(each.key, bytes(each.content)) for each in streams if each.is_behind], overwrite=True)
+        storage.put([last], overwrite=True)
+        storage.delete([key for each in streams for key in each.segments])
+
+    def _storage(self) -> Storage:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    def _work(self) -> None:
+        try:
+            while self._wait():
+                self._put_news(self._storage())
+        except Exception as error:  # noqa: BLE001 - the live view ends; `close` tries again and says what is wrong
+            sys.stderr.write(f"The log cannot be followed any more: {error}\n")
+            sys.stderr.flush()
+
+    def _wait(self) -> bool:
+        """Wait until something is due; False if all is over."""
+        with self._change:
+            while not self._closing and (self._due is None or self._due > time.monotonic()):
+                self._change.wait(None if self._due is None else max(0.0, self._due - time.monotonic()))
+            return not self._closing
+
+    def _put_news(self, storage: Storage) -> None:
+        with self._change:
+            self._due = None
+            self._last = time.monotonic()
+            news = [each.next_segment() for each in self._streams.values() if each.put < len(each.content)]
+            whole = [
+                (each, len(each.content), bytes(each.content))
+                for each in self._streams.values()
+                if len(each.segments) >= _SEGMENTS + len(each.content) // _SEGMENT_PER
+            ]
+        storage.put(news, overwrite=True)
+        for each, size, content in whole:
+            storage.put([(each.key, content)], overwrite=True)
+            segments, each.segments, each.whole = each.segments, [], size
+            storage.delete(segments)
+
+
+class _Stream:
+    """One stream: its content, and what of it is where."""
+
+    def __init__(self, key: str, prefix: str, limit: int) -> None:
+        self.key = key
+        self.content = bytearray()
+        self.put = 0  # bytes that are in the log object or in segments
+        self.whole = 0  # bytes of the log object
+        self.segments: list[str] = []
+        self._prefix = prefix
+        self._left = limit
+        self._serial = count()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the log object is not the whole log."""
+        return self.whole < len(self.content)
+
+    def add(self, lines: list[bytes], now: float) -> list[bytes]:
+        kept = []
+        for line in lines:
+            if self._left < 0:
+                break
+            kept.append(line[: self._left])
+            self._left -= len(line) + 1
+            if self._left < 0:
+                kept.append(_CUT)
+        for line in kept:
+            self.content += format_line(line, now, f"{next(self._serial):012x}", b"task")
+        return kept
+
+    def next_segment(self) -> tuple[str, bytes]:
+        key = f"{self._prefix}.{self.put:012d}"
+        data = bytes(self.content[self.put :])
+        self.segments.append(key)
+        self.put = len(self.content)
+        return key, data

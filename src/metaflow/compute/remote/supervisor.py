@@ -1,0 +1,300 @@
+"""The main process of a task's container: runs the task, keeps its log, and says in the end how it went.
+
+It forks one child, which becomes ``python flow.py … step …``, before any thread or storage client exists. It reads the
+child's streams, stamps the lines, copies them to the container's own streams and hands them to `KeptLog`. When the
+child has ended it ends what is left of it, puts the logs, and last of all the *outcome object*
+``<task>/<attempt>.outcome.json``::
+
+    {"outcome": what the task told of itself, or null, "recorded": facts that it carries home,
+     "facts": what was noticed here,
+     "ending": {"code", "signal", "oom", "peak_mb", "limit_mb", "timed_out", "terminated"}}
+
+As process 1 of a container it adopts orphans, and passes on SIGTERM and SIGINT: the task may end by itself for some
+seconds, then it is killed. Start reading at `Supervisor.run`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import MutableMapping
+from typing import Any, NoReturn
+
+from metaflow import registry
+from metaflow.compute.interpreter import compile_file, open_streams, run_main
+from metaflow.compute.lines import LineReader
+from metaflow.compute.local import processes
+from metaflow.compute.remote.cgroup import MemoryGroup
+from metaflow.compute.remote.keptlog import KeptLog
+from metaflow.exception import MetaflowException
+from metaflow.store.protocol import Storage
+
+_GRACE = 15.0
+"""Seconds between the request to end and the kill; Kubernetes and Batch give the container 30."""
+_LOG_BYTES = 10_000_000
+_OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
+
+
+def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> NoReturn:
+    """Run the task that `config` describes, and leave the process with the task's exit status.
+
+    Parameters
+    ----------
+    config : dict
+        As in `metaflow.compute.remote.entry.boot_variable`; also ``log_bytes``, most bytes of a stream.
+    place : str
+        Directory of this task alone, with ``runtime`` and ``code`` in it.
+    environ : mutable mapping
+        The environment of this process.
+    """
+    status = 1
+    try:
+        status = Supervisor(config, place, environ).run()
+    finally:
+        processes.kill_children()
+        import shutil
+
+        shutil.rmtree(place, ignore_errors=True)  # it may be on a disk that outlives the container
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        if sys.exc_info()[0] is None:
+            os._exit(status)  # an interpreter's own end takes its time
+    sys.exit(status)
+
+
+class Supervisor:
+    """One attempt of a task.
+
+    Parameters
+    ----------
+    config, place, environ
+        As for `main`.
+    memory : MemoryGroup, optional
+        The container's.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        place: str,
+        environ: MutableMapping[str, str],
+        memory: MemoryGroup | None = None,
+    ) -> None:
+        self._config = config
+        self._place = place
+        self._environ = environ
+        self._memory = memory or MemoryGroup()
+        self._log = KeptLog(self._storage, config["task"], config["attempt"], config.get("log_bytes") or _LOG_BYTES)
+        self._prctl = processes.system_call()
+        self._pid = 0
+        self._status: int | None = None
+        self._peak_mb = 0.0
+        self._told = bytearray()
+        self._terminated = False
+        self._timed_out = False
+        self._kill_at: float | None = None
+        self._limit_at: float | None = None
+
+    def run(self) -> int:
+        """Run the task to its end; return the exit status."""
+        kills = self._memory.kills()
+        processes.become_subreaper(self._prctl)
+        self._start()
+        while self._status is None:
+            self._turn(self._next_deadline())
+        processes.kill_group(self._pid)
+        processes.kill_children()
+        end = time.monotonic() + processes.PATIENCE
+        while self._streams and time.monotonic() < end:
+            self._turn(end)
+        for fd in list(self._streams):
+            self._close(fd)
+        ending = self._ending(self._memory.kills() > kills)
+        try:
+            self._log.close((f"{self._config['task']}/{self._config['attempt']}.outcome.json", self._outcome(ending)))
+        except MetaflowException as error:
+            _write(2, f"How the task ended could not be stored: {error.message}\n".encode())
+        return int(ending["code"]) if ending["code"] is not None else 128 + int(ending["signal"])
+
+    def _storage(self) -> Storage:
+        storage: Storage = registry.load("datastore", self._config["storage"]["kind"])(self._config["storage"]["root"])
+        return storage
+
+    # --- the child --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Fork the task, and get ready to hear of it."""
+        code = os.path.join(self._place, "code")
+        os.makedirs(code, exist_ok=True)
+        os.chdir(code)
+        path = os.path.join(code, self._config["script"])
+        self._extend_path(os.path.dirname(path), code)
+        pipes = [os.pipe() for _ in ("stdout", "stderr", "outcome")]
+        parent = os.getpid()
+        gc.freeze()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._become_task(path, [write_end for _, write_end in pipes], parent)
+        self._poll = select.poll()
+        self._streams: dict[int, tuple[str, LineReader | None]] = {}
+        for name, (read_end, write_end) in zip(("stdout", "stderr", ""), pipes, strict=True):
+            os.close(write_end)
+            os.set_blocking(read_end, False)
+            self._streams[read_end] = (name, LineReader(read_end) if name else None)
+            self._poll.register(read_end, select.POLLIN)
+        self._wake, wake_write = os.pipe()
+        for fd in (self._wake, wake_write):
+            os.set_blocking(fd, False)
+        self._poll.register(self._wake, select.POLLIN)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        self._reap()  # it may have ended before the handler was there
+        limit = self._config.get("time_limit")
+        self._limit_at = None if limit is None else time.monotonic() + limit
+
+    def _extend_path(self, directory: str, code: str) -> None:
+        """Let this process and what it starts find the flow's modules and ours, as ``python flow.py`` would."""
+        elsewhere = os.path.join(code, ".mf_code")
+        added = [entry for entry in (elsewhere, os.path.join(self._place, "runtime")) if os.path.isdir(entry)]
+        given = self._environ.get("PYTHONPATH")
+        self._environ["PYTHONPATH"] = os.pathsep.join([*added, given] if given else added)
+        self._environ["PYTHONUNBUFFERED"] = "1"
+        sys.path[:] = [directory, *added, *(entry for entry in sys.path if entry not in added)]
+
+    def _become_task(self, path: str, channels: list[int], parent: int) -> NoReturn:
+        try:
+            os.setpgid(0, 0)
+            processes.die_with_parent(self._prctl, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
+            null = os.open(os.devnull, os.O_RDONLY)
+            for source, target in ((null, 0), (channels[0], 1), (channels[1], 2)):
+                os.dup2(source, target)
+                os.close(source)
+            self._environ[_OUTCOME_VARIABLE] = f"{channels[2]}:1"
+            for stream in (sys.stdout, sys.stderr):
+                stream.reconfigure(write_through=True)  # type: ignore[union-attr]
+            open_streams()
+            words = self._config["command"]
+            sys.argv = [self._config["script"], *words]
+            main = compile_file(path)
+            if main is None:
+                os.set_inheritable(channels[2], True)
+                os.execve(sys.executable, [sys.executable, path, *words], dict(self._environ))
+        except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go on as the supervisor
+            _write(2, f"The task could not be started: {error!r}\n".encode())
+            os._exit(1)
+        run_main(main, path)
+
+    # --- while it runs ----------------------------------------------------------------------------------------------
+
+    def _next_deadline(self) -> float | None:
+        return min((at for at in (self._kill_at, self._limit_at) if at is not None), default=None)
+
+    def _turn(self, until: float | None) -> None:
+        """Wait for news, no longer than `until`, and deal with it."""
+        wait = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 1
+        for fd, _ in self._poll.poll(wait):
+            if fd == self._wake:
+                self._hear()
+            else:
+                self._read(fd)
+        now = time.monotonic()
+        if self._status is None and self._limit_at is not None and now > self._limit_at:
+            self._timed_out = True
+            self._limit_at = None
+            processes.kill_group(self._pid)
+        if self._status is None and self._kill_at is not None and now > self._kill_at:
+            self._kill_at = None
+            processes.kill_group(self._pid)
+
+    def _hear(self) -> None:
+        """Deal with the signals that have come."""
+        numbers = set(os.read(self._wake, 4096))
+        if numbers & {signal.SIGTERM, signal.SIGINT} and self._status is None:
+            if not self._terminated:
+                self._terminated = True
+                self._kill_at = time.monotonic() + _GRACE
+            processes.kill_group(self._pid, signal.SIGTERM)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Take what has died off the kernel's list."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._pid:
+                self._status = status
+                self._peak_mb = usage.ru_maxrss * 1024 / 1e6
+
+    def _read(self, fd: int) -> None:
+        name, reader = self._streams[fd]
+        if reader is None:
+            try:
+                data = os.read(fd, 1 << 16)
+            except BlockingIOError:
+                return
+            self._told += data
+            if not data:
+                self._close(fd)
+        elif reader.read():
+            self._keep(name, reader.take())
+        else:
+            self._close(fd)
+
+    def _close(self, fd: int) -> None:
+        name, reader = self._streams.pop(fd)
+        self._poll.unregister(fd)
+        if reader is not None:
+            self._keep(name, reader.take(rest=True))
+        os.close(fd)
+
+    def _keep(self, name: str, lines: list[bytes]) -> None:
+        kept = self._log.add(name, lines, time.time()) if lines else []
+        if kept:
+            _write(1 if name == "stdout" else 2, b"\n".join(kept) + b"\n")
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def _ending(self, was_short_of_memory: bool) -> dict[str, Any]:
+        status = self._status or 0
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        oom = was_short_of_memory and number == signal.SIGKILL and not self._timed_out
+        peak = self._memory.peak_mb() if oom else None
+        return {
+            "code": None if number is not None else os.waitstatus_to_exitcode(status),
+            "signal": number,
+            "oom": oom,
+            "peak_mb": peak or self._peak_mb,
+            "limit_mb": self._memory.limit_mb(),
+            "timed_out": self._timed_out,
+            "terminated": self._terminated,
+        }
+
+    def _outcome(self, ending: dict[str, Any]) -> bytes:
+        try:
+            outcome = json.loads(bytes(self._told))
+        except ValueError:  # nothing, or not all of it
+            outcome = None
+        recorded = outcome.pop("recorded", []) if outcome is not None else []
+        return json.dumps({"outcome": outcome, "recorded": recorded, "facts": {}, "ending": ending}).encode()
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write to a stream of the container, if anybody takes it."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except OSError:
+        pass
