@@ -26,6 +26,9 @@ _TABLE: dict[str, dict[str, str]] = {
     "launcher": {
         "local": "metaflow.compute.local.launcher:LocalLauncher",
     },
+    "job backend": {
+        "batch": "metaflow.compute.batch.backend:BatchBackend",
+    },
     "environment": {
         "local": "metaflow.compute.command:PlainEnvironment",
     },

@@ -15,6 +15,7 @@ from metaflow.exception import CommandException
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:function that makes the command from a session, one line for the list of commands)
+    "batch": ("metaflow.cli.batch:batch", "List and end the jobs of this flow on AWS Batch."),
     "check": ("metaflow.cli.structure:check", "Check the flow's graph and parameters (the default)."),
     "dump": ("metaflow.cli.inspection:dump", "Print the artifacts of a task, or of all tasks of a step."),
     "logs": ("metaflow.cli.inspection:logs", "Print or scrub what tasks printed."),
@@ -32,7 +33,6 @@ _LATER = frozenset(
     {
         "airflow",
         "argo-workflows",
-        "batch",
         "card",
         "kubernetes",
         "package",

@@ -280,6 +280,8 @@ class BatchBackend:
         facts: Mapping[str, str] | None = None,
         tail: Sequence[bytes] = (),
     ) -> None:
+        if self._own.get(own.job.task) is not own:
+            return
         del self._own[own.job.task]
         self._change.set()
         self._report(JobEnded(own.job.task, own.job.attempt, code, failure, dict(facts or {}), list(tail)))
@@ -347,7 +349,15 @@ class BatchBackend:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A defect of this file: without the task that broke, the jobs would never get their ends.
+            for own in list(self._own.values()):
+                message = f"what became of the Batch job {own.id} of the step '{own.job.step}' is not known: {error!r}"
+                self._end(own, None, TaskLost(message, hint="`batch list` tells whether it still runs"))
 
 
 def _aws(parameters: Mapping[str, Any]) -> Service:

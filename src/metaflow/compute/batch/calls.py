@@ -159,10 +159,8 @@ def no_way(error: ServiceAway | ServiceRefused) -> MetaflowException:
     if error.is_permission:
         return MetaflowException(
             f"AWS does not allow this: {error.reason}.",
-            hint="the user or role needs DescribeJobs, SubmitJob, TerminateJob, RegisterJobDefinition and others of batch:",
+            hint="needed are DescribeJobs, SubmitJob, TerminateJob, RegisterJobDefinition and others of batch",
         )
     if error.code == "NoRegionError":
-        return MetaflowException(
-            "No AWS region is set.", hint="set AWS_DEFAULT_REGION, or the region of the AWS profile"
-        )
+        return MetaflowException("No AWS region is set.", hint="set AWS_DEFAULT_REGION, or one in the AWS profile")
     return MetaflowException(f"AWS Batch cannot be used: {reason}.")

@@ -113,7 +113,7 @@ class Submitter:
             if not refused.is_permission:
                 raise
             found = None
-        return found or await self._calls.once(self._service.register, definition)
+        return await self._calls.once(self._service.register, definition) if found is None else found
 
     async def _submit(self, applicant: Applicant, call: dict[str, Any]) -> str | None:
         pauses = Pauses(self._timing)
