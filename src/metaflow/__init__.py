@@ -32,9 +32,12 @@ if TYPE_CHECKING:
         metadata,
         namespace,
     )
+    from metaflow.decorators.batch import batch
+    from metaflow.decorators.card import card
     from metaflow.decorators.catch import catch
     from metaflow.decorators.environment import environment
     from metaflow.decorators.exit_hook import exit_hook
+    from metaflow.decorators.kubernetes import kubernetes
     from metaflow.decorators.resources import resources
     from metaflow.decorators.retry import retry
     from metaflow.decorators.timeout import timeout
@@ -56,6 +59,8 @@ _HOME = {
     "Run": "metaflow.client",
     "Step": "metaflow.client",
     "Task": "metaflow.client",
+    "batch": "metaflow.decorators.batch",
+    "card": "metaflow.decorators.card",
     "catch": "metaflow.decorators.catch",
     "current": "metaflow.flow.current",
     "default_metadata": "metaflow.client",
@@ -64,6 +69,7 @@ _HOME = {
     "exit_hook": "metaflow.decorators.exit_hook",
     "get_metadata": "metaflow.client",
     "get_namespace": "metaflow.client",
+    "kubernetes": "metaflow.decorators.kubernetes",
     "metadata": "metaflow.client",
     "namespace": "metaflow.client",
     "resources": "metaflow.decorators.resources",
@@ -85,6 +91,8 @@ __all__ = [
     "Step",
     "Task",
     "__version__",
+    "batch",
+    "card",
     "catch",
     "current",
     "default_metadata",
@@ -93,6 +101,7 @@ __all__ = [
     "exit_hook",
     "get_metadata",
     "get_namespace",
+    "kubernetes",
     "metadata",
     "namespace",
     "resources",
@@ -106,8 +115,8 @@ __all__ = [
 _LATER = frozenset(
     {
         "Config", "ConfigValue", "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner", "S3",
-        "StepMutator", "UserStepDecorator", "batch", "card", "cards", "conda", "conda_base", "config_expr",
-        "inspect_spin", "kubernetes", "parallel", "parallel_map", "project", "pypi", "pypi_base", "schedule", "secrets",
+        "StepMutator", "UserStepDecorator", "cards", "conda", "conda_base", "config_expr",
+        "inspect_spin", "parallel", "parallel_map", "project", "pypi", "pypi_base", "schedule", "secrets",
         "trigger", "trigger_on_finish", "user_step_decorator",
     }
 )  # fmt: skip

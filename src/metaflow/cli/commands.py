@@ -21,9 +21,11 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("metaflow.cli.inspection:logs", "Print or scrub what tasks printed."),
     "output-dot": ("metaflow.cli.structure:output_dot", "Print the graph for Graphviz."),
     "output-raw": ("metaflow.cli.structure:output_raw", "Print the graph as it was read from the source."),
+    "resources": ("metaflow.cli.resources:resources", "Print what each step asks for, where, and why."),
     "resume": ("metaflow.cli.resume:resume", "Go on from what an earlier run had finished."),
     "run": ("metaflow.cli.run:run", "Run the flow on this machine."),
     "show": ("metaflow.cli.structure:show", "Print the steps and how they follow one another."),
+    "status": ("metaflow.cli.status:status", "Print how a run stands, and why."),
     "step": ("metaflow.cli.step:step", "Run one task; used by `run`."),
     "tag": ("metaflow.cli.tag:tag", "Add, remove, replace and list the tags of runs."),
     "version": ("metaflow.cli.structure:version", "Print the version."),
@@ -94,6 +96,7 @@ def _top_level() -> FlowGroup:
             option(
                 ["--with", "decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."
             ),
+            option(["--without"], multiple=True, metavar="NAME", help="Take a decorator away from all steps."),
             option(["--pylint/--no-pylint"], default=True, help="Accepted; the flow is checked without pylint."),
             option(["--event-logger"], hidden=True),
             option(["--monitor"], hidden=True),

@@ -27,6 +27,7 @@ _NUMBERS = frozenset({"split_index", "max_num_splits", "retry_count", "max_user_
 _REPEATED = {"decospecs": "with", "tags": "tag"}
 _TOP_LEVEL: dict[str, Any] = {
     "quiet": False, "metadata": None, "environment": None, "datastore": None, "datastore_root": None, "decospecs": (),
+    "without": (),
 }  # fmt: skip
 _OPTIONS: dict[str, Any] = {
     "run_id": None, "task_id": None, "input_paths": None, "split_index": None, "retry_count": 0,
@@ -108,12 +109,13 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
     from metaflow.cli.facts import system_facts, system_tags
     from metaflow.client.scope import scope
     from metaflow.client.site import Site
-    from metaflow.flow.decorator import attach_specs
+    from metaflow.flow.decorator import attach_specs, detach
     from metaflow.runtime.task import Task, TaskPlan
 
     name = options["step_name"]
     if name not in session.flow_class._steps:
         raise CommandException(f"The flow {session.flow_name} has no step '{name}'.")
+    detach(session.flow_class, session.options["without"])
     attach_specs(session.flow_class, session.options["decospecs"])
     settings = session.settings
     namespace = options["namespace"] or None

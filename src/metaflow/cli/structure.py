@@ -17,11 +17,13 @@ def check_flow(session: Session) -> None:
         At the first thing that is wrong, with the user's file and line.
     """
     from metaflow.flow import lint
-    from metaflow.flow.decorator import attach_specs
+    from metaflow.flow.decorator import attach_specs, detach
     from metaflow.flow.parameters import check_parameters
 
     check_one_flow(session)
     check_parameters(session.flow_class)
+    for name, steps in detach(session.flow_class, session.options["without"]).items():
+        session.say(f"Without @{name}: {', '.join(steps) or 'no step has it'}.")
     attach_specs(session.flow_class, session.options["decospecs"])
     lint.check(session.graph)
     for name, function in session.flow_class._steps.items():

@@ -5,8 +5,11 @@ It is computed once, by `request_of`, from the step's decorators and the setting
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from metaflow.flow.decorator import Resolved, StepDecorator
 
 
 class ResourceRequest(NamedTuple):
@@ -50,3 +53,88 @@ class ResourceRequest(NamedTuple):
 
 LOCAL = ResourceRequest()
 """Of a step that runs on this machine, where nothing is asked for."""
+
+_FIGURES = ("cpu", "memory", "disk", "gpu", "shared_memory")
+
+
+def request_of(
+    decorators: Sequence[StepDecorator],
+    entries: Mapping[str, str],
+    *,
+    python: str,
+    origins: Mapping[str, str] | None = None,
+) -> ResourceRequest:
+    """Return what a step asks for.
+
+    Where both `@resources` and the backend's decorator have a figure, the larger one counts. Their defaults are figures
+    too, as in Metaflow: less than a backend's default memory has whoever says so on the backend's own decorator.
+
+    Parameters
+    ----------
+    decorators : sequence of StepDecorator
+        Those of one step.
+    entries : mapping of str to str
+        METAFLOW_* settings.
+    python : str
+        Version of the Python that launches the run, such as ``3.12``: the image that is taken if nobody names one.
+    origins : mapping of str to str, optional
+        Where those of the settings are that are not in the environment.
+
+    Raises
+    ------
+    SettingsError
+        A setting has a value that its attribute cannot have.
+    """
+    stated = next((decorator for decorator in decorators if decorator.name == "resources"), None)
+    wanted = stated.resolve({}, {}) if stated is not None else {}
+    sender = next((decorator for decorator in decorators if decorator.backend is not None), None)
+    if sender is None or sender.backend is None:
+        return _local(wanted)
+    values = sender.resolve(entries, origins or {})
+    values |= {name: _larger(values[name], wanted.get(name)) for name in _FIGURES if name in values}
+    values["image"] = _image(sender.backend, values["image"], entries, origins or {}, python)
+    fields = {name: value.value for name, value in values.items() if name in ResourceRequest._fields}
+    return ResourceRequest(
+        backend=sender.backend,
+        **fields,
+        options={name: value.value for name, value in values.items() if name not in fields},
+        sources={name: value.source for name, value in values.items() if value.value is not None},
+    )
+
+
+def _local(wanted: Mapping[str, Resolved]) -> ResourceRequest:
+    """Return the request of a step that stays here: what `@resources` says is kept for people to see."""
+    stated = {name: value for name, value in wanted.items() if value.stated and value.value is not None}
+    return LOCAL._replace(
+        **{name: value.value for name, value in stated.items()},
+        sources={name: value.source for name, value in stated.items()},
+    )
+
+
+def _larger(own: Resolved, other: Resolved | None) -> Resolved:
+    """Return the larger of two figures; of equal ones the one that somebody stated. A default of 0 is none."""
+    figures = [each for each in (own, other) if each is not None and (each.value or each.stated)]
+    figures = [each for each in figures if each.value is not None]
+    return max(figures, key=lambda each: (each.value, each.stated), default=own._replace(value=None))
+
+
+def _image(
+    backend: str, image: Resolved, entries: Mapping[str, str], origins: Mapping[str, str], python: str
+) -> Resolved:
+    """Return the image's full name: in the configured registry, unless it names one itself."""
+    name, source = image.value, image.source
+    if name is None:
+        name, source = f"python:{python}", "the Python of this launcher"
+    settings = (f"METAFLOW_{backend.upper()}_CONTAINER_REGISTRY", "METAFLOW_DEFAULT_CONTAINER_REGISTRY")
+    setting = next((each for each in settings if entries.get(each, "").strip()), None)
+    if setting is None or _has_registry(name):
+        return image._replace(value=name, source=source)
+    where = origins.get(setting, "the environment")
+    name = f"{entries[setting].strip().rstrip('/')}/{name}"
+    return image._replace(value=name, source=f"{source}, {setting} in {where}")
+
+
+def _has_registry(image: str) -> bool:
+    """Tell whether an image's name begins with a host, as Docker reads it."""
+    first, slash, _ = image.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
-from metaflow.decorators.amounts import amount, shown
-from metaflow.flow.decorator import StepDecorator, attach
+from metaflow.decorators.attributes import Attribute, TypedDecorator, number, quantity, whole
+from metaflow.flow.decorator import attach
 
 Function = TypeVar("Function")
 
 
-class ResourcesDecorator(StepDecorator):
+class ResourcesDecorator(TypedDecorator):
     name = "resources"
-    # The text is how Metaflow writes this default into `_graph_info`.
-    defaults = {"cpu": 1, "gpu": None, "disk": None, "memory": "4096", "shared_memory": None}
-
-    def check(self) -> None:
-        for key, value in self.attributes.items():
-            if value is not None and not amount(value) >= 0:
-                unit = {"cpu": "cores", "gpu": "GPUs"}.get(key, "MB")
-                raise self.error(f"@resources({key}={shown(value)}): expected a number of {unit}, 0 or more.")
+    table: ClassVar[dict[str, Attribute]] = {
+        "cpu": Attribute(1, number("cores", zero=True)),
+        "gpu": Attribute(None, whole("GPUs", 0)),
+        "disk": Attribute(None, quantity("MB", 0)),
+        # The text is how Metaflow writes this default into `_graph_info`.
+        "memory": Attribute("4096", quantity("MB", 0)),
+        "shared_memory": Attribute(None, quantity("MiB", 0)),
+    }
 
 
 @overload

@@ -40,7 +40,7 @@ def by_click(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def top_level_words(options: dict[str, str | None], specs: list[str]) -> tuple[str, ...]:
     words = [name if value is None else f"{name}={value}" for name, value in options.items()]
-    return (*words, *(f"--with={spec}" for spec in specs))
+    return (*words, *(f"--{option}={spec}" for spec in specs for option in ("with", "without")))
 
 
 def command(options: tuple[str, ...] = (), **values: Any) -> FlowCommand:
@@ -113,6 +113,7 @@ def test_what_the_engine_writes_is_read(
         "datastore": options.get("--datastore"),
         "datastore_root": options.get("--datastore-root"),
         "decospecs": tuple(specs),
+        "without": tuple(specs),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metaflow.decorators.batch import batch
+from metaflow.decorators.kubernetes import kubernetes
 from metaflow.decorators.resources import ResourcesDecorator, resources
 from metaflow.exception import CommandException, InvalidDecoratorAttribute, InvalidFlow
-from metaflow.flow.decorator import StepDecorator, attach, attach_specs, parse_spec
+from metaflow.flow.decorator import StepDecorator, attach, attach_specs, backend_of, detach, parse_spec
 from metaflow.flow.spec import FlowSpec
 from metaflow.flow.step import step
 
@@ -273,7 +276,7 @@ def test_steps_of_a_base_class_get_it_too() -> None:
         ("resourses", CommandException, "'resourses'", "did you mean 'resources'?"),
         ("resources:cpus=2", InvalidDecoratorAttribute, "no attribute 'cpus'", "did you mean 'cpu'?"),
         ("resources:cpu=lots", InvalidDecoratorAttribute, "cpu='lots'", None),
-        ("kubernetes", CommandException, "not available in this version", None),
+        ("card", CommandException, "not available in this version", None),
     ],
 )
 def test_specs_that_cannot_be(spec: str, error: type[Exception], words: str, hint: str | None) -> None:
@@ -283,13 +286,99 @@ def test_specs_that_cannot_be(spec: str, error: type[Exception], words: str, hin
     assert getattr(caught.value, "hint") == hint  # noqa: B009
 
 
+# --- --without -------------------------------------------------------------------------------------------------------
+
+
+def test_decorators_are_taken_away() -> None:
+    flow_class = flow()
+    assert detach(flow_class, ["@resources", "retry"]) == {"resources": ["big"], "retry": []}
+    assert attached(flow_class) == {"start": [], "big": [], "end": ["probe"]}
+
+
+def test_several_names_in_one_text() -> None:
+    assert detach(flow(), ["retry, resources", "catch"]) == {"retry": [], "resources": ["big"], "catch": []}
+
+
+def test_a_decorator_can_be_replaced() -> None:
+    flow_class = flow()
+    detach(flow_class, ["resources"])
+    attach_specs(flow_class, ["resources:cpu=3"])
+    assert attached(flow_class)["big"] == ["resources:cpu=3"]
+
+
+def test_without_what_is_not() -> None:
+    with pytest.raises(CommandException, match="no step decorator 'resource'") as caught:
+        detach(flow(), ["resource"])
+    assert caught.value.hint == "did you mean 'resources'?"
+
+
+# --- backends --------------------------------------------------------------------------------------------------------
+
+
+def sent() -> type[FlowSpec]:
+    class Sent(FlowSpec):
+        @kubernetes(memory=2000)
+        @step
+        def start(self) -> None: ...
+
+        @resources
+        @step
+        def end(self) -> None: ...
+
+    return Sent
+
+
+def test_where_a_step_is_sent() -> None:
+    steps = sent()._steps
+    sender = backend_of(decorators(steps["start"]))
+    assert sender is not None
+    assert sender.backend == "kubernetes"
+    assert re.fullmatch(r"@kubernetes \(test_decorator\.py:\d+\)", sender.source)
+    assert backend_of(decorators(steps["end"])) is None
+
+
+def test_two_backends_in_the_source() -> None:
+    with pytest.raises(InvalidDecoratorAttribute, match=r"'both' is sent .*: by @kube.* and by @batch") as caught:
+
+        @batch(gpu=1)
+        @kubernetes
+        @step
+        def both(self: object) -> None: ...
+
+    assert caught.value.hint == "keep one of them"
+    assert line(caught.value) == "@batch(gpu=1)"
+
+
+def test_another_backend_from_the_command_line() -> None:
+    with pytest.raises(CommandException, match=r"'start' is sent .*: by @kube.* and by --with b") as caught:
+        attach_specs(sent(), ["batch"])
+    assert caught.value.hint == "to take @kubernetes away from all steps, add --without kubernetes"
+    with pytest.raises(CommandException, match="by --with kubernetes and by --with batch"):
+        attach_specs(flow(), ["kubernetes", "batch"])
+
+
+def test_the_same_backend_from_the_command_line_does_not_override() -> None:
+    flow_class = sent()
+    attach_specs(flow_class, ["kubernetes:memory=9000"])
+    assert attached(flow_class) == {
+        "start": ["kubernetes:memory=2000"],
+        "end": ["resources", "kubernetes:memory=9000"],
+    }
+
+
 # --- @resources ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, "2", "0.5", None])
-@pytest.mark.parametrize("key", sorted(ResourcesDecorator.defaults))
+@pytest.mark.parametrize("key", sorted(set(ResourcesDecorator.defaults) - {"gpu"}))
 def test_resources_are_numbers(key: str, value: Any) -> None:
     assert ResourcesDecorator({key: value}).attributes[key] == value
+
+
+@pytest.mark.parametrize("value", [0.5, "0.5"])
+def test_a_part_of_a_gpu(value: Any) -> None:
+    with pytest.raises(InvalidDecoratorAttribute, match="a whole number of GPUs, 0 or more"):
+        ResourcesDecorator({"gpu": value})
 
 
 @pytest.mark.parametrize("value", [-1, "-1", "many", "", True, [1], "nan", float("inf"), "4G"])

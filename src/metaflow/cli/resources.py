@@ -1,0 +1,115 @@
+"""``resources``: what each step asks for and why, before anything runs.
+
+What is printed are the `ResourceRequest`s that a run hands to its launchers; this file computes nothing of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metaflow.cli.session import Session
+from metaflow.cli.structure import check_flow
+
+if TYPE_CHECKING:
+    from metaflow.compute.resources import ResourceRequest
+
+_UNITS = {"memory": "MB", "disk": "MB", "shared_memory": "MiB", "tmpfs_size": "MB"}
+_ALWAYS = ("cpu", "memory", "disk", "gpu", "image")
+
+
+def resource_requests(session: Session) -> dict[str, ResourceRequest]:
+    """Return what each step asks for, in the order of the flow; its decorators must be attached."""
+    from metaflow.compute.resources import request_of
+
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    settings = session.settings
+    return {
+        name: request_of(step.decorators, settings.entries, python=python, origins=settings.origins)  # type: ignore[attr-defined]
+        for name, step in session.flow_class._steps.items()
+    }
+
+
+def decorator_options() -> list[click.Parameter]:
+    """Return ``--with`` and ``--without``, for commands that take them after their own name too."""
+    return [
+        click.Option(
+            ["--with", "run_decospecs"], multiple=True, metavar="SPEC", help="Attach a decorator to all steps."
+        ),
+        click.Option(
+            ["--without", "run_without"], multiple=True, metavar="NAME", help="Take a decorator away from all steps."
+        ),
+    ]
+
+
+def take_decorators(session: Session, options: dict[str, Any]) -> None:
+    """Add what `decorator_options` were given to the options of the session."""
+    session.options["decospecs"] = (*session.options["decospecs"], *options["run_decospecs"])
+    session.options["without"] = (*session.options["without"], *options["run_without"])
+
+
+@click.command(
+    help="Print where each step runs, what it asks for there, and which decorator or setting says so.",
+    params=decorator_options(),
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def resources(session: Session, /, as_json: bool, **options: Any) -> None:
+    take_decorators(session, options)
+    check_flow(session)
+    requests = resource_requests(session)
+    if as_json:
+        import json
+
+        steps = {name: request._asdict() for name, request in requests.items()}
+        session.echo(json.dumps({"flow": session.flow_name, "steps": steps}, indent=2))
+        return
+    for names, request in _alike(requests):
+        session.echo(f"{', '.join(names)}: on {'this machine' if request.backend == 'local' else request.backend}")
+        for line in _table(list(_rows(request))):
+            session.echo(f"    {line}")
+
+
+def _alike(requests: dict[str, ResourceRequest]) -> Iterator[tuple[list[str], ResourceRequest]]:
+    """Yield each request once, with the steps that have it."""
+    left = dict(requests)
+    while left:
+        request = next(iter(left.values()))
+        names = [name for name, other in left.items() if other == request]
+        left = {name: other for name, other in left.items() if name not in names}
+        yield names, request
+
+
+def _rows(request: ResourceRequest) -> Iterator[tuple[str, str, str]]:
+    """Yield name, value and source: the figures, then what somebody has set."""
+    if request.backend == "local":
+        for name, source in request.sources.items():
+            yield name, _text(name, getattr(request, name)), f"{source}; without effect here"
+        return
+    values = {**request._asdict(), **request.options}
+    for name in _ALWAYS:
+        yield name, _text(name, values[name]), request.sources.get(name, "")
+    for name, source in request.sources.items():
+        if name not in _ALWAYS and not source.startswith("default of") and (name != "gpu_vendor" or request.gpu):
+            yield name, _text(name, values[name]), source
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "as the backend has it" if name == "disk" else "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={item}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(_text("", item) for item in value) or "none"
+    number = f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{number} {_UNITS[name]}" if name in _UNITS else number
+
+
+def _table(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Return the rows as lines, names and values in columns of their own, unless one is very long."""
+    first = max((len(name) for name, _, _ in rows), default=0)
+    second = max((len(value) for _, value, _ in rows if len(value) <= 24), default=0)
+    return [f"{name:{first}}  {value:{second}}  {source}".rstrip() for name, value, source in rows]
