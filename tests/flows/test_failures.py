@@ -6,6 +6,7 @@ good. Start reading at `test_failures_that_a_run_survives`.
 
 from __future__ import annotations
 
+import json
 import textwrap
 from typing import Any
 
@@ -18,6 +19,7 @@ SHAPES = ["linear", "branch", "foreach", "nested", "switch", "recursion"]
 KINDS = ["raised", "timed out", "killed", "memory"]
 CASES = [(when, kind) for when in ("once", "always") for kind in KINDS]
 TYPES = {"raised": "builtins.ValueError", "timed out": ".TimeoutException", "memory": "builtins.MemoryError"}
+CLASSES = {"raised": "user code", "timed out": "timeout", "killed": "killed", "memory": "memory"}
 SAYS = {
     "raised": "ValueError: it never works",
     "timed out": "longer than its @timeout of 0.6 s",
@@ -169,13 +171,20 @@ def check_failed_attempt(task: Any, kind: str, number: int) -> None:
     assert task.stdout == f"attempt {number}\n"
     if kind == "killed":
         assert artifacts == {}
-        assert task.exception is None
+        if is_ours():
+            assert task.exception.type == "metaflow.exception.TaskKilled"
+            assert "SIGKILL" in task.exception.exception
+        else:
+            assert task.exception is None
     else:
         assert artifacts.keys() == {"case", "before"}
         assert artifacts["before"] == number
         assert is_of_type(task.exception, kind)
     if is_ours():
         assert SAYS[kind] in task.stderr
+        assert SAYS[kind] in task.failure.message
+        assert task.failure.kind == CLASSES[kind]
+        assert task.failure.record() in [json.loads(record) for record in facts(task, "failure")]
 
 
 def check_passed(task: Any, kind: str) -> None:
@@ -193,6 +202,10 @@ def check_passed(task: Any, kind: str) -> None:
     assert facts(task, "attempt") == ["0", "1"]
     if is_ours():
         assert facts(task, "attempt_ok") == ["False", "True"]
+        assert task.failure is None
+        assert task.status == "successful"
+        assert facts(task, "retry-reason") == [f"{first.failure.kind}: {first.failure.message}"]
+        assert facts(task, "minutes_between_retries") == ["0"]
 
 
 def check_caught(task: Any, kind: str) -> None:
@@ -205,7 +218,9 @@ def check_caught(task: Any, kind: str) -> None:
         check_failed_attempt(second, kind, 1)
         assert own(task) == {}
         assert task.stdout == ""
-        assert "2" in failure.exception
+        if is_ours():
+            assert failure.type == "metaflow.exception.TaskKilled"
+            assert failure.exception == second.failure.message
     else:
         assert task.stdout == "attempt 1\n"
         assert own(task) == {"case": ("always", kind), "before": 1}
@@ -217,6 +232,8 @@ def check_caught(task: Any, kind: str) -> None:
     assert facts(task, "attempt") == ["0", "1", "2"][: 2 + len(fallback)]
     if is_ours():
         assert facts(task, "attempt_ok") == [*["False"] * (1 + len(fallback)), "True"]
+        assert task.failure.kind == CLASSES[kind]
+        assert task.status == "caught"
 
 
 def cases_of(shape: str, mode: str) -> list[tuple[str, str]]:
@@ -272,6 +289,9 @@ def test_failures_that_end_the_run(site: Site, shape: str, kind: str) -> None:
     assert facts(task, "attempt") == ["0", "1"]
     if is_ours():
         assert facts(task, "attempt_ok") == ["False", "False"]
+        assert task.status == "failed"
+        assert run.status == "failed"
+        assert run.failure.values == {"step": task.parent.id, "task": task.id, "cause": CLASSES[kind]}
         ending = finished.stdout[finished.stdout.rindex("Workflow failed.") :] + finished.stderr
         assert SAYS[kind] in ending
         assert f"Step {task.parent.id} (task-id {task.id}) failed." in ending

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from metaflow.client.objects import Container
 from metaflow.client.scope import scope
 from metaflow.client.tasks import Step, Task
+from metaflow.provider.lease import Standing, lease_of
 
 if TYPE_CHECKING:
     from metaflow.client.artifacts import MetaflowData
     from metaflow.client.code import MetaflowCode
+    from metaflow.exception import TaskFailed
     from metaflow.provider.protocol import Provider
 
 PARAMETERS = "_parameters"
@@ -121,6 +123,32 @@ class Run(Container[Step], depth=2):
         """Whether the last task is finished, and with it the run."""
         task = self.end_task
         return task is not None and task.finished
+
+    @property
+    def status(self) -> str:
+        """How the run stands, in one word.
+
+        ``running``; ``successful``; ``failed``; ``interrupted``; ``lost`` if the process that carried it out is gone
+        without a word (killed, or the machine was restarted); ``unknown`` for an unfinished run of Metaflow, which
+        leaves nothing that tells. Not in Metaflow.
+        """
+        return self._standing().state
+
+    @property
+    def failure(self) -> TaskFailed | None:
+        """Why the run failed, was interrupted or is lost, with a hint; None if it did not. Not in Metaflow.
+
+        Of a failed run `failure.values` has ``step``, ``task`` and ``cause``, the class of the task's failure.
+        """
+        return self._standing().failure
+
+    def _standing(self) -> Standing:
+        standing = lease_of(self._site.provider, *self._components).standing()
+        if standing is None or standing.state == "lost":
+            task = self.end_task
+            if task is not None and task.finished:
+                return Standing("successful" if task.successful else "failed", task.failure)
+        return standing or Standing("unknown")
 
     @property
     def finished_at(self) -> datetime | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from metaflow.client import lineage
 from metaflow.client.artifacts import DataArtifact, MetaflowData
 from metaflow.client.objects import Container, moment
+from metaflow.exception import StepRaised, TaskFailed, TaskLost
 from metaflow.store import logs
-from metaflow.store.artifacts import TaskStore, load_artifact
+from metaflow.store.artifacts import Artifacts, TaskStore, load_artifact
 
 if TYPE_CHECKING:
     from metaflow.client.code import MetaflowCode
@@ -139,8 +140,58 @@ class Task(Container[DataArtifact], depth=4):
 
     @property
     def exception(self) -> Any:
-        """The exception that the step raised, as `metaflow.exception.MetaflowExceptionWrapper`; None if it did not."""
+        """Why the attempt failed, as `metaflow.exception.MetaflowExceptionWrapper`; None if it did not.
+
+        Its `type` is that of the exception that the step raised, or of `failure` where the process died without one.
+        """
         return self._internal("_exception")
+
+    @property
+    def failure(self) -> TaskFailed | None:
+        """Why the attempt failed, also if that was caught: a class, a sentence, what is known. Not in Metaflow.
+
+        One of the subclasses of `metaflow.exception.TaskFailed`: `kind` is the name of its class, `message` the
+        sentence, `hint` what to do; `values` what else is known, such as ``peak_mb``, ``signal``, ``exit_code``, also
+        there as attributes. None if the attempt did not fail.
+        """
+        stored = self._site.index(self._components, self._attempt)
+        attempts = self._attempts()
+        number = max(attempts.begun, default=0) if self._attempt is None else self._attempt
+        if stored is not None and stored[0].attempt == number:
+            values = Artifacts(stored[1], stored[0])
+            record = values.get("_failure")
+            if record is not None:
+                return TaskFailed.from_record(record)
+            if values.get("_success"):
+                return None
+            error = values.get("_exception") or values.get("_catch_exception")  # Metaflow stores no more
+            return StepRaised(f"{error.type}: {error.exception}") if error is not None else None
+        if number in attempts.begun and number not in attempts.done and self._is_orphan():
+            run: Any = self._run
+            reason = f": {run.failure.message}" if run.failure is not None else ""
+            return TaskLost(f"the step '{self.parent.id}' did not finish{reason}")
+        return None
+
+    @property
+    def status(self) -> str:
+        """How the task stands, in one word. Not in Metaflow.
+
+        ``running``, or waiting for its next attempt; ``successful``; ``caught`` if it failed and the run went on;
+        ``failed``; ``lost`` if its run ended while it ran.
+        """
+        if self.successful:
+            return "successful"
+        if self.finished:
+            return "caught"
+        if not self._is_orphan():
+            return "running"
+        attempts = self._attempts()
+        return "failed" if attempts.done and attempts.done[-1:] == attempts.begun[-1:] else "lost"
+
+    def _is_orphan(self) -> bool:
+        """Tell whether the run that the task belongs to has ended."""
+        run: Any = self._run
+        return run.status not in ("running", "unknown")
 
     @property
     def current_attempt(self) -> int:

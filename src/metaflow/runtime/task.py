@@ -313,7 +313,8 @@ class Task:
             try:
                 if caught is not None:
                     self._keep(index, assigned)
-                    assigned = {"_catch_exception": caught}
+                    assert failure is not None
+                    assigned = {"_catch_exception": caught, FAILURE: failure.record()}
                 self._save(index, assigned, flow._binding, None, success=caught is None)
             except UnpicklableArtifact as refusal:
                 error = refusal

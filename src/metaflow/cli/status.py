@@ -1,0 +1,62 @@
+"""``status``: how a run stands, and why: the first thing to ask about a run that somebody else, or a crash, has left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from metaflow.cli.session import Session
+from metaflow.exception import CommandException
+
+if TYPE_CHECKING:
+    from metaflow.client import Run, Step
+
+_STATES = ("successful", "caught", "running", "failed", "lost")
+
+
+@click.command(help="Print how a run stands, and why; by default the newest one.")
+@click.argument("run_id", required=False, metavar="[RUN]")
+@click.pass_obj
+def status(session: Session, run_id: str | None) -> None:
+    run = _find(session, run_id)
+    session.echo(f"Run {run.id} of {session.flow_name}: {run.status}.")
+    failure = run.failure
+    if failure is not None:
+        session.echo(f"    {failure.message}")
+        if "step" in failure.values:
+            session.echo(f"    Step {failure.values['step']} (task-id {failure.values['task']}) failed.")
+        if failure.hint:
+            session.echo(f"    hint: {failure.hint}")
+    steps = sorted(run, key=lambda step: step.created_at)
+    width = max((len(step.id) for step in steps), default=0)
+    for step in steps:
+        session.echo(f"    {step.id:{width}}  {_counts(step)}")
+    if run.status not in ("running", "successful"):
+        session.echo(f"To go on from it: python {session.script} resume --origin-run-id {run.id}")
+
+
+def _find(session: Session, run_id: str | None) -> Run:
+    from metaflow.client import Flow, Run
+    from metaflow.client.scope import scope
+    from metaflow.client.site import Site
+
+    scope.adopt(Site(session.metadata, session.storage), None)
+    name = session.flow_name
+    if run_id is None:
+        latest = Flow(name).latest_run if name in session.metadata.names(()) else None
+        if latest is None:
+            raise CommandException(
+                f"The flow {name} has no run here.", hint=f"`python {session.script} run` starts one"
+            )
+        return latest
+    run_id = run_id.removeprefix(f"{name}/")
+    if "/" in run_id or run_id not in session.metadata.names((name,)):
+        raise CommandException(f"There is no run {run_id} of the flow {name} here.", hint="`tag list` shows the runs")
+    return Run(f"{name}/{run_id}")
+
+
+def _counts(step: Step) -> str:
+    count = Counter(task.status for task in step)
+    return ", ".join(f"{count[state]} {state}" for state in _STATES if count[state])
