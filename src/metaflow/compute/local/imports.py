@@ -39,7 +39,7 @@ def third_party_imports(path: str) -> list[str]:
     files, seen = [(path, "")], {path}
     while files and len(seen) < _MAX_FILES:
         file, package = files.pop()
-        for name in _imported(_parse(file), package):
+        for name in imported_names(file, package):
             top = name.partition(".")[0]
             if top in UNSAFE or name in found:
                 continue
@@ -51,6 +51,19 @@ def third_party_imports(path: str) -> list[str]:
                     parent = spec.name if spec.submodule_search_locations else spec.name.rpartition(".")[0]
                     files.append((spec.origin, parent))
     return list(found)
+
+
+def imported_names(path: str, package: str) -> Iterator[str]:
+    """Yield the dotted names that a file may import, whether they are modules or members of one.
+
+    Parameters
+    ----------
+    path : str
+        The file; one that cannot be read imports nothing.
+    package : str
+        The package it is in, for relative imports; empty if in none.
+    """
+    return _imported(_parse(path), package)
 
 
 def _parse(path: str) -> ast.Module:

@@ -1,0 +1,255 @@
+"""The code package: a flow's source as it was when a run began, for tasks that run elsewhere.
+
+In go the files beside the flow file and below, with the endings that are asked for (``.py``, ``.R``, ``.RDS`` if
+nothing is), symbolic links followed, each under its relative path; and the user's own modules from elsewhere
+(`metaflow.compute.modules`), below ``.mf_code``, which a task has on its path. Left out are hidden files, virtual
+environments, what `metaflow.compute.ignore` excludes, and what looks like a secret. The archive is a tar.gz as Metaflow
+2.19 has it, with a description in ``.mf_meta/INFO``; the same files make the same bytes.
+
+Start reading at `gather`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from metaflow.compute.archive import Member, pack
+from metaflow.compute.ignore import FILE, Ignored
+from metaflow.compute.modules import Module, modules_elsewhere
+from metaflow.exception import CommandException
+
+SUFFIXES = (".py", ".R", ".RDS")
+ELSEWHERE = ".mf_code"
+FORMAT = {"version": 0, "archive_format": "tgz", "mfcontent_version": 1}
+"""What the fact about a package says of its form."""
+
+_SOURCE = (".py", ".r")
+_SECRETS = (
+    ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".npmrc", ".pypirc", ".htpasswd",
+    ".git-credentials", "credentials", "credentials.*", "secret.*", "secrets.*", "client_secret*.json",
+    "service[-_]account*.json", "kubeconfig", "*.kubeconfig",
+)  # fmt: skip
+_ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
+_LEVEL = 6
+
+
+class PackagedFile(NamedTuple):
+    """A file that goes in.
+
+    Attributes
+    ----------
+    name : str
+        In the archive.
+    path : str
+        On this disk.
+    size : int
+        Bytes.
+    """
+
+    name: str
+    path: str
+    size: int
+
+
+class Manifest(NamedTuple):
+    """What goes in.
+
+    Attributes
+    ----------
+    script : str
+        The flow file's name.
+    directory : str
+        Where it is.
+    suffixes : tuple of str
+        The endings.
+    files : list of PackagedFile
+        By name.
+    modules : list of Module
+        From elsewhere.
+    secrets : list of str
+        What was left out because it looks like a secret.
+    """
+
+    script: str
+    directory: str
+    suffixes: tuple[str, ...]
+    files: list[PackagedFile]
+    modules: list[Module]
+    secrets: list[str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def suffixes_of(text: str | None, default: str | None) -> tuple[str, ...]:
+    """Return the endings of files that go in.
+
+    Parameters
+    ----------
+    text : str or None
+        Further endings, separated by commas, as ``--package-suffixes`` gives them.
+    default : str or None
+        Instead of `SUFFIXES`: METAFLOW_DEFAULT_PACKAGE_SUFFIXES.
+    """
+    words = [*(default.split(",") if default else SUFFIXES), *(text or "").split(",")]
+    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+
+
+def gather(path: str, suffixes: Sequence[str], limit_mb: float) -> Manifest:
+    """Find what goes in.
+
+    Parameters
+    ----------
+    path : str
+        The flow file.
+    suffixes : sequence of str
+        Endings of files, from `suffixes_of`.
+    limit_mb : float
+        Most MB of all files together.
+
+    Raises
+    ------
+    CommandException
+        There are more.
+    """
+    directory, script = os.path.split(os.path.realpath(path))
+    if os.path.basename(path) != script:  # a link: the task shall see the name that the user gave
+        script = os.path.basename(path)
+    ignored = _ignored(directory)
+    walk = _Walk(tuple(suffixes), ignored)
+    files = {file.name: file for file in walk.below(directory, "")}
+    files[script] = PackagedFile(script, path, os.path.getsize(path))
+    modules = modules_elsewhere(path)
+    for module in modules:
+        name = module.name.replace(".", "/")
+        if os.path.isdir(module.path):
+            found = list(walk.below(module.path, f"{name}/"))
+        else:
+            found = [PackagedFile(f"{name}.py", module.path, os.path.getsize(module.path))]
+        files |= {f"{ELSEWHERE}/{file.name}": file._replace(name=f"{ELSEWHERE}/{file.name}") for file in found}
+    ordered = [files[name] for name in sorted(files)]
+    manifest = Manifest(script, directory, tuple(suffixes), ordered, modules, sorted(walk.secrets))
+    if manifest.size > limit_mb * 1e6:
+        raise _too_large(manifest, limit_mb)
+    return manifest
+
+
+def archive(manifest: Manifest, info: Mapping[str, Any]) -> bytes:
+    """Return the package.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        From `gather`.
+    info : mapping
+        What ``INFO`` says of the environment besides the script.
+
+    Raises
+    ------
+    CommandException
+        A file cannot be read.
+    """
+    return pack(_members(manifest, info), _LEVEL)
+
+
+def described(info: Mapping[str, Any], script: str) -> dict[str, str]:
+    """Return the generated files: name in the archive to content."""
+    return {
+        ".mf_meta/INFO": json.dumps({**info, "script": script}),
+        ".mf_meta/CONFIG": "{}",
+        ".mf_meta/DIST_INFO": "{}",
+        ".mf_install": json.dumps({"version": 1, "module_files": []}),
+    }
+
+
+def _members(manifest: Manifest, info: Mapping[str, Any]) -> Iterator[Member]:
+    for name, text in described(info, manifest.script).items():
+        yield Member(name, text.encode())
+    for name, path, _ in manifest.files:
+        try:
+            with open(path, "rb") as file:
+                executable = bool(os.fstat(file.fileno()).st_mode & 0o100)
+                yield Member(name, file.read(), executable)
+        except OSError as error:
+            raise CommandException(
+                f"The file {path} belongs to the code package and cannot be read: {error.strerror}.",
+                hint=f"make it readable, or name it in {FILE}",
+            ) from None
+
+
+class _Walk:
+    """Looks through directories."""
+
+    def __init__(self, suffixes: tuple[str, ...], ignored: Ignored) -> None:
+        self._suffixes = suffixes
+        self._ignored = ignored
+        self.secrets: set[str] = set()
+
+    def below(self, directory: str, prefix: str) -> Iterator[PackagedFile]:
+        """Yield what goes in of a directory; `prefix` is its name in the archive, with a slash."""
+        yield from self._scan(directory, prefix, os.path.realpath(directory), True)
+
+    def _scan(self, directory: str, prefix: str, real: str, top: bool) -> Iterator[PackagedFile]:
+        try:
+            with os.scandir(directory) as scan:
+                entries = list(scan)
+        except OSError:  # what cannot be listed cannot be imported either
+            return
+        if not top and not _ENVIRONMENT_MARKS.isdisjoint(entry.name for entry in entries):
+            return
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            if entry.is_dir():
+                yield from self._enter(entry, name, real)
+            elif self._wants(entry.name) and entry.is_file() and not self._leaves_out(name, entry):
+                yield PackagedFile(name, entry.path, entry.stat().st_size)
+
+    def _enter(self, entry: os.DirEntry[str], name: str, real: str) -> Iterator[PackagedFile]:
+        if entry.name.startswith(".") or entry.name == "__pycache__":
+            return
+        if self._ignored.verdict(name, directory=True):
+            return
+        inside = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
+        if f"{real}/".startswith(f"{inside}/"):  # a link to a directory above itself
+            return
+        yield from self._scan(entry.path, f"{name}/", inside, False)
+
+    def _wants(self, name: str) -> bool:
+        return name.endswith(self._suffixes) and (not name.startswith(".") or name in self._suffixes)
+
+    def _leaves_out(self, name: str, entry: os.DirEntry[str]) -> bool:
+        verdict = self._ignored.verdict(name)
+        if verdict is not None:
+            return verdict
+        lower = entry.name.lower()
+        if not lower.endswith(_SOURCE) and any(fnmatchcase(lower, pattern) for pattern in _SECRETS):
+            self.secrets.add(entry.path)
+            return True
+        return False
+
+
+def _ignored(directory: str) -> Ignored:
+    try:
+        with open(f"{directory}/{FILE}", encoding="utf-8") as file:
+            return Ignored(file)
+    except FileNotFoundError:
+        return Ignored()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandException(f"The file {directory}/{FILE} cannot be read: {error}.") from None
+
+
+def _too_large(manifest: Manifest, limit_mb: float) -> CommandException:
+    largest = sorted(manifest.files, key=lambda file: -file.size)[:5]
+    listed = "\n".join(f"{file.size / 1e6:10.1f} MB  {file.name}" for file in largest)
+    return CommandException(
+        f"The code package has {len(manifest.files)} files of {manifest.size / 1e6:.0f} MB together, "
+        f"and may have {limit_mb:g} MB. The largest:\n{listed}",
+        hint=f"name what tasks do not need in {manifest.directory}/{FILE}, or raise METAFLOW_CODE_PACKAGE_LIMIT (MB)",
+    )

@@ -1,0 +1,83 @@
+"""What a remote task gets before it starts: the two packages, in the storage, by signed URLs.
+
+Start reading at `TaskPackages.links`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from hashlib import sha1, sha256
+from threading import Lock
+
+from metaflow import files
+from metaflow.compute.package import FORMAT
+from metaflow.compute.remote.entry import Package
+from metaflow.compute.remote.runtime_package import RuntimeArchive
+from metaflow.store.blobs import Blobs
+from metaflow.store.protocol import Storage
+
+_VALID = 7 * 24 * 3600
+"""Seconds that a URL is good for: the longest that S3 allows. Of credentials that expire earlier, so long as these."""
+
+
+class TaskPackages:
+    """The packages of a run.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where the run's data are.
+    flow : str
+        The flow's name.
+    code : bytes
+        The code package.
+    runtime : callable
+        Returns the runtime package; called once, when it is needed.
+    """
+
+    def __init__(self, storage: Storage, flow: str, code: bytes, runtime: Callable[[], RuntimeArchive]) -> None:
+        self._storage = storage
+        self._code = code
+        self._runtime = runtime
+        self._blobs = Blobs(storage, flow)
+        self._sha = sha1(code, usedforsecurity=False).hexdigest()
+        self._lock = Lock()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Which code package a task belongs to, as variables for it; it records them as the fact ``code-package``."""
+        return {
+            "METAFLOW_CODE_SHA": self._sha,
+            "METAFLOW_CODE_URL": self._storage.describe(self._blobs.path(self._sha)),
+            "METAFLOW_CODE_DS": self._storage.kind,
+            "METAFLOW_CODE_METADATA": json.dumps(FORMAT),
+        }
+
+    def links(self) -> list[Package]:
+        """Upload what is not there yet, and return where the packages are, with URLs signed now.
+
+        Raises
+        ------
+        MetaflowException
+            The storage refuses, or the runtime package cannot be made.
+        """
+        with self._lock:
+            return [
+                Package(name, self._storage.signed_url(key, _VALID), digest) for name, key, digest in self._uploaded
+            ]
+
+    @cached_property
+    def _uploaded(self) -> list[tuple[str, str, str]]:
+        runtime = self._runtime()
+        code = self._blobs.path(self._sha)
+        has_runtime, has_code = self._storage.head([runtime.key, code])
+        if has_code is None:
+            self._blobs.save([self._code])
+        if has_runtime is None:
+            content = files.read(runtime.path) or b""
+            self._storage.put([(runtime.key, content)])
+        digest = sha256(self._code).hexdigest()
+        del self._code
+        return [("runtime", runtime.key, runtime.sha256), ("code", code, digest)]
