@@ -189,7 +189,7 @@ def _gs(place: Place, settings: Datastores, region: str | None) -> Access:
     emulator = settings.sdk.get("STORAGE_EMULATOR_HOST")
     if emulator:
         endpoint = emulator if "://" in emulator else f"http://{emulator}"
-        config.update(base_url=endpoint.rstrip("/"), skip_signature=True)
+        config.update(base_url=endpoint.rstrip("/"), bearer_token="emulator")
     store = GCSStore(
         place.container,
         prefix=place.prefix or None,

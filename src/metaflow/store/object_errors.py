@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_STATUS = re.compile(r"status(?: code)?: (\d{3})")
+_STATUS = re.compile(r"status(?: code)?: (\d{3}(?: [A-Z][\w ]+)?)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})")
 _LAST_CAUSE = re.compile(r'(?:message|error): "((?:[^"\\]|\\.)+)"')
@@ -47,7 +47,7 @@ class Trouble(NamedTuple):
         status, code = _first(_STATUS, text), _first(_CODE, text)
         words = _first(_MESSAGE, text)
         reason = " ".join(filter(None, (status, code, f"({words.rstrip('.')})" if words else ""))) or _cause(text)
-        return cls(_kind(error, text, int(status or 0), code), reason)
+        return cls(_kind(error, text, int(status[:3] or 0), code), reason)
 
     @property
     def passes(self) -> bool:
@@ -78,6 +78,8 @@ def _kind(error: BaseException, text: str, status: int, code: str) -> str:
     }
     if name in by_class:
         return by_class[name]
+    if "token request" in text.lower() or "169.254.169.254" in text:
+        return "transient" if status in _TRANSIENT_STATUSES else "credentials"
     if "redirect" in text and ("LOCATION" in text or status in (301, 307)):
         return "region"
     by_status = {401: "credentials", 403: "denied", 404: "missing", 416: "range", 501: "unsupported"}

@@ -1,4 +1,4 @@
-"""The contract of `Storage`, for every implementation; and what only files on a disk have to promise."""
+"""The contract of `Storage`, for those that need no network; and what only files on a disk have to promise."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from metaflow.exception import StorageUnavailable
 from metaflow.store.local import LocalStorage
-from metaflow.store.protocol import Entry, Storage
+from metaflow.store.protocol import Storage
 from support.memory_storage import MemoryStorage
+from support.storage_contract import *  # noqa: F403 - tests
+from support.storage_contract import value
 
 KINDS: dict[str, Callable[[Path], Storage]] = {
     "local": lambda directory: LocalStorage(str(directory / "root")),
@@ -25,141 +26,6 @@ KINDS: dict[str, Callable[[Path], Storage]] = {
 @pytest.fixture(params=sorted(KINDS))
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return KINDS[request.param](tmp_path)
-
-
-def value(storage: Storage, key: str) -> bytes | None:
-    ((name, data),) = storage.get([key])
-    assert name == key
-    return data
-
-
-# --- the contract ----------------------------------------------------------------------------------------------------
-
-
-def test_nothing_is_there_before_the_first_put(storage: Storage) -> None:
-    assert list(storage.get(["a", "a/b/c"])) == [("a", None), ("a/b/c", None)]
-    assert storage.head(["a", "a/b/c"]) == [None, None]
-    assert storage.open("a/b") is None
-    assert list(storage.list("")) == []
-    assert list(storage.list("a/b")) == []
-    storage.delete(["a", "a/b/c"])
-
-
-def test_what_was_put_is_read_back(storage: Storage) -> None:
-    storage.put(iter([("F/1/a", b"one"), ("F/2", b""), ("b", bytes(range(256)) * 1000)]))
-    assert list(storage.get(["b", "F/1/a", "F/2"])) == [
-        ("b", bytes(range(256)) * 1000),
-        ("F/1/a", b"one"),
-        ("F/2", b""),
-    ]
-    assert storage.head(["F/2", "b", "F/1/a"]) == [0, 256_000, 3]
-
-
-def test_get_and_head_keep_the_order_and_name_what_is_missing(storage: Storage) -> None:
-    storage.put([("a", b"1"), ("b", b"22")])
-    keys = ["b", "missing", "a", "a/below", "b"]
-    assert list(storage.get(keys)) == [("b", b"22"), ("missing", None), ("a", b"1"), ("a/below", None), ("b", b"22")]
-    assert storage.head(keys) == [2, None, 1, None, 2]
-    assert storage.open("a/below") is None
-    assert list(storage.get([])) == []
-    assert storage.head([]) == []
-
-
-def test_put_leaves_what_is_there_unless_told(storage: Storage) -> None:
-    storage.put([("a", b"old")])
-    storage.put([("a", b"new"), ("b", b"new")])
-    assert list(storage.get(["a", "b"])) == [("a", b"old"), ("b", b"new")]
-    storage.put([("a", b"newer")], overwrite=True)
-    assert value(storage, "a") == b"newer"
-
-
-def test_put_file_takes_the_file_over(storage: Storage) -> None:
-    path = Path(storage.spool_directory()) / "spooled"
-    path.write_bytes(b"x" * 100_000)
-    storage.put_file("F/data/ab/abc", str(path))
-    assert value(storage, "F/data/ab/abc") == b"x" * 100_000
-    assert not path.exists()
-
-
-def test_append_makes_and_extends(storage: Storage) -> None:
-    storage.append("F/1/log", b"one\n")
-    assert value(storage, "F/1/log") == b"one\n"
-    storage.append("F/1/log", b"")
-    storage.append("F/1/log", b"two\n")
-    assert value(storage, "F/1/log") == b"one\ntwo\n"
-    assert storage.head(["F/1/log"]) == [8]
-
-
-def test_open_reads_into_a_buffer(storage: Storage) -> None:
-    storage.put([("F/a", b"0123456789")])
-    file = storage.open("F/a")
-    assert file is not None
-    with file:
-        assert file.read(2) == b"01"
-        file.seek(0)
-        buffer = bytearray(4)
-        assert file.readinto(buffer) == 4  # type: ignore[attr-defined]
-        assert bytes(buffer) == b"0123"
-        assert file.read() == b"456789"
-        assert file.readinto(buffer) == 0  # type: ignore[attr-defined]
-
-
-def test_list_gives_direct_entries_by_full_key(storage: Storage) -> None:
-    storage.put([("F/1/a/x", b""), ("F/1/b", b""), ("F/2", b""), ("G", b"")])
-    assert set(storage.list("")) == {Entry("F", False), Entry("G", True)}
-    assert set(storage.list("F")) == {Entry("F/1", False), Entry("F/2", True)}
-    assert set(storage.list("F/1")) == {Entry("F/1/a", False), Entry("F/1/b", True)}
-    assert list(storage.list("F/3")) == []
-    assert list(storage.list("F/1/b")) == []
-
-
-def test_a_prefix_is_no_object(storage: Storage) -> None:
-    storage.put([("F/1/a", b"x")])
-    assert list(storage.get(["F", "F/1"])) == [("F", None), ("F/1", None)]
-    assert storage.head(["F", "F/1"]) == [None, None]
-    assert storage.open("F") is None
-    storage.delete(["F"])
-    assert value(storage, "F/1/a") == b"x"
-
-
-def test_list_does_not_show_what_is_being_written(storage: Storage) -> None:
-    from metaflow import files
-
-    spooled = Path(files.temporary_name(storage.spool_directory()))
-    spooled.write_bytes(b"half")
-    storage.put([("F/a", b"")])
-    assert [entry.key for entry in storage.list("")] == ["F"]
-
-
-def test_delete_removes_objects_and_forgives_what_is_missing(storage: Storage) -> None:
-    storage.put([("F/a", b"1"), ("F/b", b"2")])
-    storage.delete(["F/a", "F/missing"])
-    assert list(storage.get(["F/a", "F/b"])) == [("F/a", None), ("F/b", b"2")]
-    storage.put([("F/a", b"again")])
-    assert value(storage, "F/a") == b"again"
-
-
-def test_describe_names_the_place(storage: Storage) -> None:
-    assert storage.describe("F/1/a") == f"{storage.root}/F/1/a"
-    assert storage.describe("") == storage.root
-
-
-def test_a_reader_sees_whole_values_only(storage: Storage) -> None:
-    """A value is one letter, a hundred thousand times; while a writer overwrites, no reader ever sees two letters."""
-    values = [letter.encode() * 100_000 for letter in "abc"]
-    storage.put([("F/a", values[0])])
-
-    def write() -> None:
-        for round in range(60):
-            storage.put([("F/a", values[round % 3])], overwrite=True)
-
-    writer = Thread(target=write)
-    writer.start()
-    while writer.is_alive():
-        assert value(storage, "F/a") in values
-        assert storage.head(["F/a"]) == [100_000]
-        assert [entry.key for entry in storage.list("F")] == ["F/a"]
-    writer.join()
 
 
 # --- files on a disk -------------------------------------------------------------------------------------------------
