@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from metaflow.provider.protocol import Fact
@@ -27,5 +28,17 @@ def system_facts(settings: Settings, script: str) -> tuple[Fact, ...]:
         "runtime": "dev",
         "script-name": script.rpartition("/")[2],
         "user": settings.user,
+        **_code_package(settings.entries),
     }
     return tuple(Fact(name, value, name) for name, value in values.items())
+
+
+def _code_package(entries: Mapping[str, str]) -> dict[str, str]:
+    """Return which code package the task belongs to: the engine tells it by variables, as Metaflow's does."""
+    if not entries.get("METAFLOW_CODE_SHA"):
+        return {}
+    import json
+
+    names = {"ds_type": "DS", "sha": "SHA", "location": "URL", "metadata": "METADATA"}
+    described = {field: entries.get(f"METAFLOW_CODE_{name}", "") for field, name in names.items()}
+    return {"code-package": json.dumps(described)}

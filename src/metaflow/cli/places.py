@@ -17,6 +17,7 @@ from metaflow.exception import CommandException, SettingsError
 from metaflow.settings.datastores import ROOTS
 
 if TYPE_CHECKING:
+    from metaflow.compute.remote.packages import TaskPackages
     from metaflow.compute.remote.protocol import JobBackend
     from metaflow.compute.resources import ResourceRequest
     from metaflow.runtime.engine import Place
@@ -90,16 +91,27 @@ def make_places(
 ) -> dict[str, Place]:
     """Return where the steps of the run go, by backend."""
     backends = {request.backend for request in requests.values()}
+    packages = _packages(session) if backends != {"local"} else None
     places = {}
     for backend in sorted(backends):
-        place = _local(session, run, tags, namespace) if backend == "local" else None
-        places[backend] = place or _remote(session, run, tags, namespace, backend)
+        if packages is None or backend == "local":
+            places[backend] = _local(session, run, tags, namespace, packages)
+        else:
+            places[backend] = _remote(session, run, tags, namespace, backend, packages)
     if "local" not in backends:
         early.stop()
     return places
 
 
-def _local(session: Session, run: str, tags: tuple[str, ...], namespace: str | None) -> Place:
+def _packages(session: Session) -> TaskPackages:
+    from metaflow.cli.package import task_packages
+
+    return task_packages(session)
+
+
+def _local(
+    session: Session, run: str, tags: tuple[str, ...], namespace: str | None, packages: TaskPackages | None
+) -> Place:
     from metaflow.runtime.engine import Place
 
     command = FlowCommand(
@@ -110,12 +122,14 @@ def _local(session: Session, run: str, tags: tuple[str, ...], namespace: str | N
         run,
         namespace,
         tags,
-        ((LOCAL_ROOT, session.local_root),),
+        ((LOCAL_ROOT, session.local_root), *(packages.variables.items() if packages is not None else ())),
     )
     return Place(registry.load("launcher", "local")(early.take(session)), command)
 
 
-def _remote(session: Session, run: str, tags: tuple[str, ...], namespace: str | None, backend: str) -> Place:
+def _remote(
+    session: Session, run: str, tags: tuple[str, ...], namespace: str | None, backend: str, packages: TaskPackages
+) -> Place:
     from metaflow.compute.remote.launcher import RemoteLauncher, RunLabels
     from metaflow.runtime.engine import Place
 
@@ -128,8 +142,8 @@ def _remote(session: Session, run: str, tags: tuple[str, ...], namespace: str | 
         jobs,
         session.storage,
         RunLabels(session.flow_name, run, session.settings.user),
-        lambda: (),
-        _environment(session),
+        packages.links,
+        {**_environment(session), **packages.variables},
     )
     return Place(launcher, command, carries)
 
