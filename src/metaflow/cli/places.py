@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from metaflow import registry
 from metaflow.cli import early
-from metaflow.cli.session import LOCAL_ROOT, Session
+from metaflow.cli.session import CODE_PACKAGE, LOCAL_ROOT, Session
 from metaflow.compute.command import FlowCommand
 from metaflow.exception import CommandException, SettingsError
 from metaflow.settings.datastores import ROOTS
@@ -122,7 +122,7 @@ def _local(
         run,
         namespace,
         tags,
-        ((LOCAL_ROOT, session.local_root), *(packages.variables.items() if packages is not None else ())),
+        ((LOCAL_ROOT, session.local_root), *(((CODE_PACKAGE, packages.fact),) if packages is not None else ())),
     )
     return Place(registry.load("launcher", "local")(early.take(session)), command)
 
@@ -143,7 +143,7 @@ def _remote(
         session.storage,
         RunLabels(session.flow_name, run, session.settings.user),
         packages.links,
-        {**_environment(session), **packages.variables},
+        {**_environment(session), CODE_PACKAGE: packages.fact},
     )
     return Place(launcher, command, carries)
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
 """Set for tasks: the root of local metadata, wherever the flow file changes directory to."""
 
+CODE_PACKAGE = "MILLRACE_CODE_PACKAGE"
+"""Set for tasks of a run that has a code package: the fact about it. Not for what the tasks themselves start."""
+
 
 class Session:
     """One invocation of a flow's command line.
@@ -41,6 +44,8 @@ class Session:
         As given.
     options : dict
         The top-level options, as parsed.
+    code_package : str or None
+        The fact about the code that this task runs.
     """
 
     def __init__(self, flow_class: type[FlowSpec], environ: MutableMapping[str, str]) -> None:
@@ -51,6 +56,7 @@ class Session:
         self.flow_name = flow_class.__name__
         self.settings: Settings = settings.load(environ)
         self.local_root = environ.pop(LOCAL_ROOT, self.settings.local_root)
+        self.code_package = environ.pop(CODE_PACKAGE, None)
         self.options: dict[str, Any] = {}
         self.script = sys.argv[0]
         self.path = os.path.abspath(getattr(sys.modules["__main__"], "__file__", None) or self.script)

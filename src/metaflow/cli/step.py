@@ -136,7 +136,7 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
         system_tags=system_tags(settings),
         user=settings.user,
         tempdir=settings.tempdir or ".",
-        facts=system_facts(settings, session.script),
+        facts=system_facts(settings, session.script, session.code_package),
     )
     report = _outcome_channel(os.environ)
     if session.metadata.kind == "carried":

@@ -46,14 +46,16 @@ class TaskPackages:
         self._lock = Lock()
 
     @property
-    def variables(self) -> dict[str, str]:
-        """Which code package a task belongs to, as variables for it; it records them as the fact ``code-package``."""
-        return {
-            "METAFLOW_CODE_SHA": self._sha,
-            "METAFLOW_CODE_URL": self._storage.describe(self._blobs.path(self._sha)),
-            "METAFLOW_CODE_DS": self._storage.kind,
-            "METAFLOW_CODE_METADATA": json.dumps(FORMAT),
-        }
+    def fact(self) -> str:
+        """Which code package the run has, as its tasks record it (``code-package``)."""
+        return json.dumps(
+            {
+                "ds_type": self._storage.kind,
+                "sha": self._sha,
+                "location": self._storage.describe(self._blobs.path(self._sha)),
+                "metadata": json.dumps(FORMAT),
+            }
+        )
 
     def links(self) -> list[Package]:
         """Upload what is not there yet, and return where the packages are, with URLs signed now.
