@@ -77,10 +77,6 @@ class BatchDecorator(ContainerDecorator):
                 "add max_swap=…, in MiB",
                 swappiness=given["swappiness"],
             )
-        if "log_options" in given and "log_driver" not in given:
-            self.refuse(
-                "options without a driver", "add log_driver=…, such as 'awslogs'", log_options=given["log_options"]
-            )
         others = {name: given[name] for name in _NOT_ON_FARGATE if given.get(name)}
         if "ephemeral_storage" in given and others:
             name = next(iter(others))
@@ -172,7 +168,7 @@ def batch(function: Any = None, **attributes: Any) -> Any:
     ephemeral_storage : int, optional
         Disk in GiB, from 21 to 200; on Fargate only.
     log_driver : str, optional
-        Docker's log driver.
+        Docker's log driver; ``awslogs`` unless given.
     log_options : list of str, optional
         Its options, each of the form ``name:value``.
     executable : str, optional

@@ -44,11 +44,6 @@ class ContainerDecorator(TypedDecorator):
             values["tmpfs_size"] = Resolved(None, size.source, size.stated)
         return values
 
-    def environment(self) -> dict[str, str]:
-        values = self.resolve({}, {})
-        wanted = values["use_tmpfs"].value and values["tmpfs_tempdir"].value
-        return {"METAFLOW_TEMPDIR": values["tmpfs_path"].value} if wanted else {}
-
     def refuse(self, message: str, hint: str, **given: Any) -> None:
         """Raise for attributes that cannot be given together; `given` are their typed values."""
         words = ", ".join(f"{name}={value!r}" for name, value in given.items())

@@ -96,6 +96,11 @@ def describe_failure(error: BaseException, step: str) -> str:
     if isinstance(error, AttributeError) and isinstance(error.obj, FlowSpec) and error.name is not None:
         hint = hint_for_missing(error.obj, error.name)
         text += f"    hint: {hint}\n" if hint else ""
+    if isinstance(error, NameError):
+        from metaflow.flow.undefined import hint_for
+
+        hint = hint_for(error)
+        text += f"    hint: {hint}\n" if hint else ""
     return text
 
 

@@ -10,7 +10,9 @@ Start reading at `metaflow.flow.binding`, then `FlowSpec.__getattr__` and `FlowS
 
 from __future__ import annotations
 
+import atexit
 import difflib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -95,8 +97,6 @@ class FlowSpec:
     @property
     def script_name(self) -> str:
         """File name of the flow."""
-        import sys
-
         return sys.argv[0].rpartition("/")[2]
 
     def foreach_stack(self) -> list[tuple[int, int, Any]]:
@@ -378,3 +378,15 @@ def hint_for_missing(flow: FlowSpec, name: str) -> str | None:
     if binding.is_join:
         return "a join starts without artifacts: read them from inputs, or call self.merge_artifacts(inputs)"
     return None
+
+
+def _at_exit() -> None:
+    # An error in the class's body comes before any of our code that could tell about it. Unlike a hook for exceptions
+    # of our own, this is in nobody's way.
+    if isinstance(getattr(sys, "last_value", None), NameError):
+        from metaflow.flow.undefined import tell_at_exit
+
+        tell_at_exit()
+
+
+atexit.register(_at_exit)
