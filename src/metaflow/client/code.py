@@ -1,4 +1,8 @@
-"""`MetaflowCode`: the source that a run was started from, as far as it was stored."""
+"""`MetaflowCode`: the source that a run was started from, as far as it was stored.
+
+Reads the packages of `metaflow.compute.package` and those of Metaflow, which also hold Metaflow itself: below
+``.mf_code`` with the description in ``.mf_meta``, or in older ones ``metaflow`` and ``INFO`` beside the flow.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
     from metaflow.store.protocol import Storage
+
+
+_INFO = (".mf_meta/INFO", "INFO")
+_METAFLOW = ("metaflow/", ".mf_code/metaflow/", ".mf_code/metaflow_extensions/", ".mf_meta/", ".mf_install")
 
 
 class MetaflowCode:
@@ -54,11 +62,13 @@ class MetaflowCode:
     @cached_property
     def info(self) -> dict[str, Any]:
         """What the package says of the environment and the flow."""
-        try:
-            described: dict[str, Any] = json.loads(self._member("INFO"))
-        except KeyError:
-            return {}
-        return described
+        for name in _INFO:
+            try:
+                described: dict[str, Any] = json.loads(self._member(name))
+            except KeyError:
+                continue
+            return described
+        return {}
 
     @property
     def script_name(self) -> str:
@@ -74,12 +84,13 @@ class MetaflowCode:
             raise MetaflowDataMissing(f"The code package {self.path} does not hold '{self.script_name}'.") from None
 
     def extract(self) -> TemporaryDirectory[str]:
-        """Unpack the files into a new temporary directory, which goes when the returned object goes."""
+        """Unpack the user's files into a new temporary directory, which goes when the returned object goes."""
         from tempfile import TemporaryDirectory
 
         directory = TemporaryDirectory()
         with self.tarball as tarball:
-            tarball.extractall(directory.name, filter="data")
+            own = [member for member in tarball if not member.name.startswith(_METAFLOW) and member.name not in _INFO]
+            tarball.extractall(directory.name, own, filter="data")
         return directory
 
     def _member(self, name: str) -> bytes:

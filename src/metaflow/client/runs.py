@@ -165,8 +165,12 @@ class Run(Container[Step], depth=2):
     @property
     def code(self) -> MetaflowCode | None:
         """The code package of the run; None if none was stored."""
-        task = self._first_task()
-        return None if task is None else task.code
+        for step in self:  # in Metaflow's runs only some tasks have recorded it
+            task = step.task
+            code = task.code if task is not None else None
+            if code is not None:
+                return code
+        return None
 
     @property
     def trigger(self) -> None:
