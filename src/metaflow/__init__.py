@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from metaflow.flow.parameters import JSONType, JSONTypeClass, Parameter
     from metaflow.flow.spec import FlowSpec
     from metaflow.flow.step import step
+    from metaflow.store.s3.client import S3
 
 _HOME = {
     "DataArtifact": "metaflow.client",
@@ -57,6 +58,7 @@ _HOME = {
     "Metaflow": "metaflow.client",
     "Parameter": "metaflow.flow.parameters",
     "Run": "metaflow.client",
+    "S3": "metaflow.store.s3.client",
     "Step": "metaflow.client",
     "Task": "metaflow.client",
     "batch": "metaflow.decorators.batch",
@@ -88,6 +90,7 @@ __all__ = [
     "Metaflow",
     "Parameter",
     "Run",
+    "S3",
     "Step",
     "Task",
     "__version__",
@@ -114,7 +117,7 @@ __all__ = [
 # Names of the original that this version does not have: importing one says so.
 _LATER = frozenset(
     {
-        "Config", "ConfigValue", "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner", "S3",
+        "Config", "ConfigValue", "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner",
         "StepMutator", "UserStepDecorator", "cards", "conda", "conda_base", "config_expr",
         "inspect_spin", "parallel", "parallel_map", "project", "pypi", "pypi_base", "schedule", "secrets",
         "trigger", "trigger_on_finish", "user_step_decorator",

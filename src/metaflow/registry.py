@@ -51,6 +51,10 @@ _TABLE: dict[str, dict[str, str]] = {
         "Run": "metaflow.client:Run",
         "Task": "metaflow.client:Task",
     },
+    "language": {
+        "FlowSpec": "metaflow.flow.spec:FlowSpec",
+        "current": "metaflow.flow.current:current",
+    },
 }
 
 # Names that users of Metaflow know and that this version does not have yet: the answer says so.

@@ -150,7 +150,7 @@ class ObjectStorage:
             if self._helper is None or self._helper.pid != os.getpid():
                 from metaflow.store.object_forked import Helper
 
-                self._helper = Helper(self.kind, self.root, self._configured())
+                self._helper = Helper(f"{__name__}:{type(self).__name__}", self.root, self._configured())
         return self._helper.call(name, *arguments)
 
     def _put(self, key: str, data: bytes, attributes: bytes | None, overwrite: bool) -> None:

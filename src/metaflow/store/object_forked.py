@@ -13,12 +13,9 @@ import os
 import pickle
 import sys
 from threading import Lock
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from metaflow.exception import MetaflowException, StorageUnavailable
-
-if TYPE_CHECKING:
-    from metaflow.settings.datastores import Datastores
 
 
 class Helper:
@@ -26,17 +23,16 @@ class Helper:
 
     Parameters
     ----------
-    kind, root : str
-        The storage.
-    settings : Datastores
-        How it is reached.
+    target : str
+        ``module:class`` of what answers them over there.
+    *arguments
+        What it is made of.
     """
 
-    def __init__(self, kind: str, root: str, settings: Datastores) -> None:
+    def __init__(self, target: str, *arguments: Any) -> None:
         import subprocess
 
         self.pid = os.getpid()
-        self._root = root
         self._asking = Lock()
         command = [sys.executable, "-m", "metaflow.store.object_forked"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -46,10 +42,10 @@ class Helper:
         self._process = process
         self._requests: IO[bytes] = process.stdin
         self._answers: IO[bytes] = process.stdout
-        self.call("open", kind, root, settings)
+        self.call("open", target, *arguments)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call a method of the storage over there.
+        """Call a method over there.
 
         Raises
         ------
@@ -62,7 +58,7 @@ class Helper:
                 self._requests.flush()
                 ok, answer = pickle.load(self._answers)
             except (OSError, EOFError) as error:
-                raise StorageUnavailable(f"The process that reads {self._root} for a forked one has died.") from error
+                raise StorageUnavailable("The process that makes the requests of a forked one has died.") from error
         if not ok:
             raise answer
         return answer
@@ -70,9 +66,9 @@ class Helper:
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """Answer requests until there are no more."""
-    from metaflow import registry
+    from importlib import import_module
 
-    storage: Any = None
+    server: Any = None
     while True:
         try:
             name, arguments = pickle.load(requests)
@@ -81,10 +77,10 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         answer: Any
         try:
             if name == "open":
-                kind, root, settings = arguments
-                storage, answer = registry.load("datastore", kind)(root, settings), None
+                module, _, attribute = arguments[0].partition(":")
+                server, answer = getattr(import_module(module), attribute)(*arguments[1:]), None
             else:
-                answer = getattr(storage, name)(*arguments)
+                answer = getattr(server, name)(*arguments)
             told = pickle.dumps((True, answer))
         except MetaflowException as error:
             told = pickle.dumps((False, error))

@@ -1,0 +1,29 @@
+"""`metaflow.datatools.s3`: the path under which users import what belongs to `S3`; the room is `metaflow.store.s3`."""
+
+from __future__ import annotations
+
+from metaflow.exception import (
+    MetaflowS3AccessDenied,
+    MetaflowS3Exception,
+    MetaflowS3InsufficientDiskSpace,
+    MetaflowS3InvalidObject,
+    MetaflowS3InvalidRange,
+    MetaflowS3NotFound,
+    MetaflowS3URLException,
+)
+from metaflow.store.s3 import S3, RangeInfo, S3GetObject, S3Object, S3PutObject
+
+__all__ = [
+    "S3",
+    "MetaflowS3AccessDenied",
+    "MetaflowS3Exception",
+    "MetaflowS3InsufficientDiskSpace",
+    "MetaflowS3InvalidObject",
+    "MetaflowS3InvalidRange",
+    "MetaflowS3NotFound",
+    "MetaflowS3URLException",
+    "RangeInfo",
+    "S3GetObject",
+    "S3Object",
+    "S3PutObject",
+]

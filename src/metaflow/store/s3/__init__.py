@@ -1,0 +1,23 @@
+"""`metaflow.S3`: the user's own objects in S3, Google Cloud Storage or Azure.
+
+::
+
+    client.py          S3: roots, arguments, what comes back
+      ├── location.py  URLs and keys (pure)
+      ├── objects.py   S3Object, S3GetObject, S3PutObject, RangeInfo
+      ├── uploads.py   what users hand to put, as something that can be sent twice
+      └── transfer.py  many requests at once: whole objects in parts, failures as values
+            ├── crew.py      threads for the length of one call
+            ├── bucket.py    one bucket over obstore: retries, what is told while it waits
+            ├── by_boto.py   the same for keys that obstore has no name for
+            └── forked.py    the same for a forked child, where obstore cannot run
+
+Nothing here is imported by `import metaflow`, and no client or thread exists before the first request.
+"""
+
+from __future__ import annotations
+
+from metaflow.store.s3.client import S3
+from metaflow.store.s3.objects import RangeInfo, S3GetObject, S3Object, S3PutObject
+
+__all__ = ["S3", "RangeInfo", "S3GetObject", "S3Object", "S3PutObject"]
