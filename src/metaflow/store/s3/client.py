@@ -238,7 +238,7 @@ class S3:
         MetaflowS3AccessDenied
             The credentials do not suffice.
         """
-        name = key if isinstance(key, str) or key is None else key.key
+        name = getattr(key, "key", key)
         place = self._object(name)
         self._send([upload(place, obj, self._spool.new, content_type, metadata)], overwrite)
         return self._url(name)
@@ -317,11 +317,23 @@ class S3:
         names = [None] if keys is None else arguments.several("list_recursive" if deep else "list_paths", keys)
         prefixes = [_as_folder(self._location(name)) for name in names]
         shown = [self._url(name) if deep else prefix.url for name, prefix in zip(names, prefixes, strict=True)]
-        return [
-            S3Object(prefix, Location(place.kind, place.container, row.key).url, None, row.size)
+        found = [
+            (prefix, place._replace(key=row.key), row.size)
             for place, prefix, rows in zip(prefixes, shown, self._rows(prefixes, deep), strict=True)
             for row in rows
         ]
+        folders = self._folders([place for _, place, size in found if size == 0])
+        return [S3Object(prefix, folders.get(place, place).url, None, size) for prefix, place, size in found]
+
+    def _folders(self, empty: Sequence[Location]) -> dict[Location, Location]:
+        """Return the true names of those empty objects that stand for a folder: obstore lists ``a/`` as ``a``."""
+        places = [place for place in empty if not place.key.endswith("/")]
+        found = self._transfer.do("heads", places) if places else []
+        return {
+            place: place._replace(key=f"{place.key}/")
+            for place, facts in zip(places, found, strict=True)
+            if isinstance(facts, Failure) and facts.kind == "missing"
+        }
 
     def _rows(self, prefixes: Sequence[Location], deep: bool) -> list[list[Row]]:
         found: list[list[Row] | Failure] = self._transfer.do("lists", prefixes, deep)
@@ -357,14 +369,27 @@ class S3:
         wants, relative_to = [], []
         for place, prefix, rows in zip(prefixes, shown, self._rows(prefixes, deep=True), strict=True):
             for row in rows:
-                found = Location(place.kind, place.container, row.key)
-                wants.append(Want(found, self._spool.new(row.key)))
-                relative_to.append(self._prefix() if found.url == prefix else prefix)
-        facts = self._transfer.do("fetch", wants)
-        self._check("read", [want.location for want in wants], facts, False)
+                wants.append(Want(place._replace(key=row.key), self._spool.new(row.key)))
+                relative_to.append(prefix)
+        found = self._transfer.do("fetch", wants)
+        folders = [number for number, facts in enumerate(found) if _is_missing(facts)]
+        for number in folders:  # obstore lists `a/` as `a`
+            place = wants[number].location
+            wants[number] = wants[number]._replace(location=place._replace(key=f"{place.key}/"))
+        if folders:
+            again = self._transfer.do("fetch", [wants[number] for number in folders])
+            for number, facts in zip(folders, again, strict=True):
+                found[number] = facts
+        self._check("read", [want.location for want in wants], found, False)
         return [
-            self._with_facts(want.location, want.path, each, return_info, prefix=prefix)
-            for want, each, prefix in zip(wants, facts, relative_to, strict=True)
+            self._with_facts(
+                want.location,
+                want.path,
+                facts,
+                return_info,
+                prefix=self._prefix() if want.location.url == prefix else prefix,
+            )
+            for want, facts, prefix in zip(wants, found, relative_to, strict=True)
         ]
 
     def _want(self, key: Any) -> Want:
@@ -482,6 +507,10 @@ def _of_run(run: Any) -> tuple[str, str]:
 
 def _as_folder(place: Location) -> Location:
     return place if not place.key or place.key.endswith("/") else place._replace(key=f"{place.key}/")
+
+
+def _is_missing(facts: Facts | Failure) -> bool:
+    return isinstance(facts, Failure) and facts.kind == "missing"
 
 
 def _metadata(noted: str | None) -> dict[str, Any] | None:

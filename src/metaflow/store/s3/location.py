@@ -80,7 +80,8 @@ def relative(prefix: str | None, url: str) -> str:
     """Return the key of `url` as seen from `prefix`; the URL itself if that leaves nothing."""
     if prefix is None or url == prefix or not url.startswith(prefix):
         return url
-    return url[len(prefix) :].removeprefix("/").removesuffix("/")
+    below = url[len(prefix) :]
+    return (below if prefix.endswith("/") else below.removeprefix("/")).removesuffix("/")
 
 
 def has_plain_name(key: str) -> bool:

@@ -32,14 +32,15 @@ class Spool:
         self._lock = Lock()
         self._owner = 0
 
-    def new(self, name: str) -> str:
-        """Return the path of a file that does not exist yet; what is safe of `name` is its end.
+    def new(self, key: str) -> str:
+        """Return the path of a file that does not exist yet, for the object `key`; its name ends like the key.
 
         Raises
         ------
         MetaflowS3Exception
             The directory cannot be made.
         """
+        name = key.rstrip("/").rpartition("/")[2]
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[-_LONGEST:]
         while len(safe.encode()) > 2 * _LONGEST:
             safe = safe[1:]

@@ -173,16 +173,7 @@ class Transfer:
         bucket = self._bucket(prefix)
         if not deep:
             return bucket.level(prefix.key)
-        rows = bucket.below(prefix.key)
-        return rows if isinstance(rows, Failure) else [self._folder(bucket, row) for row in rows]
-
-    def _folder(self, bucket: Bucket, row: Row) -> Row:
-        """Give an empty object that stands for a folder its name back: obstore lists ``a/`` as ``a``."""
-        if row.size == 0 and not row.key.endswith("/"):
-            found = bucket.head(row.key)
-            if isinstance(found, Failure) and found.kind == "missing":
-                return Row(f"{row.key}/", 0)
-        return row
+        return bucket.below(prefix.key)
 
 
 class _Outcomes:
