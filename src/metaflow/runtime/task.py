@@ -180,6 +180,7 @@ class Task:
         return incoming, frames
 
     def _new_frame(self, parent: Artifacts, index: int, depth: int) -> ForeachFrame:
+        parent.fetch("_foreach_num_splits", "_foreach_values", "_foreach_var")
         # The text of the element is for listings only: not worth loading a long list of big elements.
         value = None
         if parent.index.info["_foreach_values"]["size"] <= SPOOL_ABOVE:

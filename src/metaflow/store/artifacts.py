@@ -22,7 +22,7 @@ from typing import Any
 from metaflow.exception import MetaflowDataMissing
 from metaflow.store import serializers
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs, Sha1
-from metaflow.store.overlap import overlap
+from metaflow.store.overlap import WIDTH, overlap
 from metaflow.store.protocol import Storage
 
 _DECODER = json.JSONDecoder()
@@ -107,6 +107,12 @@ class Artifacts(Mapping[str, Any]):
             return serializers.loads(content, name)
         return load_artifact(self.blobs, key, name, self.index.info.get(name, {}).get("size"))
 
+    def fetch(self, *names: str) -> None:
+        """Fetch small artifacts that are about to be asked for, where that spares round trips."""
+        if self.blobs.far:
+            self._siblings = self._siblings or Siblings(self.blobs, [self.index])
+            self._siblings.fetch(names)
+
     def __contains__(self, name: object) -> bool:
         return name in self.index.objects
 
@@ -136,12 +142,17 @@ class Siblings:
 
     def content(self, name: str, key: str) -> bytes | None:
         """Return the pickle of the artifact `name` with the blob `key`; None if it is too big to be fetched along."""
-        if name not in self._names:
-            self._names.add(name)
-            small = [index for index in self._indexes if _size(index, name) <= _FETCHED_ALONG]
-            keys = list({index.objects[name] for index in small if name in index.objects} - self._contents.keys())
-            self._contents.update(zip(keys, self._blobs.load_many(keys), strict=True))
+        self.fetch([name])
         return self._contents.get(key)
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Fetch the small ones among the artifacts with these names, of all tasks at once."""
+        new = set(names) - self._names
+        self._names |= new
+        places = [(index, name) for index in self._indexes for name in new if name in index.objects]
+        keys = {index.objects[name] for index, name in places if _size(index, name) <= _FETCHED_ALONG}
+        wanted = list(keys - self._contents.keys())
+        self._contents.update(zip(wanted, self._blobs.load_many(wanted), strict=True))
 
 
 def _size(index: TaskIndex, name: str) -> int:
@@ -327,7 +338,7 @@ def read_indexes(storage: Storage, tasks: Sequence[str]) -> list[TaskIndex | Non
         return [_latest(store, store.attempts()[1], None) for store in stores]
     questions: list[Callable[[], Any]] = [store.attempts for store in stores]
     questions += [partial(store.index_content, 0) for store in stores]
-    answers = list(overlap(_call, questions))
+    answers = list(overlap(_call, questions, 2 * WIDTH))
     return [
         _latest(store, done, content)
         for store, (_, done), content in zip(stores, answers[: len(stores)], answers[len(stores) :], strict=True)
