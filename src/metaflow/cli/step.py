@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from metaflow.provider.protocol import Provider
 
 _OUTCOME = "MILLRACE_OUTCOME"
-"""Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote."""
+"""Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote or the supervisor."""
+
+_NOTICE = "MILLRACE_SPOT_NOTICE"
+"""Set for remote tasks: the file that appears when the machine is about to be taken away."""
 
 _NUMBERS = frozenset({"split_index", "max_num_splits", "retry_count", "max_user_code_retries"})
 _REPEATED = {"decospecs": "with", "tags": "tag"}
@@ -138,6 +141,11 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
         tempdir=settings.tempdir or ".",
         facts=system_facts(settings, session.script, session.code_package),
     )
+    notice = os.environ.pop(_NOTICE, None)
+    if notice is not None:
+        from metaflow.flow.current import current
+
+        current._set({"spot_termination_notice": notice})
     report = _outcome_channel(os.environ)
     if session.metadata.kind == "carried":
         report = _with_facts(session.metadata, report)

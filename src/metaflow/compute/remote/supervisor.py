@@ -23,7 +23,7 @@ import signal
 import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
@@ -34,10 +34,16 @@ from metaflow.compute.remote.keptlog import KeptLog
 from metaflow.exception import MetaflowException
 from metaflow.store.protocol import Storage
 
+if TYPE_CHECKING:
+    from metaflow.compute.remote.spot import SpotWatch
+
 _GRACE = 15.0
 """Seconds between the request to end and the kill; Kubernetes and Batch give the container 30."""
 _LOG_BYTES = 10_000_000
 _OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
+_SPOT = "MILLRACE_SPOT"
+"""Set by a backend whose machines may be spot instances: ``aws``, or the URL of a metadata service."""
+_NOTICE = "MILLRACE_SPOT_NOTICE"
 
 
 def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> NoReturn:
@@ -99,12 +105,17 @@ class Supervisor:
         self._timed_out = False
         self._kill_at: float | None = None
         self._limit_at: float | None = None
+        self._spot: SpotWatch | None = None
 
     def run(self) -> int:
         """Run the task to its end; return the exit status."""
         kills = self._memory.kills()
         processes.become_subreaper(self._prctl)
+        spot = self._environ.pop(_SPOT, "")
+        self._environ[_NOTICE] = os.path.join(self._place, "spot-termination-notice")
         self._start()
+        if spot:
+            self._watch_for_notice(spot)
         while self._status is None:
             self._turn(self._next_deadline())
         processes.kill_group(self._pid)
@@ -124,6 +135,12 @@ class Supervisor:
     def _storage(self) -> Storage:
         storage: Storage = registry.load("datastore", self._config["storage"]["kind"])(self._config["storage"]["root"])
         return storage
+
+    def _watch_for_notice(self, spot: str) -> None:
+        from metaflow.compute.remote.spot import SERVICE, SpotWatch
+
+        self._spot = SpotWatch(self._environ[_NOTICE], SERVICE if spot == "aws" else spot)
+        self._spot.start()
 
     # --- the child --------------------------------------------------------------------------------------------------
 
@@ -287,7 +304,8 @@ class Supervisor:
         except ValueError:  # nothing, or not all of it
             outcome = None
         recorded = outcome.pop("recorded", []) if outcome is not None else []
-        return json.dumps({"outcome": outcome, "recorded": recorded, "facts": {}, "ending": ending}).encode()
+        facts = self._spot.facts if self._spot is not None else {}
+        return json.dumps({"outcome": outcome, "recorded": recorded, "facts": facts, "ending": ending}).encode()
 
 
 def _write(fd: int, data: bytes) -> None:
