@@ -74,8 +74,8 @@ def test_all_that_is_no_field_is_an_option(backend: Any) -> None:
     assert found.options.keys() == decorator.attributes.keys() - set(ResourceRequest._fields)
 
 
-# What Metaflow 2.19 asks Kubernetes for, but for gpu and shared_memory: there it takes what @resources says, even if that
-# is less, though its documents say that the larger counts.
+# What Metaflow 2.19 asks Kubernetes for. It differs for gpu and shared_memory: there it takes what @resources says,
+# even if that is less, though its documents say that the larger counts.
 @pytest.mark.parametrize(
     ("stated", "own", "figures"),
     [
