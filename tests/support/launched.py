@@ -13,11 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from metaflow.compute.archive import Member, pack
 from metaflow.compute.command import TaskCommand
 from metaflow.compute.local.launcher import LocalLauncher
 from metaflow.compute.local.zygote_process import ZygoteProcess
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest
+from metaflow.compute.remote.launcher import RemoteLauncher, RunLabels
+from metaflow.compute.remote.packages import TaskPackages
+from metaflow.compute.remote.runtime_package import Platform, runtime_archive
+from metaflow.store.local import LocalStorage
 from support import processes
+from support.process_backend import ProcessBackend
 
 PATIENCE = 60.0
 
@@ -42,7 +48,14 @@ class Place:
         The script: its first argument names the function that is the task.
     launcher : callable
         Makes the launcher from the script's path.
+
+    Attributes
+    ----------
+    grace : float
+        Seconds between the polite and the forced end of a task that is cancelled.
     """
+
+    grace = 1.0
 
     def __init__(self, directory: Path, source: str, launcher: Callable[[Path], Launcher]) -> None:
         self.script = directory / "tasks.py"
@@ -122,6 +135,10 @@ class Place:
         """Submit a task and wait for its end."""
         return self.finish(self.submit(*words, script=script, **environment))[0]
 
+    def path_inside(self, done: Finished) -> bytes:
+        """Return the script's path as a task sees it that has raised an exception."""
+        return str(self.script).encode()
+
     def close(self) -> None:
         self._loop.run_until_complete(self.launcher.close())
 
@@ -143,6 +160,29 @@ class LocalPlace(Place):
             return LocalLauncher(self.zygote)
 
         super().__init__(directory, source, make)
+
+
+class RemotePlace(Place):
+    """A `Place` of jobs: what a container would run, each as a process of this machine."""
+
+    def __init__(self, directory: Path, source: str) -> None:
+        def make(script: Path) -> Launcher:
+            storage = LocalStorage(str(directory / "storage"))
+            code = pack([Member(script.name, source.encode())], 1)
+            packages = TaskPackages(storage, "F", code, lambda: runtime_archive(str(directory / "cache"), Platform()))
+            backend = ProcessBackend({processes.VARIABLE: self.mark})
+            return RemoteLauncher(backend, storage, RunLabels("F", "1", "me"), packages.links, {}, grace=self.grace)
+
+        super().__init__(directory, source, make)
+
+    def request(self, *words: str, script: Path | None = None, **environment: str) -> TaskRequest:
+        request = super().request(*words, script=script, **environment)
+        return request._replace(command=request.command._replace(script=self.script.name, path=self.script.name))
+
+    def path_inside(self, done: Finished) -> bytes:
+        (path,) = {line.split(b'"')[1] for line in done.stderr if b'File "' in line}
+        assert path.endswith(f"/code/{self.script.name}".encode())
+        return path
 
 
 def is_alive(pid: int) -> bool:

@@ -37,26 +37,28 @@ class ProcessBackend:
         self._variables = dict(variables)
         self._jobs: dict[int, asyncio.Task[None]] = {}
         self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._unwanted: set[int] = set()
 
     async def open(self, report: Callable[[JobReport], None]) -> None:
         self._report = report
+        self._loop = asyncio.get_running_loop()
 
     async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
         return []
 
     def submit(self, job: Job) -> None:
-        self._jobs[job.task] = asyncio.create_task(self._run(job))
+        self._jobs[job.task] = self._loop.create_task(self._run(job))
 
     def cancel(self, task: int) -> None:
+        self._unwanted.add(task)
         process = self._processes.get(task)
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
 
     async def close(self) -> None:
-        for process in self._processes.values():
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
         self._report = lambda report: None
+        for task in self._jobs:
+            self.cancel(task)
         await asyncio.gather(*self._jobs.values())
 
     async def unfinished(self, labels: Mapping[str, str]) -> list[RunningJob]:
@@ -85,6 +87,8 @@ class ProcessBackend:
                 **streams,
             )
             self._processes[job.task] = process
+            if job.task in self._unwanted:
+                process.kill()
             where = f"process {process.pid}"
             self._report(JobStarted(job.task, job.attempt, where, {"process-id": str(process.pid)}))
             tail: deque[bytes] = deque(maxlen=_TAIL)

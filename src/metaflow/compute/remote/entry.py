@@ -15,6 +15,9 @@ BOOT_FAILED = range(64, 80)
 
 VARIABLE = "MILLRACE_BOOT"
 
+GRACE = 15.0
+"""Seconds between the polite and the forced end of a task; Kubernetes and Batch give its container 30."""
+
 
 class Package(NamedTuple):
     """An archive that a task needs.
@@ -68,6 +71,7 @@ def boot_variable(
     task: str,
     attempt: int,
     time_limit: float,
+    grace: float = GRACE,
 ) -> dict[str, str]:
     """Return the variable that the container's command reads.
 
@@ -87,6 +91,8 @@ def boot_variable(
         From 0.
     time_limit : float
         Seconds.
+    grace : float
+        Seconds between the request to end and the forced end.
     """
     document = {
         "packages": [package._asdict() for package in packages],
@@ -96,5 +102,6 @@ def boot_variable(
         "task": task,
         "attempt": attempt,
         "time_limit": time_limit,
+        "grace": grace,
     }
     return {VARIABLE: json.dumps(document, separators=(",", ":"))}

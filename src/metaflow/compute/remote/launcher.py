@@ -18,9 +18,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
-from metaflow.compute.endings import failure_of
+from metaflow.compute.endings import PEAK_FACT
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
-from metaflow.compute.remote.entry import Package, argv, boot_failure, boot_variable
+from metaflow.compute.remote.entry import GRACE, Package, argv, boot_failure, boot_variable
 from metaflow.compute.remote.livelog import Attempt, LiveLogs
 from metaflow.compute.remote.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.resources import ResourceRequest
@@ -38,7 +38,7 @@ from metaflow.store.protocol import Storage
 DEFAULT_TIME_LIMIT = 5 * 24 * 3600.0
 """Seconds that a remote task may run if no @timeout says otherwise, as Metaflow has it."""
 
-_GRACE = 120.0
+_MARGIN = 120.0
 """Seconds from the end that the supervisor makes to the one that the backend makes."""
 _PACE = 0.7
 """Seconds between two looks at the live logs, at least."""
@@ -69,6 +69,8 @@ class RemoteLauncher:
         Uploads what a task needs, unless it is there, and returns where; called once, in a thread.
     environment : mapping of str to str
         Variables for every task: settings that hold on both sides.
+    grace : float
+        Seconds between the polite and the forced end of a task that is cancelled.
     """
 
     stores_logs = True
@@ -80,7 +82,9 @@ class RemoteLauncher:
         labels: RunLabels,
         packages: Callable[[], Sequence[Package]],
         environment: Mapping[str, str],
+        grace: float = GRACE,
     ) -> None:
+        self._grace = grace
         self.kind = backend.kind
         self._backend = backend
         self._storage = storage
@@ -116,6 +120,7 @@ class RemoteLauncher:
             task=f"{self._labels.flow}/{self._labels.run}/{request.step}/{request.task}",
             attempt=request.attempt,
             time_limit=limit,
+            grace=self._grace,
         )
         labels = {
             **self._labels._asdict(),
@@ -133,7 +138,7 @@ class RemoteLauncher:
                 environment,
                 labels,
                 request.resources,
-                limit + _GRACE,
+                limit + _MARGIN,
             )
         )
 
@@ -208,7 +213,7 @@ class RemoteLauncher:
         failure = _failure(request.step, job, ending) if outcome is None else None
         facts = {**job.facts}
         if ending.get("peak_mb") is not None:
-            facts["peak-memory-mb"] = f"{ending['peak_mb']:.0f}"
+            facts[PEAK_FACT] = f"{ending['peak_mb']:.0f}"
         del self._requests[request.task]
         code = ending.get("code", job.code)
         self._report(Ended(request.task, request.attempt, code, ending.get("signal"), outcome, failure, facts))
@@ -239,25 +244,26 @@ class RemoteLauncher:
         return document
 
 
-def _failure(step: str, job: JobEnded, ending: Mapping[str, Any]) -> TaskFailed:
-    """Put together what the backend and the supervisor know of a task that left no word."""
+def _failure(step: str, job: JobEnded, ending: Mapping[str, Any]) -> TaskFailed | None:
+    """Put together what the backend and the supervisor know of a task that left no word.
+
+    None if there is no more to it than its exit status or signal.
+    """
     if ending.get("oom") or (ending and isinstance(job.failure, TaskOutOfMemory)):
         return _out_of_memory(step, ending)
     if job.failure is not None:
         return job.failure
     if ending.get("timed_out"):
-        return TaskTimedOut(f"the step '{step}' took longer than its time limit")
-    if ending:
-        return failure_of(step, ending.get("code"), ending.get("signal"))
-    return boot_failure(step, job.code, job.tail) or failure_of(step, job.code, None)
+        return TaskTimedOut(f"the step '{step}' took longer than its time limit and was ended by force")
+    return None if ending else boot_failure(step, job.code, job.tail)
 
 
 def _out_of_memory(step: str, ending: Mapping[str, Any]) -> TaskOutOfMemory:
     values = {name: ending[name] for name in ("peak_mb", "limit_mb") if ending.get(name) is not None}
-    peak = f" (it had {values['peak_mb']:.0f} MB)" if "peak_mb" in values else ""
-    limit = f" of {values['limit_mb']:.0f} MB" if "limit_mb" in values else ""
+    peak = f" when it had {values['peak_mb']:.0f} MB" if "peak_mb" in values else ""
+    limit = f"; its limit is {values['limit_mb']:.0f} MB" if "limit_mb" in values else ""
     return TaskOutOfMemory(
-        f"the step '{step}' needed more memory than its limit{limit}{peak} and was killed by the kernel",
+        f"the step '{step}' did not finish: the kernel killed it for lack of memory{peak}{limit}",
         hint="ask for more: @resources(memory=…), in MB",
         **values,
     )

@@ -37,8 +37,6 @@ from metaflow.store.protocol import Storage
 if TYPE_CHECKING:
     from metaflow.compute.remote.spot import SpotWatch
 
-_GRACE = 15.0
-"""Seconds between the request to end and the kill; Kubernetes and Batch give the container 30."""
 _LOG_BYTES = 10_000_000
 _OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 _SPOT = "MILLRACE_SPOT"
@@ -237,7 +235,7 @@ class Supervisor:
         if numbers & {signal.SIGTERM, signal.SIGINT} and self._status is None:
             if not self._terminated:
                 self._terminated = True
-                self._kill_at = time.monotonic() + _GRACE
+                self._kill_at = time.monotonic() + self._config["grace"]
             processes.kill_group(self._pid, signal.SIGTERM)
         self._reap()
 
