@@ -14,7 +14,7 @@ class Looking:
 
     def __init__(self, place: Place, flow_name: str) -> None:
         self.flow_name = flow_name
-        self.settings = SimpleNamespace(user="ann")
+        self.settings = SimpleNamespace(user="ann", entries={})
         self.storage = place.storage
         self.metadata = place.provider
         self.results: list[str] = []

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore import exceptions
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from metaflow.compute.batch.service import Description, InstanceType, ServiceAway, ServiceRefused
 
@@ -74,7 +75,7 @@ class AwsService:
         key = f"{name}/{tries}"
         with self._lock:  # making a client is not safe in several threads, using one is
             if key not in self._clients:
-                retries = {"mode": "adaptive", "total_max_attempts": tries}
+                retries = {"mode": "standard", "total_max_attempts": tries}
                 config = Config(retries=retries, connect_timeout=5, read_timeout=30, max_pool_connections=_CONNECTIONS)
                 self._clients[key] = self._session.client(name, config=config, **self._parameters)
             return self._clients[key]
@@ -82,7 +83,7 @@ class AwsService:
     def _call(self, service: str, call: Callable[[Any], Answer], *, tries: int = 5) -> Answer:
         try:
             return call(self._client(service, tries))
-        except (exceptions.BotoCoreError, exceptions.ClientError) as error:
+        except (exceptions.BotoCoreError, exceptions.ClientError, ResponseParserError, KeyError) as error:
             trouble = trouble_of(error)
             if isinstance(trouble, ServiceAway) and trouble.credentials:
                 self._connect()
@@ -133,11 +134,10 @@ class AwsService:
         return None if newest is None else str(newest["jobDefinitionArn"])
 
     def register(self, definition: Description) -> str:
-        answer = self._call("batch", lambda client: client.register_job_definition(**definition))
-        return str(answer["jobDefinitionArn"])
+        return self._call("batch", lambda client: str(client.register_job_definition(**definition)["jobDefinitionArn"]))
 
     def submit(self, call: Description) -> str:
-        return str(self._call("batch", lambda client: client.submit_job(**call), tries=1)["jobId"])
+        return self._call("batch", lambda client: str(client.submit_job(**call)["jobId"]), tries=1)
 
     def find(self, queue: str, name: str) -> str | None:
         chosen = {"jobQueue": queue, "filters": [{"name": "JOB_NAME", "values": [name]}]}
@@ -147,8 +147,7 @@ class AwsService:
         return None if newest is None else str(newest["jobId"])
 
     def describe(self, ids: Sequence[str]) -> list[Description]:
-        answer = self._call("batch", lambda client: client.describe_jobs(jobs=list(ids)))
-        return list(answer["jobs"])
+        return self._call("batch", lambda client: list(client.describe_jobs(jobs=list(ids))["jobs"]))
 
     def unfinished(self, queue: str) -> list[Description]:
         def listed(client: Any) -> list[Description]:
@@ -166,10 +165,10 @@ class AwsService:
     def log_tail(self, group: str, stream: str, lines: int) -> list[bytes]:
         chosen = {"logGroupName": group, "logStreamName": stream, "limit": lines, "startFromHead": False}
         try:
-            answer = self._call("logs", lambda client: client.get_log_events(**chosen), tries=2)
+            events = self._call("logs", lambda client: client.get_log_events(**chosen)["events"], tries=2)
         except (ServiceAway, ServiceRefused):
             return []
-        return [event["message"].encode() for event in answer["events"]][-lines:]
+        return [event["message"].encode() for event in events][-lines:]
 
 
 def _pages(client: Any, call: str, key: str, **chosen: Any) -> Iterator[Description]:
@@ -182,9 +181,11 @@ def trouble_of(error: Exception) -> ServiceAway | ServiceRefused:
 
     Parameters
     ----------
-    error : BotoCoreError or ClientError
-        What a call has raised.
+    error : BotoCoreError, ClientError, ResponseParserError or KeyError
+        What a call has raised; the last two of an answer that is not whole.
     """
+    if isinstance(error, (ResponseParserError, KeyError)):
+        return ServiceAway(f"an answer was cut off ({type(error).__name__}: {error})", unsure=True)
     if isinstance(error, exceptions.ClientError):
         details = error.response.get("Error", {})
         code, reason = str(details.get("Code", "")), str(details.get("Message", "") or error)

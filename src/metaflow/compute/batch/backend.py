@@ -43,9 +43,10 @@ class _Own:
         self.queue = str(job.resources.options.get("queue"))
         self.submitted = self.since = now  # `since`: of the last change
         self.id: str | None = None
-        self.granted: dict[str, str] = {}
+        self.facts: dict[str, str] = {}  # what is known and was reported
         self.status = "SUBMITTED"
         self.reason = ""  # the last one that was reported
+        self.has_reason = False  # Batch itself says why it waits
         self.is_started = False
         self.is_ending = False  # Batch was told, and has agreed
         self.misses = 0
@@ -55,6 +56,10 @@ class _Own:
     @property
     def has_given_up(self) -> bool:
         return self.doom is not None
+
+    @property
+    def is_unexplained(self) -> bool:
+        return self.status == "RUNNABLE" and not self.has_reason
 
     def waits(self, reason: str) -> None:
         if reason != self.reason and not self.is_started:
@@ -140,7 +145,7 @@ class BatchBackend:
         self._on_report = lambda report: None
         for own in list(self._own.values()):
             self._doom(own, TaskCancelled(f"the run ended before the step '{own.job.step}'"))
-        left = await self._until(lambda own: own.is_ending, self._timing.answer)
+        left = await self._until(lambda own: own.is_ending, self._timing.farewell)
         if not left:
             await self._until(lambda own: False, self._timing.farewell)
         for task in self._tasks:
@@ -185,7 +190,7 @@ class BatchBackend:
             if submitted is None:
                 self._end(own, None, own.doom)
                 return
-            own.id, own.granted = submitted
+            own.id, own.facts = submitted
             own.since = self._loop.time()
             own.job = own.job._replace(argv=(), environment={})  # they may be large, and are not needed any more
             self._by_id[own.id] = own
@@ -229,16 +234,16 @@ class BatchBackend:
         is_new = status != own.status
         if is_new:
             own.status, own.since = status, now
-        own.misses = 0
+        own.misses, own.has_reason = 0, bool(job.get("statusReason"))
         self._watchlist.saw(own.id, now, changed=is_new)
         if not own.is_started and (status in ("RUNNING", "SUCCEEDED") or endings.exit_code(job) is not None):
             own.is_started = True
-            facts = {**endings.facts_of(job), **own.granted}
-            self._report(JobStarted(own.job.task, own.job.attempt, f"Batch job {own.id}", facts))
+            own.facts = {**endings.facts_of(job), **own.facts}
+            self._report(JobStarted(own.job.task, own.job.attempt, f"Batch job {own.id}", own.facts))
         if status in _ENDED:
             self._forget(own)
             self._start(self._conclude(own, job))
-        elif is_new or job.get("statusReason"):
+        elif is_new or own.has_reason:
             own.waits(waiting.state(job))
 
     def _on_missing(self, id: str) -> None:
@@ -259,6 +264,7 @@ class BatchBackend:
         failure = None if code == 0 else own.doom or endings.failure_of(own.job.step, job)
         facts = endings.facts_of(job)
         stream, group = facts.get("batch-log-stream"), log_group(own.job.resources)
+        facts = {name: value for name, value in facts.items() if own.facts.get(name) != value}
         tail: list[bytes] = []
         if code not in (0, None) and stream and group:
             try:
@@ -291,14 +297,14 @@ class BatchBackend:
         while True:
             await asyncio.sleep(self._timing.explanation)
             then = self._loop.time() - self._timing.explanation
-            waiting_long = [own for own in self._own.values() if own.status == "RUNNABLE" and own.since <= then]
+            waiting_long = [own for own in self._own.values() if own.is_unexplained and own.since <= then]
             for queue in {own.queue for own in waiting_long}:
                 try:
                     place = await self._survey.place_now(queue)
                 except (ServiceAway, ServiceRefused):
                     continue
                 for own in waiting_long:
-                    if place is not None and own.queue == queue and own.status == "RUNNABLE":
+                    if place is not None and own.queue == queue and own.is_unexplained:
                         own.waits(waiting.explanation(place, misfits(place, own.job.resources)))
 
     # --- towards its end --------------------------------------------------------------------------------------------

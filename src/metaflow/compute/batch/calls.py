@@ -32,12 +32,12 @@ class Timing(NamedTuple):
     oblivion : float
         Until a job that the service does not know counts as lost.
     farewell : float
-        For jobs to end that have been told to, when the run is over.
+        When the run is over: for jobs to be told to end, and again for them to do so.
     """
 
     pause: float = 0.5
     longest_pause: float = 20.0
-    answer: float = 30.0
+    answer: float = 10.0
     silence: float = 20.0
     explanation: float = 60.0
     oblivion: float = 60.0

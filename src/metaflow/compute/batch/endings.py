@@ -78,20 +78,23 @@ def failure_of(step: str, job: Description) -> TaskFailed | None:
 
 
 def _not_started(step: str, job: Description, status: str, detail: str) -> TaskFailed:
-    image = str((job.get("container") or {}).get("image") or "its image")
+    image = (job.get("container") or {}).get("image")
+    named = f": {image}" if image else ""
     said = detail or status or "no reason is given"
     if "CannotPull" in said or "ImagePull" in said:
         return ImageUnavailable(
-            f"the image of the step '{step}' cannot be pulled: {said}", hint=f"check the name and the rights: {image}"
+            f"the image of the step '{step}' cannot be pulled: {said}", hint=f"check its name and the rights{named}"
         )
     if ("CannotStartContainer" in said or "ContainerRuntime" in said) and _NO_COMMAND.search(said):
         return ImageUnavailable(
             f"the image of the step '{step}' has no `python`: {said}",
-            hint=f"use an image in which the command `python` is 3.11 or newer; this one is {image}",
+            hint=f"use an image in which the command `python` is 3.11 or newer, not this one{named}",
         )
     if job.get("startedAt") and not detail and "start" not in status.lower():
         return TaskLost(f"the job of the step '{step}' ended without an exit status: {said}")
-    return TaskNotPlaced(f"AWS Batch could not start the step '{step}': {said}")
+    return TaskNotPlaced(
+        f"AWS Batch could not start the step '{step}': {said}", hint=f"check the role, the volumes and the image{named}"
+    )
 
 
 def _cancelled(step: str, reason: str) -> TaskCancelled:
