@@ -141,6 +141,11 @@ class BatchBackend:
         if own is not None:
             self._doom(own, TaskCancelled(f"the step '{own.job.step}' was cancelled"))
 
+    def release(self, task: int) -> None:
+        own = self._own.pop(task, None)
+        if own is not None and own.id is not None:
+            self._forget(own)
+
     async def close(self) -> None:
         self._on_report = lambda report: None
         for own in list(self._own.values()):

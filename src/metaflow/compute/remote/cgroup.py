@@ -5,6 +5,7 @@ A container sees its own control group at the top of the file system of control 
 
 from __future__ import annotations
 
+CONTROL_GROUPS = "/sys/fs/cgroup"
 _NO_LIMIT = 1 << 60
 
 
@@ -17,7 +18,7 @@ class MemoryGroup:
         Where control groups are mounted.
     """
 
-    def __init__(self, root: str = "/sys/fs/cgroup") -> None:
+    def __init__(self, root: str = CONTROL_GROUPS) -> None:
         self._root = root
 
     def kills(self) -> int:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from itertools import count
 from threading import Condition, Thread
 
+from metaflow.compute.remote.livelog import end_marker
 from metaflow.store.logs import STREAMS, format_line
 from metaflow.store.protocol import Storage
 
@@ -51,6 +52,7 @@ class KeptLog:
             stream: _Stream(f"{task}/{attempt}.task_{stream}.log", f"{flow}/{run}/_live/{id}.{attempt}.{stream}", limit)
             for stream in STREAMS
         }
+        self._end = end_marker(f"{flow}/{run}", id, attempt)
         self._change = Condition()
         self._thread: Thread | None = None
         self._due: float | None = None
@@ -71,7 +73,7 @@ class KeptLog:
         return kept
 
     def close(self, last: tuple[str, bytes]) -> None:
-        """Put the whole logs, then one last object, then remove the segments.
+        """Put the whole logs, then one last object; remove the segments, and mark the end.
 
         Parameters
         ----------
@@ -93,6 +95,7 @@ class KeptLog:
         storage.put([(each.key, bytes(each.content)) for each in streams if each.is_behind], overwrite=True)
         storage.put([last], overwrite=True)
         storage.delete([key for each in streams for key in each.segments])
+        storage.put([(self._end, b"")], overwrite=True)
 
     def _storage(self) -> Storage:
         if self._opened is None:

@@ -40,8 +40,8 @@ DEFAULT_TIME_LIMIT = 5 * 24 * 3600.0
 
 _MARGIN = 120.0
 """Seconds from the end that the supervisor makes to the one that the backend makes."""
-_PACE = 0.7
-"""Seconds between two looks at the live logs, at least."""
+_SOON, _LATER = 0.25, 1.0
+"""Seconds between two looks at the live logs: after something was new; after nothing was for a while."""
 _TRIES = 12
 _PAUSE = 10.0
 
@@ -171,24 +171,42 @@ class RemoteLauncher:
                 self._is_new.set()
                 self._report(Started(task, attempt, where, facts))
             case JobEnded():
-                self._start(self._conclude(request, report))
+                self._conclude_soon(request, report)
+
+    def _conclude_soon(self, request: TaskRequest, job: JobEnded) -> None:
+        self._started.pop(request.task, None)
+        self._start(self._conclude(request, job))
 
     async def _follow(self) -> None:
-        """Show what the tasks print, while there are any."""
+        """Show what the tasks print, and hear which have ended, while there are any."""
         loop = asyncio.get_running_loop()
+        pace = _SOON
         while True:
             self._is_new.clear()
             if not self._started:
                 await self._is_new.wait()
+                pace = _SOON
             began = loop.time()
             async with self._reading:
+                attempts = list(self._started.values())
                 try:
-                    news = await asyncio.to_thread(self._logs.news, list(self._started.values()))
+                    news = await asyncio.to_thread(self._logs.news, attempts)
                 except StorageUnavailable:
                     news = []  # the log is whole in the end; whether the storage comes back is seen there
                 for attempt, stream, lines in news:
                     self._show(attempt, stream, lines)
-            await asyncio.sleep(max(_PACE, 3 * (loop.time() - began)))
+                ended = [attempt for attempt in attempts if self._logs.has_ended(attempt)]
+            for attempt in ended:
+                self._on_end_marker(attempt)
+            pace = _SOON if news or ended else min(pace * 1.2, _LATER)
+            await asyncio.sleep(max(pace, 3 * (loop.time() - began)))
+
+    def _on_end_marker(self, attempt: Attempt) -> None:
+        """Conclude a task that says itself that it has ended: the backend's word takes a second longer."""
+        request = self._requests.get(attempt.task)
+        if self._started.get(attempt.task) == attempt and request is not None:
+            self._backend.release(attempt.task)
+            self._conclude_soon(request, JobEnded(attempt.task, attempt.attempt, None))
 
     def _show(self, attempt: Attempt, stream: str, lines: list[Line]) -> None:
         for line in lines:
@@ -220,7 +238,6 @@ class RemoteLauncher:
 
     async def _read(self, attempt: Attempt) -> dict[str, Any]:
         """Show the rest of the log and return the outcome object; wait for a storage that is away."""
-        self._started.pop(attempt.task, None)
         is_shown = False
         for tries_left in range(_TRIES - 1, -1, -1):
             try:

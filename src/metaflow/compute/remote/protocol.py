@@ -107,9 +107,9 @@ class RunningJob(NamedTuple):
 class JobBackend(Protocol):
     """Where jobs run.
 
-    Promises of every implementation: for each submitted job exactly one `JobEnded`, whatever happens, and no report
-    after it; `Waiting` only when the reason has changed; trouble with the backend's own service (away for a while,
-    throttled, an expired watch) is waited out and never ends a job that still runs.
+    Promises of every implementation: for each submitted job exactly one `JobEnded`, whatever happens, unless it was
+    released before, and no report after that; `Waiting` only when the reason has changed; trouble with the backend's
+    own service (away for a while, throttled, an expired watch) is waited out and never ends a job that still runs.
     """
 
     kind: str
@@ -131,6 +131,12 @@ class JobBackend(Protocol):
 
     def cancel(self, task: int) -> None:
         """End the job of this task; it still gets its `JobEnded`."""
+
+    def release(self, task: int) -> None:
+        """Care no more for the job of this task: it has done what it was for and is about to end by itself.
+
+        It gets no `JobEnded`, and `close` does not end it.
+        """
 
     async def close(self) -> None:
         """End all jobs that still run, wait until that is certain, and let go of the client; no report comes after."""

@@ -29,7 +29,7 @@ from metaflow import registry
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.lines import LineReader
 from metaflow.compute.local import processes
-from metaflow.compute.remote.cgroup import MemoryGroup
+from metaflow.compute.remote.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.remote.keptlog import KeptLog
 from metaflow.exception import MetaflowException
 from metaflow.store.protocol import Storage
@@ -50,7 +50,8 @@ def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) 
     Parameters
     ----------
     config : dict
-        As in `metaflow.compute.remote.entry.boot_variable`; also ``log_bytes``, most bytes of a stream.
+        As in `metaflow.compute.remote.entry.boot_variable`. It may also have ``log_bytes``, most bytes of a stream,
+        ``grace``, seconds between a request to end and the kill, and ``cgroup``, where control groups are mounted.
     place : str
         Directory of this task alone, with ``runtime`` and ``code`` in it.
     environ : mutable mapping
@@ -78,22 +79,14 @@ class Supervisor:
     ----------
     config, place, environ
         As for `main`.
-    memory : MemoryGroup, optional
-        The container's.
     """
 
-    def __init__(
-        self,
-        config: dict[str, Any],
-        place: str,
-        environ: MutableMapping[str, str],
-        memory: MemoryGroup | None = None,
-    ) -> None:
+    def __init__(self, config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> None:
         self._config = config
         self._place = place
         self._environ = environ
-        self._memory = memory or MemoryGroup()
-        self._log = KeptLog(self._storage, config["task"], config["attempt"], config.get("log_bytes") or _LOG_BYTES)
+        self._memory = MemoryGroup(config.get("cgroup", CONTROL_GROUPS))
+        self._log = KeptLog(self._storage, config["task"], config["attempt"], config.get("log_bytes", _LOG_BYTES))
         self._prctl = processes.system_call()
         self._pid = 0
         self._status: int | None = None
