@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaflow.compute.remote import keptlog
+from metaflow.compute.remote.keptlog import KeptLog
+from metaflow.compute.remote.livelog import Attempt, LiveLogs, end_marker
+from metaflow.exception import StorageUnavailable
+from metaflow.store import logs
+from support.memory_storage import MemoryStorage
+from support.processes import eventually
+
+TASK = "Flow/1/work/7"
+LAST = (f"{TASK}/0.outcome.json", b"{}")
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> MemoryStorage:
+    return MemoryStorage(str(tmp_path))
+
+
+def segments(storage: MemoryStorage) -> list[str]:
+    return sorted(key for key in storage.objects if "/_live/7.0.std" in key)
+
+
+def stored(storage: MemoryStorage, stream: str = "stdout") -> list[bytes]:
+    return [line.text for line in logs.read(storage, TASK, 0, stream)]
+
+
+def test_without_a_line_there_is_only_the_last_object(storage: MemoryStorage) -> None:
+    KeptLog(lambda: storage, TASK, 0, 100).close(LAST)
+    assert storage.objects == {**dict([LAST]), end_marker("Flow/1", 7, 0): b""}
+
+
+def test_the_end_makes_logs_whole_and_takes_segments_away(storage: MemoryStorage) -> None:
+    log = KeptLog(lambda: storage, TASK, 0, 100)
+    assert log.add("stdout", [b"one", b"two"], 1000.0) == [b"one", b"two"]
+    eventually(lambda: segments(storage), "a segment")
+    log.add("stderr", [b"three"], 1001.0)
+    log.close(LAST)
+    assert segments(storage) == []
+    assert stored(storage) == [b"one", b"two"]
+    assert stored(storage, "stderr") == [b"three"]
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(7, [b"abc", b"def"]), (8, [b"abc", b"def"]), (3, [b"abc"]), (2, [b"ab"])])
+def test_a_limit(storage: MemoryStorage, limit: int, kept: list[bytes]) -> None:
+    log = KeptLog(lambda: storage, TASK, 0, limit)
+    shown = log.add("stdout", [b"abc", b"def"], 1000.0)
+    assert [line for line in shown if b"--max-log-size" not in line] == kept
+    assert (shown == [b"abc", b"def"]) == (limit == 8)
+    if limit < 8:
+        assert log.add("stdout", [b"more"], 1000.0) == []
+    log.close(LAST)
+    assert stored(storage) == shown
+
+
+def test_many_segments_become_one_log_that_a_reader_follows(
+    storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keptlog, "_FIRST", 0.0)
+    monkeypatch.setattr(keptlog, "_PAUSE", 0.0)
+    attempt = Attempt("work", 7, 0)
+    log, reader = KeptLog(lambda: storage, TASK, 0, 1_000_000), LiveLogs(storage, "Flow/1")
+    seen: list[bytes] = []
+    written = [b"line %d" % number for number in range(100)]
+    for number, line in enumerate(written):
+        log.add("stdout", [line], 1000.0 + number)
+        eventually(lambda size=number: written_bytes(storage) > size * 40, "the line")
+        assert len(segments(storage)) <= 17
+        if number % 3 == 0:
+            seen += [line.text for _, _, lines in reader.news([attempt]) for line in lines]
+    assert len(segments(storage)) < 17
+    log.close(LAST)
+    seen += [line.text for stream, lines in reader.rest(attempt) for line in lines if stream == "stdout"]
+    assert seen == written
+    assert stored(storage) == written
+
+
+def written_bytes(storage: MemoryStorage) -> int:
+    """Return how far the log is stored, by object or by segments."""
+    ends = [int(key.rpartition(".")[2]) + len(storage.objects.get(key, b"")) for key in segments(storage)]
+    return max([*ends, len(storage.objects.get(f"{TASK}/0.task_stdout.log", b""))])
+
+
+class Refusing(MemoryStorage):
+    """A storage that is away as long as a test wants it so."""
+
+    away = True
+
+    def put(self, *arguments: object, **options: object) -> None:
+        if self.away:
+            raise StorageUnavailable("it is away")
+        super().put(*arguments, **options)  # type: ignore[arg-type]
+
+
+def test_a_storage_that_comes_back_before_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    storage = Refusing(str(tmp_path))
+    log = KeptLog(lambda: storage, TASK, 0, 100)
+    log.add("stdout", [b"one"], 1000.0)
+    said: list[str] = []
+    eventually(lambda: said.append(capfd.readouterr().err) or "it is away" in "".join(said), "a word on it")
+    storage.away = False
+    log.add("stdout", [b"two"], 1001.0)
+    log.close(LAST)
+    assert stored(storage) == [b"one", b"two"]
+
+
+def test_a_storage_that_stays_away(tmp_path: Path) -> None:
+    log = KeptLog(lambda: Refusing(str(tmp_path)), TASK, 0, 100)
+    with pytest.raises(StorageUnavailable):
+        log.close(LAST)
