@@ -1,8 +1,8 @@
 """Which Kubernetes cluster this installation talks to, by the rules of kubectl.
 
-The files of KUBECONFIG (the first one that names a thing wins), else ``~/.kube/config``, else the service account of the
-pod that we are in. This says where the cluster is and as whom to come; how to talk to it is not known here. Start reading
-at `load`.
+The files of KUBECONFIG (the first one that names a thing wins), else ``~/.kube/config``, else the service account of
+the pod that we are in. This says where the cluster is and as whom to come; how to talk to it is not known here. Start
+reading at `load`.
 """
 
 from __future__ import annotations
@@ -173,6 +173,11 @@ def _chosen(merged: _Merged, wanted: str | None, environ: Mapping[str, str]) -> 
     origin = f"context {name} of {path}"
     if not cluster.get("server"):
         raise SettingsError(f"The cluster of the Kubernetes {origin} has no server.", hint=_HINT)
+    if user.get("auth-provider") and not (user.get("token") or user.get("exec")):
+        raise SettingsError(
+            f"The user of the Kubernetes {origin} has an auth-provider, which Kubernetes has given up in 1.26.",
+            hint="write the configuration anew with your provider's program: it will name an exec plugin",
+        )
     authority = _content(cluster, "certificate-authority", cluster_path)
     return Cluster(
         server=str(cluster["server"]).rstrip("/"),
@@ -187,7 +192,7 @@ def _chosen(merged: _Merged, wanted: str | None, environ: Mapping[str, str]) -> 
         token=user.get("token") or None,
         token_file=_beside(user["tokenFile"], user_path) if user.get("tokenFile") else None,
         password=(user["username"], user.get("password") or "") if user.get("username") else None,
-        plugin=_plugin(user, user_path, cluster, environ) or _no_plugin(user, origin),
+        plugin=_plugin(user, user_path, cluster, environ),
     )
 
 
@@ -253,14 +258,6 @@ def _plugin(
 _CLUSTER_FIELDS = (
     "server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url",
 )  # fmt: skip
-
-
-def _no_plugin(user: Mapping[str, Any], origin: str) -> None:
-    if user.get("auth-provider") and not user.get("token"):
-        raise SettingsError(
-            f"The user of the Kubernetes {origin} has an auth-provider, which Kubernetes has given up in 1.26.",
-            hint="write the configuration anew with your provider's program: it will name an exec plugin",
-        )
 
 
 def _of_pod(environ: Mapping[str, str], account: str) -> Cluster:

@@ -11,7 +11,7 @@ import json
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -78,11 +78,14 @@ class Pauses:
     def reset(self) -> None:
         self._next = self._first
 
-    async def wait(self, least: float | None = None) -> None:
-        """Wait; for `least` seconds at least."""
+    async def wait(self, least: float | None = None, stop: asyncio.Event | None = None) -> None:
+        """Wait; for `least` seconds at least, and not longer than until `stop`."""
         pause = max(self._next * random.uniform(0.6, 1.0), least or 0.0)
         self._next = min(self._next * 2, self._longest)
-        await asyncio.sleep(pause)
+        try:
+            await asyncio.wait_for((stop or asyncio.Event()).wait(), pause)
+        except TimeoutError:
+            pass
 
 
 class Api:
@@ -157,6 +160,18 @@ class Api:
                 return None
             raise
 
+    async def exists(self, path: str) -> bool:
+        """Tell whether there is such an object, without reading what is in it: it may be a secret."""
+        try:
+            await self._send(
+                "GET", path, None, None, accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+            )
+        except Refused as refused:
+            if refused.status == 404:
+                return False
+            raise
+        return True
+
     async def pages(self, path: str, *, patience: float = 0.0, **params: str) -> AsyncIterator[JSON]:
         """Read a list, some hundred objects at a time."""
         again: dict[str, str] = {}
@@ -179,7 +194,7 @@ class Api:
         """Read something that is no object: a log."""
         return (await self._send("GET", path, params, None, timeout=5.0)).content
 
-    async def lines(self, path: str, params: Mapping[str, str], silence: float) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, params: Mapping[str, str], silence: float) -> AsyncGenerator[bytes, None]:
         """Read the lines of an answer that goes on; `silence` is how many seconds may pass without any."""
         client, shown = await self._connected()
         request = self._request(client, shown, "GET", path, params, None, silence)
@@ -214,11 +229,14 @@ class Api:
         body: JSON | None,
         *,
         timeout: float = _TIMEOUT,
+        accept: str = "application/json",
     ) -> httpx2.Response:
         for is_last in (False, True):
             client, shown = await self._connected()
             try:
-                response = await client.send(self._request(client, shown, method, path, params, body, timeout))
+                request = self._request(client, shown, method, path, params, body, timeout)
+                request.headers["Accept"] = accept
+                response = await client.send(request)
             except httpx2.HTTPError as error:
                 raise Away(_words(error, self.cluster.server)) from error
             if response.status_code < 400:
@@ -270,7 +288,7 @@ class Api:
                 verify=context,
                 proxy=self.cluster.proxy,
                 limits=httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=8),
-                headers={"User-Agent": "millrace", "Accept": "application/json"},
+                headers={"User-Agent": "millrace"},
             )
         self._shown = presented
         return self._client, presented

@@ -1,0 +1,81 @@
+"""The unfinished jobs with some labels, of whichever run and process: what `list` shows and `kill` ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from metaflow.compute.kubernetes.api import Api, Refused
+from metaflow.compute.kubernetes.inquiry import jobs_path, pods_path
+from metaflow.compute.kubernetes.names import selector, true_labels
+from metaflow.compute.kubernetes.pods import Pod, read, why_waiting
+from metaflow.compute.remote.protocol import RunningJob
+
+_PATIENCE = 10.0
+
+
+async def unfinished(api: Api, labels: Mapping[str, str], namespace: str) -> list[RunningJob]:
+    """Return the unfinished jobs with all these labels, oldest first.
+
+    They are looked for in all namespaces, or where that is not permitted in `namespace`.
+
+    Raises
+    ------
+    Away, Refused
+        There is no answer.
+    """
+    try:
+        jobs = await api.list("/apis/batch/v1/jobs", patience=_PATIENCE, labelSelector=selector(labels))
+        pods_at = "/api/v1/pods"
+    except Refused as refused:
+        if refused.status != 403:
+            raise
+        jobs = await api.list(jobs_path(namespace), patience=_PATIENCE, labelSelector=selector(labels))
+        pods_at = pods_path(namespace)
+    jobs = [job for job in jobs if _is_meant(job, labels) and not _is_finished(job)]
+    if not jobs:
+        return []
+    pods: dict[tuple[str, str], Pod] = {}
+    async for page in api.pages(pods_at, patience=_PATIENCE, labelSelector=selector(labels)):
+        for pod in page.get("items") or ():
+            metadata = pod["metadata"]
+            pods[metadata["namespace"], (metadata.get("labels") or {}).get("job-name", "")] = read(pod)
+    return sorted((_running(job, pods) for job in jobs), key=lambda job: job.created)
+
+
+def _is_meant(job: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Tell whether its true labels are these: the selector knows them in the form that labels allow."""
+    true = true_labels(job["metadata"].get("annotations") or {})
+    return all(true.get(name) == value for name, value in labels.items())
+
+
+def _is_finished(job: Mapping[str, Any]) -> bool:
+    if job["metadata"].get("deletionTimestamp"):
+        return True
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in conditions)
+
+
+def _running(job: Mapping[str, Any], pods: Mapping[tuple[str, str], Pod]) -> RunningJob:
+    metadata = job["metadata"]
+    name = (metadata["namespace"], metadata["name"])
+    return RunningJob(
+        id="/".join(name),
+        labels=true_labels(metadata.get("annotations") or {}),
+        status=_status(pods.get(name)),
+        created=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
+    )
+
+
+def _status(pod: Pod | None) -> str:
+    if pod is None:
+        return "waiting for its pod"
+    if pod.is_deleted:
+        return f"being ended, pod {pod.name}"
+    if pod.has_ended:
+        return f"ended, pod {pod.name}"
+    if pod.has_started:
+        return f"running on {pod.node}, pod {pod.name}"
+    reason = why_waiting(pod)
+    return f"waiting{f': {reason}' if reason else ''}, pod {pod.name}"

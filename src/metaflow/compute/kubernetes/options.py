@@ -1,0 +1,63 @@
+"""The settings that the backend itself reads; those of a step come in its `ResourceRequest`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from metaflow.compute.kubernetes.manifest import DEFAULT_TTL
+from metaflow.exception import SettingsError
+
+_TTL = "METAFLOW_KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED"
+_DEADLINE = "METAFLOW_KUBERNETES_PENDING_DEADLINE"
+
+
+class Options(NamedTuple):
+    """How to reach the cluster, and how long jobs may wait and stay.
+
+    Attributes
+    ----------
+    context : str or None
+        METAFLOW_KUBERNETES_CONTEXT: of the kubeconfig, instead of its current one.
+    namespace : str
+        METAFLOW_KUBERNETES_NAMESPACE: where jobs are looked for if not all namespaces may be.
+    pending_deadline : float or None
+        METAFLOW_KUBERNETES_PENDING_DEADLINE: seconds that a job may wait to be started.
+    ttl : int
+        METAFLOW_KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED: seconds that the cluster keeps a finished job.
+    """
+
+    context: str | None
+    namespace: str
+    pending_deadline: float | None
+    ttl: int
+
+    @classmethod
+    def read(cls, entries: Mapping[str, str]) -> Options:
+        """Read the METAFLOW_* settings.
+
+        Raises
+        ------
+        SettingsError
+            A value is not of its kind.
+        """
+        deadline, ttl = _seconds(entries, _DEADLINE), _seconds(entries, _TTL)
+        return cls(
+            entries.get("METAFLOW_KUBERNETES_CONTEXT") or None,
+            entries.get("METAFLOW_KUBERNETES_NAMESPACE") or "default",
+            deadline,
+            DEFAULT_TTL if ttl is None else int(ttl),
+        )
+
+
+def _seconds(entries: Mapping[str, str], name: str) -> float | None:
+    text = entries.get(name)
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SettingsError(f"{name} is '{text}'.", hint="it is a number of seconds, more than 0")
+    return seconds
