@@ -194,32 +194,32 @@ class _Walk:
 
     def below(self, directory: str, prefix: str) -> Iterator[PackagedFile]:
         """Yield what goes in of a directory; `prefix` is its name in the archive, with a slash."""
-        yield from self._scan(directory, prefix, os.path.realpath(directory), True)
+        yield from self._scan(directory, prefix, (os.path.realpath(directory),))
 
-    def _scan(self, directory: str, prefix: str, real: str, top: bool) -> Iterator[PackagedFile]:
+    def _scan(self, directory: str, prefix: str, way: tuple[str, ...]) -> Iterator[PackagedFile]:
+        """Look through a directory; `way` has the real paths of those that led to it, its own last."""
         try:
             with os.scandir(directory) as scan:
                 entries = list(scan)
         except OSError:  # what cannot be listed cannot be imported either
             return
-        if not top and not _ENVIRONMENT_MARKS.isdisjoint(entry.name for entry in entries):
+        if len(way) > 1 and not _ENVIRONMENT_MARKS.isdisjoint(entry.name for entry in entries):
             return
         for entry in entries:
             name = f"{prefix}{entry.name}"
             if entry.is_dir():
-                yield from self._enter(entry, name, real)
+                yield from self._enter(entry, name, way)
             elif self._wants(entry.name) and entry.is_file() and not self._leaves_out(name, entry):
                 yield PackagedFile(name, entry.path, entry.stat().st_size)
 
-    def _enter(self, entry: os.DirEntry[str], name: str, real: str) -> Iterator[PackagedFile]:
+    def _enter(self, entry: os.DirEntry[str], name: str, way: tuple[str, ...]) -> Iterator[PackagedFile]:
         if entry.name.startswith(".") or entry.name == "__pycache__":
             return
         if self._ignored.verdict(name, directory=True):
             return
-        inside = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
-        if f"{real}/".startswith(f"{inside}/"):  # a link to a directory above itself
-            return
-        yield from self._scan(entry.path, f"{name}/", inside, False)
+        inside = os.path.realpath(entry.path) if entry.is_symlink() else f"{way[-1]}/{entry.name}"
+        if inside not in way and not f"{way[-1]}/".startswith(f"{inside}/"):  # a link that leads back
+            yield from self._scan(entry.path, f"{name}/", (*way, inside))
 
     def _wants(self, name: str) -> bool:
         return name.endswith(self._suffixes) and (not name.startswith(".") or name in self._suffixes)
