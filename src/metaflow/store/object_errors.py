@@ -92,6 +92,8 @@ def _without_answer(text: str) -> str:
     lower = text.lower()
     if "certificate" in lower or "unknownissuer" in lower:
         return "certificate"
+    if "wanted range" in lower:  # Azure's clients look for themselves
+        return "range"
     if "dns error" in lower:
         return "name"
     if any(word in lower for word in ("credential", "token", "metadata endpoint", "169.254.169.254", "oauth")):
