@@ -207,7 +207,11 @@ class _Walk:
             return
         for entry in entries:
             name = f"{prefix}{entry.name}"
-            if entry.is_dir():
+            try:
+                is_directory = entry.is_dir()
+            except OSError:  # a link that leads to itself
+                continue
+            if is_directory:
                 yield from self._enter(entry, name, way)
             elif self._wants(entry.name) and entry.is_file() and not self._leaves_out(name, entry):
                 yield PackagedFile(name, entry.path, entry.stat().st_size)
