@@ -13,6 +13,9 @@ from typing import Any
 TIMES = {"created_at", "finished_at", "order", "sha"}
 VERSIONS = {"metaflow_version"}
 PLACES = {"ds-root"}
+BEYOND = {"failure", "peak-memory-mb", "retry-reason", "retry-of", "minutes_between_retries"}
+"""Facts that Metaflow does not record."""
+LEFT_OUT = VERSIONS | PLACES | BEYOND
 
 
 def normal(report: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -35,10 +38,8 @@ def normal(report: dict[str, Any], directory: Path) -> dict[str, Any]:
 def _task(task: dict[str, Any]) -> dict[str, Any]:
     """Return what of a task is the same each time; of a failed one's traceback each tells in its way."""
     kept = {**task, "id": "", "repr": "", "path_components": task["path_components"][:-1]}
-    kept["facts"] = sorted({json.dumps(fact) for fact in task["facts"] if fact[0] not in VERSIONS | PLACES})
-    kept["metadata_dict"] = {
-        name: value for name, value in task["metadata_dict"].items() if name not in VERSIONS | PLACES
-    }
+    kept["facts"] = sorted({json.dumps(fact) for fact in task["facts"] if fact[0] not in LEFT_OUT})
+    kept["metadata_dict"] = {name: value for name, value in task["metadata_dict"].items() if name not in LEFT_OUT}
     kept["lines"] = [[stream, line] for stream, _, line in task["lines"]]
     if not task["successful"]:
         kept["lines"] = [line for line in kept["lines"] if line[0] == "stdout"]

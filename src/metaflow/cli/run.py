@@ -163,7 +163,6 @@ def _resumption(session: Session, tags: list[str], run_id: str, origin: Origin, 
         run_id,
         tags=tags,
         system_tags=system_tags(session.settings),
-        facts=system_facts(session.settings, session.script),
     )
 
 

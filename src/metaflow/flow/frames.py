@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 
@@ -41,3 +42,18 @@ def frame_value(item: object) -> str | None:
         return str(item)[:MAX_VALUE_CHARACTERS]
     except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
         return None
+
+
+class PicklableFrames:
+    """While in effect, `ForeachFrame` can be pickled under the name that Metaflow gives it, in ``__main__``."""
+
+    def __enter__(self) -> None:
+        self._main = sys.modules["__main__"].__dict__
+        self._before = self._main.get("ForeachFrame", self)
+        self._main["ForeachFrame"] = ForeachFrame
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is self:
+            del self._main["ForeachFrame"]
+        else:
+            self._main["ForeachFrame"] = self._before

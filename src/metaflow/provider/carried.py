@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from metaflow.exception import MetaflowNotFound
-from metaflow.provider.protocol import ArtifactFact, Document, Fact, Provider, TaskPath
+from metaflow.provider.protocol import ArtifactFact, Document, Fact, Provider, TaskPath, WholeAttempt
 
 
 class CarriedMetadata:
@@ -33,7 +33,11 @@ class CarriedMetadata:
         self.root = root
         self.calls: list[list[Any]] = []
 
-    def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
+    def register_task(
+        self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
+    ) -> None:
+        if whole is not None:
+            _refuse(str(task))
         self.calls.append(["task", task, list(tags), list(system_tags)])
 
     def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:

@@ -8,23 +8,25 @@ The layout is that of Metaflow 2.19, below one root::
     <flow>/<run>/<step>/<task>/_meta/<attempt>_artifact_<name>.json one artifact
 
 Every task of a run writes some two dozen of these files, so writing is what this module is shaped by: one descriptor
-per directory, the common part of the texts rendered once, a temporary name and one rename per file, no fsync. Reading
+per directory, the common part of the texts rendered once, a temporary name and one rename per file, or one for the whole
+directory of a task that is known whole; no fsync. Reading
 takes what it finds: other files and texts that are no JSON are passed over. Start at `LocalMetadata.record` for the
 writing, at `LocalMetadata.get` for the reading.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii as quote
 
 from metaflow import files
 from metaflow.exception import MetaflowNotFound
 from metaflow.provider import tags as tag_rules
-from metaflow.provider.protocol import ArtifactFact, Document, Fact, TaskPath
+from metaflow.provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt
 
 _META = "_meta"
 _SELF = "_self.json"
@@ -80,29 +82,77 @@ class LocalMetadata:
         text = files.read(f"{self.root}/{flow}/latest_run")
         return text.decode().strip() if text else None
 
-    def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
+    def register_task(
+        self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
+    ) -> None:
         flow, run, step, name = task
         marks = {"flow_id": flow, "user_name": self.user, "tags": list(tags), "system_tags": list(system_tags)}
         path = f"{self.root}/{flow}/{run}/{step}"
         self._introduce(path, {"run_number": run, "step_name": step} | marks)
-        self._introduce(f"{path}/{name}", {"run_number": run, "step_name": step, "task_id": name} | marks)
+        document = {"run_number": run, "step_name": step, "task_id": name} | marks
+        if whole is None:
+            self._introduce(f"{path}/{name}", document)
+        elif not self._introduce_whole(task, document, whole):
+            self._introduce(f"{path}/{name}", document)
+            self.record_artifacts(
+                task, 0, whole.artifacts, storage=whole.storage, tags=marks["tags"], system_tags=marks["system_tags"]
+            )
+            self.record(task, 0, whole.facts)
 
-    def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:
+    def _introduce_whole(self, task: TaskPath, document: Document, whole: WholeAttempt) -> bool:
+        """Write all documents of a task into a new directory that then gets its name; False if there is one."""
+        directory = self._task_directory(task)
+        parent = os.path.dirname(directory)
+        now = time.time_ns() // 1_000_000
+        fact, artifact = self._fact_text(task, 0), self._artifact_text(task, 0, document, whole.storage)
+        texts = {f"sysmeta_{each.name}_{now}.json": f"{fact(each)}{now}}}" for each in whole.facts}
+        texts |= {f"0_artifact_{each.name}.json": artifact(each) for each in whole.artifacts}
+        texts[_SELF] = json.dumps(document | {"ts_epoch": now})
+        temporary = files.temporary_name(parent)
+        try:
+            try:
+                os.mkdir(temporary)
+            except FileNotFoundError:
+                os.makedirs(temporary)
+            fd = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                for name, text in texts.items():
+                    _create(name, text.encode(), fd)
+            finally:
+                os.close(fd)
+            os.rename(temporary, directory)
+        except OSError as error:
+            _discard_directory(temporary)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            files.unavailable(error, directory)
+        return True
+
+    def _fact_text(self, task: TaskPath, attempt: int | None) -> Callable[[Fact], str]:
+        """Return what makes the text of a fact, all but the time and the last brace."""
         flow, run, step, name = task
         label = "" if attempt is None else f'"attempt_id:{attempt}"'
-        stamp = time.time_ns() // 1_000_000
         head = (
             f'{{"flow_id": {quote(flow)}, "run_number": {quote(run)}, "step_name": {quote(step)}, '
             f'"task_id": {quote(name)}, "field_name": '
         )
         tail = f', "tags": [{label}], "user_name": {quote(self.user)}, "ts_epoch": '
+
+        def text(fact: Fact) -> str:
+            value = quote(fact.value) if isinstance(fact.value, str) else json.dumps(fact.value)
+            return f'{head}{quote(fact.name)}, "type": {quote(fact.type)}, "value": {value}{tail}'
+
+        return text
+
+    def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:
+        stamp = time.time_ns() // 1_000_000
+        text = self._fact_text(task, attempt)
         directory = self._task_directory(task)
         fd = _open_directory(directory)
         field = ""
         try:
-            for field, value, kind in facts:
-                text = quote(value) if isinstance(value, str) else json.dumps(value)
-                body = f'{head}{quote(field)}, "type": {quote(kind)}, "value": {text}{tail}'
+            for fact in facts:
+                field, body = fact.name, text(fact)
                 at = stamp
                 # Two facts of one field in one millisecond, here or in another process: the later moves on.
                 while not _write_new(fd, f"sysmeta_{field}_{at}.json", f"{body}{at}}}".encode()):
@@ -122,6 +172,23 @@ class LocalMetadata:
         tags: Iterable[str],
         system_tags: Iterable[str],
     ) -> None:
+        text = self._artifact_text(task, attempt, {"tags": list(tags), "system_tags": list(system_tags)}, storage)
+        directory = self._task_directory(task)
+        fd = _open_directory(directory)
+        artifact = ""
+        try:
+            for each in artifacts:
+                artifact = each.name
+                _write_over(fd, f"{attempt}_artifact_{artifact}.json", text(each).encode())
+        except OSError as error:
+            files.unavailable(error, f"{directory}/{attempt}_artifact_{artifact}.json")
+        finally:
+            os.close(fd)
+
+    def _artifact_text(
+        self, task: TaskPath, attempt: int, marks: Document, storage: tuple[str, str]
+    ) -> Callable[[ArtifactFact], str]:
+        """Return what makes the text of an artifact's document."""
         flow, run, step, name = task
         kind, root = storage
         head = (
@@ -130,23 +197,17 @@ class LocalMetadata:
         )
         tail = (
             f'", "ds_type": {quote(kind)}, "location": {quote(f":root:{root}")}, "flow_id": {quote(flow)}, '
-            f'"user_name": {quote(self.user)}, "tags": {json.dumps(list(tags))}, '
-            f'"system_tags": {json.dumps(list(system_tags))}, "ts_epoch": {time.time_ns() // 1_000_000}}}'
+            f'"user_name": {quote(self.user)}, "tags": {json.dumps(marks["tags"])}, '
+            f'"system_tags": {json.dumps(marks["system_tags"])}, "ts_epoch": {time.time_ns() // 1_000_000}}}'
         )
-        directory = self._task_directory(task)
-        fd = _open_directory(directory)
-        artifact = ""
-        try:
-            for artifact, sha, type_name, content in artifacts:
-                text = (
-                    f'{head}{quote(artifact)}, "content_type": {quote(content)}, "type": {quote(type_name)}, '
-                    f'"sha": "{sha}{tail}'
-                )
-                _write_over(fd, f"{attempt}_artifact_{artifact}.json", text.encode())
-        except OSError as error:
-            files.unavailable(error, f"{directory}/{attempt}_artifact_{artifact}.json")
-        finally:
-            os.close(fd)
+
+        def text(artifact: ArtifactFact) -> str:
+            return (
+                f'{head}{quote(artifact.name)}, "content_type": {quote(artifact.content_type)}, '
+                f'"type": {quote(artifact.type)}, "sha": "{artifact.sha}{tail}'
+            )
+
+        return text
 
     def get(self, path: Sequence[str], attempt: int = 0) -> Document | None:
         name = _SELF if len(path) < 5 else f"{attempt}_artifact_{path[4]}.json"
@@ -275,6 +336,15 @@ def _create(name: str, data: bytes, directory: int | None = None) -> None:
         raise
     finally:
         os.close(fd)
+
+
+def _discard_directory(path: str) -> None:
+    try:
+        for name in os.listdir(path):
+            os.unlink(f"{path}/{name}")
+        os.rmdir(path)
+    except OSError:
+        pass
 
 
 def _write_new(directory: int, name: str, data: bytes) -> bool:

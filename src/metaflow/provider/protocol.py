@@ -48,6 +48,14 @@ class ArtifactFact(NamedTuple):
     content_type: str = "pickle-v4"
 
 
+class WholeAttempt(NamedTuple):
+    """All that is recorded of the only attempt of a task that is over."""
+
+    facts: Sequence[Fact]
+    artifacts: Sequence[ArtifactFact]
+    storage: tuple[str, str]
+
+
 class Provider(Protocol):
     """Facts about runs.
 
@@ -67,8 +75,10 @@ class Provider(Protocol):
     def latest_run(self, flow: str) -> str | None:
         """Return the id of the last run that was registered as latest, None if there is none."""
 
-    def register_task(self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str]) -> None:
-        """Register a task and its step."""
+    def register_task(
+        self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
+    ) -> None:
+        """Register a task and its step; with `whole`, record its attempt 0 too, which is cheaper than one by one."""
 
     def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:
         """Add facts about one attempt of a task, or about the task whatever its attempt (None)."""

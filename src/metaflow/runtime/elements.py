@@ -18,8 +18,10 @@ from metaflow.store.blobs import Blobs
 _VALUES = "_foreach_values"
 
 
-def with_elements(blobs: Blobs, stored: TaskIndex, frames: Sequence[Any], before: TaskIndex, opened: bool) -> TaskIndex:
-    """Return the index of the first attempt of a task that takes over `stored`.
+def with_elements(
+    blobs: Blobs, stored: TaskIndex, frames: Sequence[Any], before: TaskIndex, *, opened: bool, opens: bool
+) -> TaskIndex:
+    """Return the index of the first attempt of a task that takes over `stored`: itself if it fits as it is.
 
     Parameters
     ----------
@@ -33,13 +35,17 @@ def with_elements(blobs: Blobs, stored: TaskIndex, frames: Sequence[Any], before
         The first of the tasks before it, as this function returned it.
     opened : bool
         Whether `before` opened the innermost of `frames`.
+    opens : bool
+        Whether the task itself opens one.
     """
+    missing = [depth for depth in range(len(frames)) if foreach_values_name(depth) not in stored.objects]
+    if stored.attempt == 0 and not missing and not opens:
+        return stored
     index = TaskIndex(dict(stored.objects), dict(stored.info))
-    for depth in range(len(frames)):
+    for depth in missing:
         name = foreach_values_name(depth)
-        if name not in index.objects:
-            source = _VALUES if opened and depth == len(frames) - 1 else name
-            index.objects[name], index.info[name] = before.objects[source], before.info[source]
+        source = _VALUES if opened and depth == len(frames) - 1 else name
+        index.objects[name], index.info[name] = before.objects[source], before.info[source]
     _settle(blobs, index)
     return index
 

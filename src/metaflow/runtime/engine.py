@@ -192,6 +192,8 @@ class Engine:
                 self._console.run(f"Workflow starts (run-id {self._run}).")
                 self._perform(self._scheduler.start(self._graph.start, TaskRef(PARAMETERS, 0)))
             finish = await self._finished
+            if self._resumption:
+                self._resumption.settle()
             await self._logs.close()
             self._conclude(finish, time.monotonic() - started)
             return finish
@@ -272,6 +274,8 @@ class Engine:
         self._running[launch.task] = _Running(launch, label, log)
         policy = self._policy(launch.step)
         place = self._place(launch.step)
+        if self._resumption:
+            self._resumption.settle()
         if launch.attempt:
             self._note_retry(launch, policy)
         command = place.command.step(

@@ -9,7 +9,6 @@ from metaflow.compute.resources import LOCAL, ResourceRequest
 from metaflow.flow.decorator import StepDecorator
 from metaflow.runtime.events import Retries
 
-
 MOST_ATTEMPTS = 101
 """Attempts of one task above which the number is taken for a mistake, unless METAFLOW_MAX_ATTEMPTS says otherwise."""
 

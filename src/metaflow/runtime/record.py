@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
-from metaflow.flow.frames import ForeachFrame
-from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.flow.frames import ForeachFrame, PicklableFrames
+from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath, WholeAttempt
 from metaflow.runtime.events import Outcome
-from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, save_artifacts
+from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
 
@@ -29,7 +30,7 @@ _INTERNALS = frozenset({"_exception", "_foreach_stack", "_graph_info", "_success
 """The internal artifacts that clients ask the provider for; the index has all."""
 
 
-def stored_outcome(values: Artifacts) -> Outcome | None:
+def stored_outcome(values: Mapping[str, Any]) -> Outcome | None:
     """Return how a task that is done went on, from what it has stored; None if it failed."""
     if not values["_task_ok"]:
         return None
@@ -37,7 +38,7 @@ def stored_outcome(values: Artifacts) -> Outcome | None:
     return Outcome(True, tuple(transition[0]) if transition else (), values.get("_foreach_num_splits"))
 
 
-def stored_failure(values: Artifacts) -> TaskFailed:
+def stored_failure(values: Mapping[str, Any]) -> TaskFailed:
     """Return why a task that is done failed, from what it has stored; Metaflow stores the exception only."""
     record = values.get(FAILURE)
     if record is not None:
@@ -104,20 +105,60 @@ class AttemptRecord:
             facts.append(Fact("foreach-execution-path", path, "foreach-execution-path"))
         self.note(facts)
 
-    def close_dead(self, failure: TaskFailed) -> None:
-        """Close an attempt whose process died before it could."""
+    def write_copy(
+        self, index: TaskIndex, logs: Iterable[tuple[str, bytes]], origin_run: str, origin_task: str
+    ) -> None:
+        """Write the whole record of a task that was taken over, which is its first attempt's.
+
+        What is not recorded here, clients look up at the origin.
+
+        Parameters
+        ----------
+        index : TaskIndex
+            What the task has: blobs that are there.
+        logs : iterable of (str, bytes)
+            Names and contents of its logs.
+        origin_run, origin_task : str
+            Where it is from.
+        """
+        began = json.dumps({"time": time.time()}).encode()
+        files = [(self.store.key(0, name), data) for name, data in logs]
+        self._storage.put([(self.store.key(0, "attempt.json"), began), *files], overwrite=True)
+        self.store.write_index(index)
+        self.store.mark_done(0)
+        storage = (self._storage.kind, self._storage.root)
+        facts = {"attempt": "0", "origin-run-id": origin_run, "origin-task-id": origin_task}
+        if storage != ("local", self._provider.root):
+            facts |= {"ds-type": storage[0], "ds-root": storage[1]}
+        noted = [Fact(name, value, name) for name, value in facts.items()]
+        noted += [Fact("attempt_ok", "True", "internal_attempt_status"), Fact("attempt-done", "0", "attempt-done")]
+        self._provider.register_task(
+            self.path,
+            tags=self._tags,
+            system_tags=self._system_tags,
+            whole=WholeAttempt(noted, _artifact_facts(index), storage),
+        )
+
+    def close_dead(self, failure: TaskFailed, frames: Sequence[ForeachFrame]) -> None:
+        """Close an attempt whose process died before it could; `frames` are the foreaches around it."""
         if self.attempt not in self.store.attempts()[0]:
             self.begin()
         index = TaskIndex({}, {}, self.attempt)
         text = f"{failure.message}\n" + (f"hint: {failure.hint}\n" if failure.hint else "")
         values = {
+            "_current_step": self.path.step,
             "_exception": MetaflowExceptionWrapper(failure, text),
             FAILURE: failure.record(),
+            "_foreach_num_splits": None,
+            "_foreach_stack": list(frames),
+            "_foreach_var": None,
+            "_iteration_stack": [],
             "_success": False,
             "_task_ok": False,
             "_transition": None,
         }
-        save_artifacts(Blobs(self._storage, self.path.flow), values.items(), index)
+        with PicklableFrames():
+            save_artifacts(Blobs(self._storage, self.path.flow), values.items(), index)
         self.close(index, ok=False, failure=failure)
 
     def close(self, index: TaskIndex, *, ok: bool, failure: TaskFailed | None = None) -> None:
@@ -136,11 +177,7 @@ class AttemptRecord:
         self._provider.record_artifacts(
             self.path,
             self.attempt,
-            [
-                ArtifactFact(name, key)
-                for name, key in index.objects.items()
-                if not name.startswith("_") or name in _INTERNALS
-            ],
+            _artifact_facts(index),
             storage=(self._storage.kind, self._storage.root),
             tags=self._tags,
             system_tags=self._system_tags,
@@ -149,3 +186,9 @@ class AttemptRecord:
         self.note([*facts, Fact("attempt_ok", str(ok), "internal_attempt_status")])
         self.store.mark_done(self.attempt)
         self.note([Fact("attempt-done", str(self.attempt), "attempt-done")])
+
+
+def _artifact_facts(index: TaskIndex) -> list[ArtifactFact]:
+    return [
+        ArtifactFact(name, key) for name, key in index.objects.items() if not name.startswith("_") or name in _INTERNALS
+    ]

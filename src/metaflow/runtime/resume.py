@@ -11,20 +11,30 @@ Start reading at `Resumption.take_over`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import CommandException
-from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.provider.protocol import Provider, TaskPath
 from metaflow.runtime.elements import with_elements
 from metaflow.runtime.events import Launch, Outcome
 from metaflow.runtime.record import PARAMETERS, AttemptRecord, stored_outcome
-from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index
+from metaflow.store import serializers
+from metaflow.store.artifacts import TaskIndex, TaskStore, read_index, read_indexes
 from metaflow.store.blobs import Blobs
+from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
+
+_AT_ONCE = 2000
+"""Tasks that are taken over before they are written, together."""
+_WRITERS = 2
+"""Tasks that are written at a time: the system works while the interpreter does."""
+
+_NEEDED = ("_task_ok", "_transition", "_foreach_num_splits", "_foreach_stack", "_iteration_stack")
+"""What must be known of a task to take it over."""
 
 _LOGS = ("runtime_stdout.log", "runtime_stderr.log")
 _Place = tuple[int, ...]
@@ -35,8 +45,9 @@ class _Finished(NamedTuple):
 
     id: str
     stored: TaskIndex
-    frames: list[Any]
+    frames: Sequence[Any]
     outcome: Outcome
+    turn: Any
 
 
 class Origin:
@@ -60,6 +71,7 @@ class Origin:
         self.flow = flow
         self.run = run
         self.blobs = Blobs(storage, flow)
+        self._values: dict[str, Any] = {}  # by key
         parameters = read_index(storage, f"{flow}/{run}/{PARAMETERS}/0") or self._only_parameters()
         if parameters is None:
             raise CommandException(
@@ -76,33 +88,30 @@ class Origin:
         """Return the tasks of `steps` that finished well, by step and place, those of a recursion in order."""
         found: dict[tuple[str, _Place], list[_Finished]] = defaultdict(list)
         for step in steps:
-            for id in sorted(self._names(f"{self.flow}/{self.run}/{step}"), key=_in_order):
-                task = self._read(step, id)
-                if task is not None:
-                    found[step, tuple(frame.index for frame in task.frames)].append(task)
-        return {key: self._by_turn(tasks) for key, tasks in found.items()}
-
-    def _by_turn(self, tasks: list[_Finished]) -> list[_Finished]:
-        """Put the turns of a recursion in order: that of their ids, unless Metaflow has numbered them.
-
-        When Metaflow resumes a run it gives out ids in any order.
-        """
-        if len(tasks) == 1:
-            return tasks
-        turns: dict[str, Any] = {task.id: Artifacts(self.blobs, task.stored).get("_iteration_stack") for task in tasks}
-        return sorted(tasks, key=lambda task: turns[task.id]) if all(turns.values()) else tasks
+            for task in self._read(step, sorted(self._names(f"{self.flow}/{self.run}/{step}"), key=_in_order)):
+                found[step, tuple(frame.index for frame in task.frames)].append(task)
+        return {key: _by_turn(tasks) for key, tasks in found.items()}
 
     def _names(self, prefix: str) -> list[str]:
         names = (entry.key.rpartition("/")[2] for entry in self.storage.list(prefix) if not entry.is_object)
         return [name for name in names if not name.startswith("_")]
 
-    def _read(self, step: str, id: str) -> _Finished | None:
-        index = read_index(self.storage, f"{self.flow}/{self.run}/{step}/{id}")
-        if index is None:
-            return None
-        values = Artifacts(self.blobs, index)
-        outcome = stored_outcome(values)
-        return None if outcome is None else _Finished(id, index, list(values["_foreach_stack"]), outcome)
+    def _read(self, step: str, ids: list[str]) -> Iterator[_Finished]:
+        indexes = read_indexes(self.storage, [f"{self.flow}/{self.run}/{step}/{id}" for id in ids])
+        self._fetch(indexes)
+        for id, index in zip(ids, indexes, strict=True):
+            if index is not None:
+                values = {name: self._values[index.objects[name]] for name in _NEEDED if name in index.objects}
+                outcome = stored_outcome(values)
+                if outcome is not None:
+                    yield _Finished(id, index, values["_foreach_stack"], outcome, values.get("_iteration_stack"))
+
+    def _fetch(self, indexes: Iterable[TaskIndex | None]) -> None:
+        """Load what is needed of many tasks; most of it is the same in all of them."""
+        objects = [index.objects for index in indexes if index is not None]
+        keys = {each[name] for each in objects for name in _NEEDED if name in each} - self._values.keys()
+        for key, content in zip(keys, self.blobs.load_many(list(keys)), strict=True):
+            self._values[key] = serializers.loads(content, key)
 
 
 class Resumption:
@@ -120,8 +129,8 @@ class Resumption:
         Where the new run's facts are kept.
     run : str
         The new run.
-    tags, system_tags, facts
-        What is recorded of each of its tasks.
+    tags, system_tags : iterable of str
+        The new run's.
     """
 
     def __init__(
@@ -134,7 +143,6 @@ class Resumption:
         *,
         tags: Iterable[str],
         system_tags: Iterable[str],
-        facts: Iterable[Fact],
     ) -> None:
         self._origin = origin
         self._graph = graph
@@ -143,11 +151,11 @@ class Resumption:
         self._run = run
         self._tags = list(tags)
         self._system_tags = list(system_tags)
-        self._facts = list(facts)
         self._finished = origin.finished(graph)
         self._places: dict[int, _Place] = {0: ()}
         self._turns: Counter[tuple[str, _Place]] = Counter()
         self._taken: dict[int, TaskIndex] = {0: origin.parameters}
+        self._unwritten: list[tuple[str, int, _Finished, TaskIndex]] = []
 
     @property
     def origin_run(self) -> str:
@@ -173,10 +181,26 @@ class Resumption:
         if not self._leads_on(launch.step, task.outcome):
             return None
         before = self._taken[launch.inputs[0].id]
-        index = with_elements(self._origin.blobs, task.stored, task.frames, before, launch.split_index is not None)
+        index = with_elements(
+            self._origin.blobs,
+            task.stored,
+            task.frames,
+            before,
+            opened=launch.split_index is not None,
+            opens=task.outcome.width is not None,
+        )
         self._taken[launch.task] = index
-        self._write(launch, task, index)
+        self._unwritten.append((launch.step, launch.task, task, index))
+        if len(self._unwritten) >= _AT_ONCE:
+            self.settle()
         return f"{self._origin.run}/{launch.step}/{task.id}", task.outcome
+
+    def settle(self) -> None:
+        """Write what was taken over and is not written yet; a task that runs may then read it."""
+        copies, self._unwritten = self._unwritten, []
+        parts = [copies[number::_WRITERS] for number in range(_WRITERS)]
+        for _ in overlap(self._write_all, [part for part in parts if part], _WRITERS):
+            pass
 
     def _leads_on(self, step: str, outcome: Outcome) -> bool:
         """Tell whether the step, as its source is now, can go on as the counterpart did."""
@@ -193,18 +217,28 @@ class Resumption:
             return (*place, launch.split_index)
         return place[:-1] if self._graph.closes_foreach(launch.step) else place
 
-    def _write(self, launch: Launch, task: _Finished, index: TaskIndex) -> None:
+    def _write_all(self, copies: Iterable[tuple[str, int, _Finished, TaskIndex]]) -> None:
+        for copy in copies:
+            self._write(copy)
+
+    def _write(self, copy: tuple[str, int, _Finished, TaskIndex]) -> None:
+        step, number, task, index = copy
         origin = self._origin
-        path = TaskPath(origin.flow, self._run, launch.step, str(launch.task))
+        path = TaskPath(origin.flow, self._run, step, str(number))
         record = AttemptRecord(path, 0, origin.storage, self._provider, tags=self._tags, system_tags=self._system_tags)
-        record.begin()
-        record.note_place(task.frames, origin.run, [*self._facts, Fact("origin-task-id", task.id, "origin-task-id")])
-        before = TaskStore(origin.storage, f"{origin.flow}/{origin.run}/{launch.step}/{task.id}")
+        before = TaskStore(origin.storage, f"{origin.flow}/{origin.run}/{step}/{task.id}")
         logs = origin.storage.get([before.key(task.stored.attempt, name) for name in _LOGS])
-        copies = [(record.store.key(0, name), data) for name, (_, data) in zip(_LOGS, logs, strict=True) if data]
-        origin.storage.put(copies)
-        record.close(index, ok=True)
+        kept = [(name, data) for name, (_, data) in zip(_LOGS, logs, strict=True) if data]
+        record.write_copy(index, kept, origin.run, task.id)
 
 
 def _in_order(id: str) -> tuple[int, str]:
     return (int(id), "") if id.isdigit() else (0, id)
+
+
+def _by_turn(tasks: list[_Finished]) -> list[_Finished]:
+    """Put the turns of a recursion in order: that of their ids, unless Metaflow has numbered them.
+
+    When Metaflow resumes a run it gives out ids in any order.
+    """
+    return sorted(tasks, key=lambda task: task.turn) if all(task.turn for task in tasks) else tasks

@@ -30,7 +30,7 @@ from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.current import current
 from metaflow.flow.decorator import StepContext, StepDecorator
 from metaflow.flow.failure import describe_failure, failure_of_error
-from metaflow.flow.frames import ForeachFrame, frame_value
+from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.spec import FlowSpec
 from metaflow.provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
@@ -360,7 +360,7 @@ class Task:
             "_task_ok": failure is None,
             "_transition": (list(transition.steps), foreach) if transition else None,
         }
-        with _PicklableFrames():
+        with PicklableFrames():
             save_artifacts(self._blobs, [*assigned.items(), *internal.items()], index)
             if transition is not None and foreach is not None:
                 self._save_elements(index, transition, assigned, binding)
@@ -422,18 +422,3 @@ def _complain(text: str) -> None:
             os.write(2, text.encode("utf-8", "backslashreplace"))
         except OSError:
             pass
-
-
-class _PicklableFrames:
-    """While in effect, `ForeachFrame` can be pickled under the name that Metaflow gives it, in ``__main__``."""
-
-    def __enter__(self) -> None:
-        self._main = sys.modules["__main__"].__dict__
-        self._before = self._main.get("ForeachFrame", self)
-        self._main["ForeachFrame"] = ForeachFrame
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is self:
-            del self._main["ForeachFrame"]
-        else:
-            self._main["ForeachFrame"] = self._before

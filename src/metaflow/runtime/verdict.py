@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from metaflow.compute.endings import PEAK_FACT, cancelled, failure_of
 from metaflow.compute.protocol import Ended
 from metaflow.exception import StepRaised, StorageUnavailable, TaskCancelled, TaskFailed
+from metaflow.flow.frames import ForeachFrame
 from metaflow.provider.protocol import Provider, TaskPath
 from metaflow.runtime.events import Launch, Outcome
 from metaflow.runtime.record import AttemptRecord, stored_failure, stored_outcome
-from metaflow.store.artifacts import Artifacts
+from metaflow.store.artifacts import Artifacts, read_index
 from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
 
@@ -112,7 +113,7 @@ class Judge:
         verdict = _failed(failure, is_told=told is not None)
         if stored is None:
             try:
-                record.close_dead(failure)
+                record.close_dead(failure, self._frames(launch))
             except StorageUnavailable as trouble:
                 return verdict._replace(trouble=trouble)
         return verdict
@@ -123,6 +124,17 @@ class Judge:
             return None
         index = record.store.read_index(record.attempt)
         return None if index is None else Artifacts(Blobs(self._storage, self._flow), index)
+
+    def _frames(self, launch: Launch) -> list[ForeachFrame]:
+        """Return the foreaches around a task, as it would have stored them; the elements' texts are left out."""
+        before = launch.inputs[0]
+        index = read_index(self._storage, f"{self._flow}/{self._run}/{before.step}/{before.id}")
+        values = Artifacts(Blobs(self._storage, self._flow), index) if index is not None else {}
+        frames: list[ForeachFrame] = list(values.get("_foreach_stack") or [])
+        if launch.split_index is not None:
+            var, width = values.get("_foreach_var"), values.get("_foreach_num_splits")
+            return [*frames, ForeachFrame(launch.step, var or "", width or 0, launch.split_index)]
+        return frames[:-1] if self._graph.closes_foreach(launch.step) else frames
 
     def _on_success(self, launch: Launch, outcome: Outcome) -> Verdict:
         if set(outcome.next) <= set(self._graph[launch.step].next):

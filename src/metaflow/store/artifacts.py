@@ -56,6 +56,11 @@ class TaskIndex:
             self._info = json.loads(self._text)["info"]
         return self._info
 
+    @property
+    def text(self) -> str | None:
+        """The file that it was read from, for an index that nobody changes; None of an index that was made."""
+        return self._text or None
+
     @classmethod
     def parse(cls, data: bytes, attempt: int) -> TaskIndex:
         """Return the index in the content of a file.
@@ -269,6 +274,11 @@ class TaskStore:
 
     def write_index(self, index: TaskIndex) -> None:
         """Write the index; all blobs that it names must be there."""
+        key = self.key(index.attempt, "data.json")
+        text = index.text
+        if text is not None:
+            self._storage.put([(key, text.encode())], overwrite=True)
+            return
         document = {
             "datastore": self._storage.kind,
             "version": "1.0",
@@ -277,7 +287,6 @@ class TaskStore:
             "objects": index.objects,
             "info": index.info,
         }
-        key = self.key(index.attempt, "data.json")
         self._storage.put([(key, json.dumps(document).encode())], overwrite=True)
 
     def mark_done(self, attempt: int) -> None:

@@ -73,10 +73,12 @@ class Place:
         self.run = self.provider.new_run(FLOW, tags=[], system_tags=[], latest=False)
         graph: Graph = graph_of(self.directory, sketch)
         origin = Origin(self.storage, FLOW, self.origin)
-        return Resumption(origin, graph, rerun, self.provider, self.run, tags=["t"], system_tags=[], facts=[])
+        self.going_on = Resumption(origin, graph, rerun, self.provider, self.run, tags=["t"], system_tags=[])
+        return self.going_on
 
     def new(self, step: str, id: int) -> Artifacts:
         """Return the artifacts of a task of the new run."""
+        self.going_on.settle()
         index = read_index(self.storage, f"{FLOW}/{self.run}/{step}/{id}")
         assert index is not None
         return Artifacts(self.blobs, index)
@@ -108,9 +110,23 @@ def test_a_finished_task_is_taken_over_with_names_and_no_data(place: Place) -> N
     assert facts["origin-run-id"] == place.origin
     assert facts["origin-task-id"] == "1"
     assert facts["attempt_ok"] == "True"
+    assert "python_version" not in facts, "a client takes what is not here from the origin"
     document = place.provider.get((FLOW, place.run, "start", "1"))
     assert document is not None
     assert document["tags"] == ["t"]
+
+
+def test_nothing_is_written_before_it_is_settled_and_then_all(place: Place) -> None:
+    place.task("start", "1", to="middle", x=1)
+    resumption = place.resumption(LINE)
+    assert resumption.take_over(launch(1, "start")) is not None
+    directory = place.directory / ".metaflow" / FLOW / place.run / "start" / "1"
+    assert not directory.exists()
+    resumption.settle()
+    before = place.directory / ".metaflow" / FLOW / place.origin / "start" / "1"
+    assert (directory / "0.data.json").read_bytes() == (before / "0.data.json").read_bytes()
+    assert {path.name for path in directory.iterdir()} == {"0.attempt.json", "0.data.json", "0.DONE.lock", "_meta"}
+    resumption.settle()
 
 
 @pytest.mark.parametrize("how", [{"ok": False}, {"done": False}])
