@@ -29,6 +29,8 @@ from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, Tas
 _NO_JOB = "00000000-0000-0000-0000-000000000000"
 _SUBMISSIONS = 6
 """Most at the same time: two threads are left for the looks."""
+_LOOKS = 2
+"""Likewise: reading many answers at once would keep the loop from its turn."""
 _TAIL = 50
 """Lines."""
 _MISSES = 3
@@ -100,6 +102,11 @@ class BatchBackend:
         self._own: dict[int, _Own] = {}
         self._by_id: dict[str, _Own] = {}
         self._watchlist = Watchlist()
+        self._calls = Calls(self._timing, self._say)
+        self._news = asyncio.Event()  # for `_watch`
+        self._change = asyncio.Event()  # for `close`
+        self._submissions = asyncio.Semaphore(_SUBMISSIONS)
+        self._looks = asyncio.Semaphore(_LOOKS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _report(self, report: JobReport) -> None:
@@ -108,19 +115,14 @@ class BatchBackend:
     async def open(self, report: Callable[[JobReport], None]) -> None:
         self._on_report = report
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()  # for `_watch`
-        self._change = asyncio.Event()  # for `close`
-        self._slots = asyncio.Semaphore(_SUBMISSIONS)
-        self._calls = Calls(self._timing, self._say)
         try:
             given = self._given_service
             self._service = given if given is not None else await asyncio.to_thread(_aws, self._options.client)
             await self._calls.ask(self._service.describe, [_NO_JOB])
         except (ServiceAway, ServiceRefused) as error:
-            self._calls.close()
             raise no_way(error) from error
         self._survey = Survey(self._service, self._calls)
-        self._submitter = Submitter(self._service, self._calls, self._survey, self._timing)
+        self._submitter = Submitter(self._service, self._calls, self._survey, self._timing, self._say)
         self._start(self._watch())
         self._start(self._explain())
 
@@ -183,7 +185,7 @@ class BatchBackend:
         """Submit a job, however long that takes, unless it is to end before."""
         step = own.job.step
         try:
-            async with self._slots:
+            async with self._submissions:
                 submitted = None if own.has_given_up else await self._submitter.submit(own)
         except ServiceRefused as refused:
             self._end(own, None, own.doom or TaskNotPlaced(f"AWS Batch refuses the step '{step}': {refused.reason}"))
@@ -222,7 +224,8 @@ class BatchBackend:
 
     async def _look(self, ids: Sequence[str]) -> None:
         try:
-            found = await self._calls.once(self._service.describe, ids)
+            async with self._looks:
+                found = await self._calls.once(self._service.describe, ids)
         except (ServiceAway, ServiceRefused):
             self._watchlist.postpone(ids, self._loop.time() + 6 * self._timing.pause)
             return
@@ -347,7 +350,7 @@ class BatchBackend:
 
     async def _until(self, is_done: Callable[[_Own], bool], seconds: float) -> list[_Own]:
         """Wait until each job has ended or `is_done`; return those of which neither is true after that time."""
-        until = self._loop.time() + seconds
+        until = asyncio.get_running_loop().time() + seconds
         while left := [own for own in self._own.values() if not is_done(own)]:
             self._change.clear()
             try:

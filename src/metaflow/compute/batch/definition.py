@@ -52,11 +52,14 @@ class Plan(NamedTuple):
         The call that submits it, without ``jobDefinition``.
     granted : dict of str to str
         For people and facts: image, cores, MB, GPUs, as asked of Batch.
+    rounded : str
+        What to tell a person of Fargate's sizes, empty if the step has just what it asks for.
     """
 
     definition: Description
     submission: Description
     granted: dict[str, str]
+    rounded: str
 
 
 def plan(job: Job, *, on_fargate: bool) -> Plan:
@@ -108,7 +111,9 @@ def plan(job: Job, *, on_fargate: bool) -> Plan:
     if request.gpu:
         granted["gpu"] = str(request.gpu)
     name = _definition_name(job.labels.get("flow", ""), definition)
-    return Plan({"jobDefinitionName": name, **definition}, submission, granted)
+    return Plan(
+        {"jobDefinitionName": name, **definition}, submission, granted, _rounded(job, size) if on_fargate else ""
+    )
 
 
 # --- names and labels -----------------------------------------------------------------------------------------------
@@ -162,6 +167,16 @@ def _size(request: ResourceRequest, on_fargate: bool) -> fargate.Size:
         size = fargate.size_for(request.cpu, request.memory)
         return size or fargate.Size(fargate.LARGEST_CPU, fargate.LARGEST_MEMORY)  # preflight and Batch refuse it
     return fargate.Size(max(1, ceil(request.cpu)), request.memory)  # on EC2, Batch counts whole cores
+
+
+def _rounded(job: Job, size: fargate.Size) -> str:
+    asked = fargate.Size(job.resources.cpu, job.resources.memory)
+    if asked == size:
+        return ""
+    return (
+        f"AWS Fargate has sizes of its own: the step '{job.step}' asks for {asked.cpu:g} cores and {asked.memory} MB, "
+        f"and gets {size.cpu:g} and {size.memory}."
+    )
 
 
 def _requirements(size: fargate.Size, gpu: int) -> list[dict[str, str]]:

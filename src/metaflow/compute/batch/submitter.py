@@ -52,13 +52,19 @@ class Submitter:
         Knows the queues.
     timing : Timing
         How patiently.
+    say : callable
+        Tells a person one sentence.
     """
 
-    def __init__(self, service: Service, calls: Calls, survey: Survey, timing: Timing) -> None:
+    def __init__(
+        self, service: Service, calls: Calls, survey: Survey, timing: Timing, say: Callable[[str], None]
+    ) -> None:
         self._service = service
         self._calls = calls
         self._survey = survey
         self._timing = timing
+        self._say = say
+        self._said: set[str] = set()
         self._definitions: dict[str, asyncio.Task[str]] = {}
         self._takes_tags = True
 
@@ -83,6 +89,9 @@ class Submitter:
             missing = await self._survey.missing(queue)
             raise TaskNotPlaced(f"{missing.message}, and the step '{job.step}' needs it", hint=missing.hint)
         told = plan(job, on_fargate=place.on_fargate)
+        if told.rounded and told.rounded not in self._said:
+            self._said.add(told.rounded)
+            self._say(told.rounded)
         definition = await self._answered(applicant, lambda: self._definition(told.definition), "")
         id = await self._submit(applicant, {**told.submission, "jobDefinition": definition}) if definition else None
         return None if id is None else Submitted(id, told.granted)

@@ -453,3 +453,52 @@ def test_the_queue_of_the_settings_will_do_if_queues_cannot_be_listed() -> None:
             assert own.status == f"waiting: Batch job job-1 is RUNNABLE in the queue {QUEUE}: busy"
 
     asyncio.run(main())
+
+
+def test_fargates_sizes_are_said_once() -> None:
+    async def main() -> None:
+        service = BatchInMemory([GOOD])
+        service.environment["computeResources"] = {"type": "FARGATE"}
+        async with ground(service) as place:
+            for task in (1, 2):
+                place.backend.submit(job(task, resources=request(1, 3000, execution_role=ROLE)))
+            await place.ends(2)
+            (said,) = place.said
+            assert "gets 1 and 3072" in said
+
+    asyncio.run(main())
+
+
+def test_a_released_job_is_left_alone() -> None:
+    async def main() -> None:
+        service = BatchInMemory([RUNNING])
+        async with ground(service) as place:
+            place.backend.submit(job(1))
+            await place.until(lambda: place.of(JobStarted))
+            place.backend.release(1)
+            place.backend.release(7)
+            place.backend.submit(job(1, attempt=1))
+            await place.until(lambda: len(place.of(JobStarted)) == 2)
+            await place.backend.close()
+            assert [each["status"] for each in service.jobs.values()] == ["RUNNING", "FAILED"]
+
+    asyncio.run(main())
+
+
+def test_close_without_open() -> None:
+    async def main() -> None:
+        await BatchBackend({}, service=BatchInMemory()).close()
+
+    asyncio.run(main())
+
+
+def test_a_defect_of_ours_ends_the_jobs() -> None:
+    async def main() -> None:
+        service = BatchInMemory([{"status": None, "jobQueue": 7, "container": 5}])
+        async with ground(service) as place:
+            place.backend.submit(job())
+            (ended,) = await place.ends()
+            assert isinstance(ended.failure, TaskLost)
+            assert "is not known: " in ended.failure.message
+
+    asyncio.run(main())

@@ -122,6 +122,9 @@ def test_fargate() -> None:
     told = plan(job(resources=asked), on_fargate=True)
     assert told.definition["platformCapabilities"] == ["FARGATE"]
     assert told.granted == {"image": "python:3.11", "vcpu": "1", "memory-mb": "3072"}
+    assert "asks for 1 cores and 3000 MB, and gets 1 and 3072." in told.rounded
+    assert plan(job(resources=request(1, 3072)), on_fargate=True).rounded == ""
+    assert plan(job(), on_fargate=False).rounded == ""
     assert figures(request(0.3, 100), on_fargate=True) == {"VCPU": "0.5", "MEMORY": "1024"}
 
 
