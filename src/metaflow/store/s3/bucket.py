@@ -199,8 +199,8 @@ class Bucket:
 
         def call(client: Any) -> list[Row]:
             found = _obstore().list_with_delimiter(client, prefix[:-1] or None)
-            rows = sorted(Row(each["path"], each["size"]) for each in found["objects"])
-            return rows + sorted(Row(f"{name}/", None) for name in found["common_prefixes"])
+            rows = [Row(each["path"], each["size"]) for each in found["objects"] if each["path"] != prefix[:-1]]
+            return sorted(rows) + sorted(Row(f"{name}/", None) for name in found["common_prefixes"])
 
         return self._either(prefix[:-1] or "all", call, lambda boto: boto.level(prefix))
 

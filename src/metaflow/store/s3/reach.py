@@ -61,7 +61,6 @@ class Reach(NamedTuple):
         made = access.client
         return Access(
             type(made)(
-                place.container,
                 config=made.config,
                 client_options=made.client_options,
                 retry_config=made.retry_config,
@@ -147,12 +146,14 @@ class _AssumedRole:
         self._role = role
 
     def __call__(self) -> Mapping[str, Any]:
+        from datetime import UTC
+
         found = self._sts.assume_role(RoleArn=self._role, RoleSessionName="metaflow-s3")["Credentials"]
         return {
             "access_key_id": found["AccessKeyId"],
             "secret_access_key": found["SecretAccessKey"],
             "token": found["SessionToken"],
-            "expires_at": found["Expiration"],
+            "expires_at": found["Expiration"].astimezone(UTC),
         }
 
 
