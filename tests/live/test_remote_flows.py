@@ -1,0 +1,345 @@
+"""Whole flows on Kubernetes and AWS Batch, in real containers: shapes, ends, logs, metadata, mixed runs.
+
+The places are found by the environment (KUBECONFIG, AWS_ENDPOINT_URL, METAFLOW_*). Results are compared with those of
+the same flow run locally; metadata are local, data in the object store that the environment names.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import processes
+from support.site import Finished, Site
+
+PLACES = {
+    "kubernetes": ("KUBECONFIG", "kubernetes:cpu=0.1,memory=256"),
+    "batch": ("METAFLOW_BATCH_JOB_QUEUE", "batch:cpu=1,memory=256"),
+}
+PATIENCE = 240.0
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif("METAFLOW_DATASTORE_SYSROOT_S3" not in os.environ, reason="the environment names no S3 store"),
+]
+
+
+class RemoteSite(Site):
+    """A site whose flows may go to a cluster."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        names = ("KUBECONFIG", *(name for name in os.environ if name.startswith(("METAFLOW_", "AWS_"))))
+        given = {name: os.environ[name] for name in names if name in os.environ}
+        return {**given, **super().environment}
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[RemoteSite]:
+    site = RemoteSite(tmp_path, "fork")
+    yield site
+    processes.assert_gone(site.mark)
+
+
+@pytest.fixture(params=sorted(PLACES))
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if PLACES[name][0] not in os.environ:
+        pytest.skip(f"the environment names no {name} to test with")
+    return name
+
+
+def run_on(site: RemoteSite, backend: str, flow: str, *args: str, **options: Any) -> Finished:
+    return site.run_flow(flow, "run", "--with", PLACES[backend][1], *args, within=PATIENCE, **options)
+
+
+def results(finished: Finished) -> dict[str, list[str]]:
+    """Return what all tasks stored, by step."""
+    return {
+        step.id: sorted(
+            repr(sorted((artifact.id, artifact.data) for artifact in task if artifact.id != "trail")) for task in step
+        )
+        for step in finished.run
+    }
+
+
+@pytest.mark.parametrize("flow", ["linear", "branches", "foreach", "nested", "switch", "recursion", "parameters"])
+def test_a_remote_run_has_the_results_of_a_local_one(flow: str, backend: str, remote: RemoteSite) -> None:
+    remote.write("included.txt", "included\n")
+    numpy = {"METAFLOW_DEFAULT_CONTAINER_IMAGE": f"{os.environ['METAFLOW_DEFAULT_CONTAINER_IMAGE']}-numpy"}
+    local = remote.run_flow(f"{flow}.py", "run").succeeded()
+    away = run_on(remote, backend, f"{flow}.py", env=numpy if flow == "foreach" else None).succeeded()
+    assert results(away) == results(local)
+    for step in away.run:
+        for task in step:
+            assert task.finished_at >= task.created_at
+            assert task.metadata_dict["ds-type"] == "s3"
+
+
+FATES = """
+import os, signal, sys, time
+from metaflow import FlowSpec, catch, current, retry, step, timeout
+
+class Fates(FlowSpec):
+    @step
+    def start(self):
+        self.fates = ["fine", "raised", "exits", "vanishes", "crashes", "is killed", "takes long"]
+        self.next(self.meet, foreach="fates")
+
+    @catch(var="failure")
+    @timeout(seconds=6)
+    @step
+    def meet(self):
+        self.before = self.input
+        print("about to meet", self.input)
+        print("to stderr", file=sys.stderr)
+        match self.input:
+            case "raised":
+                raise ValueError("on purpose")
+            case "exits":
+                sys.exit("no more")
+            case "vanishes":
+                os._exit(7)
+            case "crashes":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "is killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "takes long":
+                time.sleep(60)
+        self.fine = True
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.failures = {each.input: str(each.failure) if getattr(each, "failure", None) else None for each in inputs}
+        self.next(self.again)
+
+    @retry(times=2, minutes_between_retries=0)
+    @step
+    def again(self):
+        self.attempt = current.retry_count
+        if current.retry_count < 1:
+            raise RuntimeError("the first time")
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+if __name__ == "__main__":
+    Fates()
+"""
+
+
+def test_every_end_is_told_caught_or_tried_again(backend: str, remote: RemoteSite) -> None:
+    finished = run_on(remote, backend, FATES).succeeded()
+    values = finished.values("join")["failures"]
+    assert values.pop("fine") is None
+    expected = {
+        "raised": "on purpose",
+        "exits": "no more",
+        "vanishes": "exit status 7",
+        "crashes": "SIGSEGV",
+        "is killed": "SIGKILL",
+        "takes long": "imeout",
+    }
+    assert {fate: words in (values[fate] or "") for fate, words in expected.items()} == dict.fromkeys(expected, True), (
+        values
+    )
+    assert finished.values("again")["attempt"] == 1
+    for task in finished.run["meet"]:
+        fate = task["before"].data if "before" in task else None
+        if fate is not None:
+            assert f"about to meet {fate}" in task.stdout
+            assert "to stderr" in task.stderr
+
+
+OOM = """
+from metaflow import FlowSpec, resources, step
+
+class TooMuch(FlowSpec):
+    @resources(memory=200)
+    @step
+    def start(self):
+        print("filling", flush=True)
+        self.data = [bytearray(10_000_000) for _ in range(100)]
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+if __name__ == "__main__":
+    TooMuch()
+"""
+
+
+@pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="the environment names no Kubernetes to test with")
+def test_too_little_memory_is_named_with_its_limit(remote: RemoteSite) -> None:
+    finished = remote.run_flow(OOM, "run", "--with", "kubernetes:cpu=0.1,memory=100", within=PATIENCE).failed()
+    assert "lack of memory" in finished.output
+    assert "200 MB" in finished.output
+    assert "@resources(memory=" in finished.output
+    (task,) = finished.run["start"]
+    assert "filling" in task.stdout
+    assert "lack of memory" in task.stderr
+    assert task.metadata_dict["attempt_ok"] == "False"
+
+
+MIXED = """
+import random
+from metaflow import FlowSpec, step, resources, kubernetes, card, batch
+
+class HybridCloudFlow(FlowSpec):
+
+    @step
+    def start(self):
+        self.countries = ['US', 'BR', 'IT']
+        self.shards = {country: open(f'{country}.data').read()
+                       for country in self.countries}
+        self.next(self.prepare_data, foreach='countries')
+
+    @kubernetes(memory=16000)
+    @step
+    def prepare_data(self):
+        print('processing a shard of data', self.shards[self.input])
+        self.next(self.train)
+
+    @batch(gpu=2, queue='gpu-queue')
+    @step
+    def train(self):
+        print('training model...')
+        self.score = random.randint(0, 10)
+        self.country = self.input
+        self.next(self.join)
+
+    @batch(memory=16000, queue='cpu-queue')
+    @step
+    def join(self, inputs):
+        self.best = max(inputs, key=lambda x: x.score).country
+        self.next(self.end)
+
+    @step
+    def end(self):
+        print(self.best, 'produced best results')
+
+if __name__ == '__main__':
+    HybridCloudFlow()
+"""
+
+
+@pytest.mark.skipif(
+    not {"KUBECONFIG", "METAFLOW_BATCH_JOB_QUEUE"} <= set(os.environ), reason="the environment names not both places"
+)
+def test_the_hybrid_flow_of_the_documentation(remote: RemoteSite) -> None:
+    """As printed there, with `batch` imported; the node of the stack may be smaller than 16 GB asks for."""
+    for country in ("US", "BR", "IT"):
+        remote.write(f"{country}.data", f"data of {country}\n")
+    finished = remote.run_flow(MIXED, "run", within=PATIENCE).succeeded()
+    assert "produced best results" in finished.stdout
+    run = finished.run
+    (start,), (end,) = run["start"], run["end"]
+    best = max(run["train"], key=lambda task: task["score"].data)
+    assert end["best"].data in {
+        task["country"].data for task in run["train"] if task["score"].data == best["score"].data
+    }
+    for step, kind in {"start": None, "prepare_data": "kubernetes", "train": "batch", "join": "batch"}.items():
+        for task in run[step]:
+            facts = set(task.metadata_dict)
+            assert any(name.startswith(kind or "kubernetes") for name in facts) == (kind is not None), (step, facts)
+    for task in run["prepare_data"]:
+        assert "processing a shard of data data of" in task.stdout
+
+
+def test_a_remote_run_that_failed_is_resumed(backend: str, remote: RemoteSite) -> None:
+    flow = """
+    import os
+    from metaflow import FlowSpec, environment, step
+
+    class Twice(FlowSpec):
+        @step
+        def start(self):
+            self.x = 1
+            self.next(self.work)
+
+        @environment(vars={"LUCK": os.environ.get("LUCK", "bad")})
+        @step
+        def work(self):
+            assert os.environ["LUCK"] == "good", "bad luck"
+            self.y = self.x + 1
+            self.next(self.end)
+
+        @step
+        def end(self):
+            print("y is", self.y)
+
+    if __name__ == "__main__":
+        Twice()
+    """
+    first = run_on(remote, backend, flow).failed()
+    assert "bad luck" in first.output
+    second = remote.run_flow("flow.py", "resume", "--with", PLACES[backend][1], within=PATIENCE, env={"LUCK": "good"})
+    second.succeeded()
+    assert "taken over from" in second.output
+    assert "y is 2" in second.output
+
+
+def test_an_interrupt_ends_the_jobs(backend: str, remote: RemoteSite) -> None:
+    flow = """
+    import time
+    from metaflow import FlowSpec, step
+
+    class Sleepy(FlowSpec):
+        @step
+        def start(self):
+            print("sleeping", flush=True)
+            time.sleep(600)
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    if __name__ == "__main__":
+        Sleepy()
+    """
+    running = remote.start_flow(flow, "run", "--with", PLACES[backend][1])
+    processes.eventually(lambda: "sleeping" in running.stdout, "the task sleeps", within=60)
+    running.interrupt(group=True)
+    finished = running.wait(60)
+    assert finished.returncode == 130
+    listed = remote.run_flow("flow.py", backend, "list", within=60)
+    assert listed.output.startswith("No unfinished")
+
+
+def test_the_code_of_the_flow_comes_along(backend: str, remote: RemoteSite) -> None:
+    remote.write("helpers/__init__.py", "")
+    remote.write("helpers/words.py", "WORD = 'found'\n")
+    elsewhere = remote.write("elsewhere/sibling.py", "WORD = 'sibling found'\n").parent
+    flow = """
+    from metaflow import FlowSpec, step
+    from helpers.words import WORD
+    import sibling
+
+    class Imports(FlowSpec):
+        @step
+        def start(self):
+            self.words = [WORD, sibling.WORD]
+            self.next(self.end)
+
+        @step
+        def end(self):
+            print(self.words)
+
+    if __name__ == "__main__":
+        Imports()
+    """
+    shutil.copytree(elsewhere, remote.home / "monorepo")
+    shutil.rmtree(elsewhere)
+    finished = run_on(remote, backend, flow, env={"PYTHONPATH": str(remote.home / "monorepo")}).succeeded()
+    assert finished.values("start")["words"] == ["found", "sibling found"]
