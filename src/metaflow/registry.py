@@ -28,6 +28,7 @@ _TABLE: dict[str, dict[str, str]] = {
     },
     "job backend": {
         "batch": "metaflow.compute.batch.backend:BatchBackend",
+        "kubernetes": "metaflow.compute.kubernetes.backend:KubernetesBackend",
     },
     "environment": {
         "local": "metaflow.compute.command:PlainEnvironment",

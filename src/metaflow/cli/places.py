@@ -137,7 +137,7 @@ def _remote(
     carries = session.metadata.kind == "local"
     options = _options(session, "carried" if carries else session.options["metadata"])
     command = FlowCommand(script, script, options, session.flow_name, run, namespace, tags)
-    jobs: JobBackend = registry.load("job backend", backend)(session.settings.entries)
+    jobs: JobBackend = registry.load("job backend", backend)(session.settings.entries, say=session.say)
     launcher = RemoteLauncher(
         jobs,
         session.storage,

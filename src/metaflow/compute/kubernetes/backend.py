@@ -1,9 +1,9 @@
 """Jobs on Kubernetes, all of a run through one client and one watch: `KubernetesBackend`.
 
-A job is created (`_create`), then its pod is watched: what the watch shows becomes reports (`_on_pod`). Once a second, jobs
-that are not calm are looked at (`_look`): those that wait for too long are given up, and silent ones are asked about.
-A job that is not wanted any more is *doomed*: deleted in the cluster, and reported when its pod is gone. Trouble with the
-API server ends no job. Start reading at `KubernetesBackend.submit`.
+A job is created (`_create`), then its pod is watched: what the watch shows becomes reports (`_on_pod`). Once a second,
+jobs that are not calm are looked at (`_look`): those that wait for too long are given up, and silent ones are asked
+about. A job that is not wanted any more is *doomed*: deleted in the cluster, and reported when its pod is gone. Trouble
+with the API server ends no job. Start reading at `KubernetesBackend.submit`.
 """
 
 from __future__ import annotations
@@ -113,6 +113,12 @@ class KubernetesBackend:
         own = self._by_task.get(task)
         if own is not None:
             self._doom(own, endings.cancelled(own.step))
+
+    def release(self, task: int) -> None:
+        own = self._by_task.get(task)
+        if own is not None:
+            own.is_over = True
+            self._drop(own)
 
     async def close(self) -> None:
         self._report = lambda report: None
@@ -228,6 +234,8 @@ class KubernetesBackend:
             self._is_taken(own)
         if pod.has_ended or kind == "DELETED":
             self._start(self._bury(own))
+        elif pod.phase == "Failed":  # over its deadline: the container is still being ended, which is not always told
+            self._doom(own, endings.failure_of_pod(pod, self._around(own)) or endings.cancelled(own.step))
         else:
             self._wait(own, own.reason())
             self._judge(own)
@@ -338,14 +346,16 @@ class KubernetesBackend:
                     if pod.code != 0:
                         tail = await self._inquiry.tail(own.namespace, pod, own.container) if pod.has_started else []
                     node = await self._inquiry.node_state(pod.node) if pod.code is None and failure is None else None
-                around = endings.Around(
-                    own.step, own.request, own.time_limit, own.is_job_deleted, node, self._tells_disruptions
-                )
                 if failure is None or pod.phase == "Succeeded":
-                    failure = endings.failure_of_pod(pod, around)
+                    failure = endings.failure_of_pod(pod, self._around(own, node))
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must get its end
             failure = failure or TaskLost(f"how the step '{own.step}' ended cannot be found out: {error!r}")
         self._end(own, failure, tail)
+
+    def _around(self, own: Owned, node: str | None = None) -> endings.Around:
+        return endings.Around(
+            own.step, own.request, own.time_limit, own.is_job_deleted, node, self._tells_disruptions
+        )
 
     def _conclude(self, own: Owned, failure: TaskFailed | None) -> None:
         """Report the end of a job of which there is nothing more to see."""
@@ -354,13 +364,16 @@ class KubernetesBackend:
             self._end(own, failure, [])
 
     def _end(self, own: Owned, failure: TaskFailed | None, tail: list[bytes]) -> None:
+        self._drop(own)
+        code = own.pod.code if own.pod is not None else None
+        self._report(JobEnded(own.task, own.attempt, code, failure, own.facts(), tail))
+        self._change.set()
+
+    def _drop(self, own: Owned) -> None:
         self._own.pop(own.name, None)
         self._restless.pop(own.name, None)
         if self._by_task.get(own.task) is own:
             del self._by_task[own.task]
-        code = own.pod.code if own.pod is not None else None
-        self._report(JobEnded(own.task, own.attempt, code, failure, own.facts(), tail))
-        self._change.set()
 
     # --- jobs that wait ---------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class Owned:
         is_bad = pod.waits_for in BAD_IMAGE | BAD_CONFIG
         self.trouble_since = (self.trouble_since or now) if is_bad else None
         self.unready_since = (self.unready_since or now) if pod.is_unready else None
-        if pod.is_deleted or pod.phase == "Failed":
+        if pod.is_deleted:
             self.taken_since = self.taken_since or now
         if pod.has_started:
             self.cause = ""
