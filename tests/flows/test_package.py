@@ -1,0 +1,128 @@
+"""`package list|info|save`: what goes to tasks on other machines."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from support.site import Finished, Site
+
+
+@pytest.fixture
+def project(one_site: Site) -> Site:
+    """A flow among other files."""
+    for name in ("helper.py", "lib/deep.py", "lib/query.sql", "notes.txt", "home/hidden/.x.py", ".venv/x.py"):
+        path = one_site.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {name}\n")
+    return one_site
+
+
+def command(site: Site, *words: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Finished:
+    return site.run_flow("linear.py", *before, "package", *words, env=env or {})
+
+
+def names(listed: Finished) -> set[str]:
+    lines = listed.succeeded().stdout.splitlines()
+    return {line for line in lines if line.endswith((".py", ".sql", ".txt")) and "/metaflow/" not in f"/{line}"}
+
+
+def test_list_gives_paths(project: Site) -> None:
+    found = names(command(project, "list"))
+    flow = "linear.py"
+    assert found == {str(project.directory / name) for name in (flow, "helper.py", "lib/deep.py")}
+
+
+def test_list_gives_names_in_the_archive(project: Site) -> None:
+    listed = command(project, "list", "--archive")
+    assert names(listed) == {"linear.py", "helper.py", "lib/deep.py"}
+    assert ".mf_meta/INFO" in listed.stdout
+
+
+def test_endings_by_option_variable_and_setting(project: Site) -> None:
+    option = names(command(project, "list", "--archive", before=("--package-suffixes", ".sql,.txt")))
+    assert option == {"linear.py", "helper.py", "lib/deep.py", "lib/query.sql", "notes.txt"}
+    variable = names(command(project, "list", "--archive", env={"METAFLOW_PACKAGE_SUFFIXES": ".sql"}))
+    assert variable == {"linear.py", "helper.py", "lib/deep.py", "lib/query.sql"}
+    setting = names(command(project, "list", "--archive", env={"METAFLOW_DEFAULT_PACKAGE_SUFFIXES": ".sql"}))
+    assert "lib/query.sql" in setting
+    assert "helper.py" not in setting
+
+
+def test_save_writes_what_list_lists(project: Site, tmp_path: Path) -> None:
+    path = tmp_path / "saved.tar.gz"
+    command(project, "save", str(path)).succeeded()
+    with tarfile.open(path) as tar:
+        assert {name for name in tar.getnames() if "/" not in name and name.endswith(".py")} == {
+            "helper.py",
+            "linear.py",
+        }
+        member = tar.extractfile("helper.py")
+        assert member is not None
+        assert member.read() == b"# helper.py\n"
+
+
+@pytest.mark.ours
+def test_saving_twice_gives_the_same_bytes(project: Site, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        command(project, "save", str(tmp_path / name)).succeeded()
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.ours
+def test_info(project: Site) -> None:
+    text = command(project, "info").succeeded().stdout
+    assert str(project.directory) in text
+    assert "3, " in text
+    assert "linear.py" in text
+
+
+@pytest.mark.ours
+def test_modules_from_a_path(project: Site, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "shared"
+    (elsewhere / "common_code").mkdir(parents=True)
+    (elsewhere / "common_code/__init__.py").touch()
+    (project.directory / "helper.py").write_text("import common_code")
+    project.write(
+        "imports.py", "import helper\n" + Path(__file__).with_name("sources").joinpath("linear.py").read_text()
+    )
+    listed = project.run_flow("imports.py", "package", "list", "--archive", env={"PYTHONPATH": str(elsewhere)})
+    assert ".mf_code/common_code/__init__.py" in names(listed)
+
+
+@pytest.mark.ours
+def test_a_secret_is_left_out_and_told(project: Site) -> None:
+    (project.directory / ".env").write_text("TOKEN=abc")
+    listed = command(project, "list", "--archive", before=("--package-suffixes", ".env"))
+    assert ".env" not in listed.stdout
+    assert "look like secrets: .env" in listed.stderr
+
+
+@pytest.mark.ours
+def test_a_package_that_is_too_large(project: Site) -> None:
+    (project.directory / "big.py").write_bytes(b"#" * 2_000_000)
+    refused = command(project, "list", env={"METAFLOW_CODE_PACKAGE_LIMIT": "1.5"}).failed()
+    assert "2.0 MB  big.py" in refused.stderr
+    assert "METAFLOW_CODE_PACKAGE_LIMIT" in refused.stderr
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("limit", ["much", "0", "-1", "inf", "nan"])
+def test_a_limit_that_is_none(project: Site, limit: str) -> None:
+    refused = command(project, "list", env={"METAFLOW_CODE_PACKAGE_LIMIT": limit}).failed()
+    assert f"METAFLOW_CODE_PACKAGE_LIMIT is '{limit}'" in refused.stderr
+
+
+@pytest.mark.ours
+def test_a_file_that_cannot_be_written(project: Site) -> None:
+    refused = command(project, "save", "/nowhere/at/all").failed()
+    assert "cannot be written to /nowhere/at/all" in refused.stderr
+
+
+def test_a_saved_package_is_a_tar_of_plain_names(project: Site, tmp_path: Path) -> None:
+    command(project, "save", str(tmp_path / "x")).succeeded()
+    with tarfile.open(fileobj=io.BytesIO((tmp_path / "x").read_bytes())) as tar:
+        assert not [name for name in tar.getnames() if name.startswith(("/", ".."))]
