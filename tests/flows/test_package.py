@@ -26,7 +26,7 @@ def command(site: Site, *words: str, before: tuple[str, ...] = (), env: dict[str
 
 
 def names(listed: Finished) -> set[str]:
-    lines = listed.succeeded().stdout.splitlines()
+    lines = listed.succeeded().output.splitlines()
     return {line for line in lines if line.endswith((".py", ".sql", ".txt")) and "/metaflow/" not in f"/{line}"}
 
 
@@ -39,7 +39,7 @@ def test_list_gives_paths(project: Site) -> None:
 def test_list_gives_names_in_the_archive(project: Site) -> None:
     listed = command(project, "list", "--archive")
     assert names(listed) == {"linear.py", "helper.py", "lib/deep.py"}
-    assert ".mf_meta/INFO" in listed.stdout
+    assert ".mf_meta/INFO" in listed.output
 
 
 def test_endings_by_option_variable_and_setting(project: Site) -> None:
