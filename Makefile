@@ -60,5 +60,5 @@ $(READY): pyproject.toml
 
 $(ORIGINAL_READY):
 	$(PYTHON) -m venv --clear .venv-original
-	$(ORIGINAL_BIN)/python -m pip install --quiet metaflow==$(ORIGINAL) numpy
+	$(ORIGINAL_BIN)/python -m pip install --quiet metaflow==$(ORIGINAL) numpy boto3
 	@touch $@

@@ -7,7 +7,7 @@ for and not what earlier ones are. Knows how a site is written as text (``local@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metaflow import registry
@@ -80,10 +80,15 @@ class Site:
         for field in ("ds-type", "ds-root"):
             for fact in self.provider.facts(task, field):
                 place[field] = str(fact["value"])
-        return self._storage(place) if len(place) == 2 else self.storage
+        if len(place) == 2:
+            return self._storage(place["ds-type"], place["ds-root"])
+        # Of the parameters of a run there are no such facts, but those of its artifacts.
+        document = self.provider.get((*task, "_task_ok"))
+        if document is None or "ds_type" not in document:
+            return self.storage
+        return self._storage(str(document["ds_type"]), str(document["location"]).removeprefix(":root:"))
 
-    def _storage(self, place: Mapping[str, str]) -> Storage:
-        kind, root = place["ds-type"], place["ds-root"]
+    def _storage(self, kind: str, root: str) -> Storage:
         if (kind, root) not in self._storages:
             self._storages[kind, root] = registry.load("datastore", kind)(root)
         return self._storages[kind, root]

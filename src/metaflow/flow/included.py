@@ -117,7 +117,7 @@ class IncludedFile:
         read = self._reader()
         url = str(self._descriptor.get("url"))
         kind, root, key = _parts(url)
-        for place in (root, *roots):
+        for place in (root, *(roots if kind == "local" else ())):
             storage = (open_storage or _open_storage)(kind, place)
             data = next(iter(storage.get([key])))[1]
             if data is not None:
