@@ -41,6 +41,7 @@ _SENTENCES = {
     "transient": "it does not answer",
 }
 
+_PLAIN = ("bucket", "changed", "missing", "range")  # the store's words add nothing
 _SHOWN = 5
 
 
@@ -66,7 +67,8 @@ def explain(verb: str, failed: Sequence[tuple[str, Failure]], total: int) -> Met
         same = len({reason for _, reason in shown}) == 1
         which = ", ".join(url if same else f"{url} ({reason})" for url, reason in shown)
         more = f" and {len(begun) - _SHOWN} more" if len(begun) > _SHOWN else ""
-        skipped = f" {len(failed) - len(begun)} others were not tried." if len(failed) > len(begun) else ""
+        left = len(failed) - len(begun)
+        skipped = f" {left} other{' was' if left == 1 else 's were'} not tried." if left else ""
         why = f": {shown[0][1]}" if same else ""
         text = f"Cannot {verb} {len(begun)} of {total} objects{why}: {which}{more}.{skipped}"
     return _CLASSES.get(first.kind, MetaflowS3Exception)(text, hint=first.hint, failed=reasons)
@@ -74,6 +76,6 @@ def explain(verb: str, failed: Sequence[tuple[str, Failure]], total: int) -> Met
 
 def _reason(failure: Failure) -> str:
     sentence = _SENTENCES.get(failure.kind)
-    if failure.kind in ("missing", "range", "changed"):
-        return sentence or failure.reason
-    return f"{sentence} ({failure.reason})" if sentence else failure.reason
+    if sentence is None:
+        return failure.reason
+    return sentence if failure.kind in _PLAIN else f"{sentence} ({failure.reason})"

@@ -25,7 +25,7 @@ _ENDS_ALL = ("bucket", "certificate", "clock", "credentials", "denied", "disk", 
 _SKIPPED = Failure("skipped", "it was not tried, since another failed")
 _EXISTS = Failure("exists", "it is there")
 _BIG_AT_ONCE = 4
-_PARTS_AT_ONCE = 16
+_PARTS_AT_ONCE = 8
 
 
 class Want(NamedTuple):
