@@ -8,7 +8,7 @@ READY := .venv/ready
 # The original Metaflow, to compare with; pinned, so that numbers and formats are those of one version.
 ORIGINAL := 2.19.39
 ORIGINAL_BIN := .venv-original/bin
-ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)
+ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)-boto3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench interop live clean
