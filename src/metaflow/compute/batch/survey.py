@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from metaflow.compute.batch.calls import Calls
 from metaflow.compute.batch.places import UNKNOWN, Misfit, Place, misfits, place_of
-from metaflow.compute.batch.service import Service, ServiceAway, ServiceRefused
+from metaflow.compute.batch.service import InstanceType, Service, ServiceAway, ServiceRefused
 from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
 
 NO_QUEUE = Misfit("no job queue is set for AWS Batch", "set METAFLOW_BATCH_JOB_QUEUE, or @batch(queue=…)", certain=True)
+_SMALL = ResourceRequest(cpu=1, memory=4096)
+"""Nobody asks for the machines before a run because of so little: the answer costs 0.2 s and 20 MB."""
 
 
 class Survey:
@@ -28,7 +31,7 @@ class Survey:
     def __init__(self, service: Service, calls: Calls) -> None:
         self._service = service
         self._calls = calls
-        self._places: dict[str, asyncio.Task[Place | None]] = {}
+        self._answers: dict[tuple[object, ...], asyncio.Task[Any]] = {}
 
     async def place(self, queue: str) -> Place | None:
         """Return what is behind a queue, without its machines; None if there is no such queue.
@@ -38,10 +41,8 @@ class Survey:
         ServiceAway, ServiceRefused
             There is no answer.
         """
-        known = self._places.get(queue)
-        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
-            known = self._places[queue] = asyncio.create_task(self._look(queue))
-        return await asyncio.shield(known)
+        found: Place | None = await self._once(("queue", queue), lambda: self._look(queue))
+        return found
 
     async def place_now(self, queue: str) -> Place | None:
         """Return what is behind a queue now, with its machines."""
@@ -51,12 +52,22 @@ class Survey:
     async def problems(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
         """Return what stands against each step's request; the same for several steps once."""
         found: dict[Misfit, list[str]] = {}
-        for step, request in requests.items():
-            for misfit in await self._misfits(request):
+        misfits = await asyncio.gather(*(self._misfits(request) for request in requests.values()))
+        for step, own in zip(requests, misfits, strict=True):
+            for misfit in own:
                 found.setdefault(misfit, []).append(step)
         return [
             Problem(tuple(steps), f"{misfit.message}.", misfit.hint, misfit.certain) for misfit, steps in found.items()
         ]
+
+    async def missing(self, queue: str) -> Misfit:
+        """Say that there is no such queue, and which there are."""
+        try:
+            names = sorted(str(each["jobQueueName"]) for each in await self._calls.ask(self._service.queues))
+        except (ServiceAway, ServiceRefused):
+            names = []
+        hint = f"queues there: {', '.join(names[:10])}" if names else "METAFLOW_BATCH_JOB_QUEUE or @batch(queue=…)"
+        return Misfit(f"there is no job queue '{queue}' in {self._service.region}", hint, certain=True)
 
     async def _misfits(self, request: ResourceRequest) -> list[Misfit]:
         queue = request.options.get("queue")
@@ -65,7 +76,9 @@ class Survey:
         place = await self.place(queue)
         if place is None:
             return [await self.missing(queue)]
-        found = misfits(await self._with_types(place), request)
+        if request.gpu or request.cpu > _SMALL.cpu or request.memory > _SMALL.memory:
+            place = await self._with_types(place)
+        found = misfits(place, request)
         for option in ("iam_role", "execution_role"):
             if await self._is_missing_role(request.options.get(option), place.account):
                 hint = f"check the name, or create it; @batch({option}=…) or the setting names it"
@@ -86,29 +99,34 @@ class Survey:
         return place_of(queues[0], environments)
 
     async def _with_types(self, place: Place) -> Place:
-        patterns = {pattern for each in place.environments for pattern in each.patterns}
+        patterns = sorted({pattern for each in place.environments for pattern in each.patterns})
         if not patterns or not all(each.patterns for each in place.environments):
             return place
+
+        async def types() -> list[InstanceType]:
+            return await self._calls.ask(self._service.instance_types, patterns)
+
         try:
-            types = await self._calls.ask(self._service.instance_types, sorted(patterns))
+            return place._replace(types=tuple(await self._once(("types", *patterns), types)))
         except (ServiceAway, ServiceRefused):
             return place
-        return place._replace(types=tuple(types))
-
-    async def missing(self, queue: str) -> Misfit:
-        """Say that there is no such queue, and which there are."""
-        try:
-            names = sorted(str(each["jobQueueName"]) for each in await self._calls.ask(self._service.queues))
-        except (ServiceAway, ServiceRefused):
-            names = []
-        hint = f"queues there: {', '.join(names[:10])}" if names else "METAFLOW_BATCH_JOB_QUEUE or @batch(queue=…)"
-        return Misfit(f"there is no job queue '{queue}' in {self._service.region}", hint, certain=True)
 
     async def _is_missing_role(self, arn: str | None, account: str) -> bool:
         """Tell whether a role is known not to exist. Of other accounts nothing is known."""
         if not arn or not account or f":{account}:role/" not in arn:
             return False
+
+        async def is_there() -> bool:
+            return await self._calls.ask(self._service.has_role, arn.rpartition("/")[2])
+
         try:
-            return not await self._calls.ask(self._service.has_role, arn.rpartition("/")[2])
+            return not await self._once(("role", arn), is_there)
         except (ServiceAway, ServiceRefused):
             return False
+
+    async def _once(self, question: tuple[object, ...], ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Ask a question, unless it is being asked or has been answered."""
+        known = self._answers.get(question)
+        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
+            known = self._answers[question] = asyncio.create_task(ask())
+        return await asyncio.shield(known)

@@ -346,8 +346,8 @@ def test_why_a_job_waits_for_long_is_guessed() -> None:
             service.queue["state"] = "DISABLED"
             await place.until(lambda: "it is disabled" in place.reasons()[-1])
             service.queue["state"] = "ENABLED"
-            service.types = []
-            await place.until(lambda: "(at most 64 vCPUs)" in place.reasons()[-1])
+            place.backend.submit(job(2))
+            await place.until(lambda: any("(at most 64 vCPUs)" in reason for reason in place.reasons()))
 
     asyncio.run(main())
 
@@ -500,5 +500,19 @@ def test_a_defect_of_ours_ends_the_jobs() -> None:
             (ended,) = await place.ends()
             assert isinstance(ended.failure, TaskLost)
             assert "is not known: " in ended.failure.message
+
+    asyncio.run(main())
+
+
+def test_preflight_asks_each_question_once() -> None:
+    async def main() -> None:
+        service = BatchInMemory()
+        async with ground(service) as place:
+            assert await place.backend.preflight({"a": request(), "b": request()}) == []
+            assert service.counts["instance_types"] == 0
+            asked = {str(cpu): request(cpu, 5000) for cpu in range(20)}
+            assert await place.backend.preflight(asked) == []
+            names = ("queues", "environments", "instance_types", "has_role")
+            assert [service.counts[name] for name in names] == [1, 1, 1, 1]
 
     asyncio.run(main())
