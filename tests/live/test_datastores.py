@@ -6,6 +6,7 @@ The matrix runs in S3, forked and exec'ed; a part of it in Google Cloud Storage 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,3 +105,139 @@ globals().update(_tests("test_parameters"))
 globals().update(_tests("test_resume", "test_a_run_that_had_hardly_begun"))
 globals().update(_tests("test_failures"))
 globals().update(_tests("test_current"))
+
+
+# --- what is special here --------------------------------------------------------------------------------------------
+
+SMALL = ["linear.py", "branches.py", "foreach.py", "nested.py", "switch.py", "recursion.py"]
+
+
+@pytest.mark.parametrize("bucket", ["gs", "azure"], indirect=True)
+@pytest.mark.parametrize("flow", SMALL)
+def test_shapes_elsewhere(flow: str, one_site: StoreSite) -> None:
+    finished = one_site.run_flow(flow, "run").succeeded()
+    assert finished.run.successful
+    assert {task.successful for step in finished.run for task in step} == {True}
+    told = one_site.run_flow(flow, "dump", f"{finished.run_id}/end").succeeded()
+    assert " = " in told.stdout
+
+
+@pytest.mark.parametrize("bucket", ["gs", "azure"], indirect=True)
+def test_parameters_and_resume_elsewhere(one_site: StoreSite) -> None:
+    one_site.write("data.txt", "included ☃")
+    flow = """
+        import os
+        from metaflow import FlowSpec, IncludeFile, Parameter, retry, step
+
+        class Elsewhere(FlowSpec):
+            number = Parameter("number", default=1)
+            file = IncludeFile("file", default="data.txt")
+
+            @retry(times=1, minutes_between_retries=0)
+            @step
+            def start(self):
+                from metaflow import current
+                print("attempt", current.retry_count)
+                assert current.retry_count == 1
+                self.big = bytes(3_000_000)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                assert self.big == bytes(3_000_000)
+                assert "FAIL" not in os.environ
+                print(self.file, self.number)
+
+        if __name__ == "__main__":
+            Elsewhere()
+    """
+    failed = one_site.run_flow(flow, "run", "--number", "7", env={"FAIL": "1"}).failed()
+    one_site.run_flow("flow.py", "resume", "--origin-run-id", str(failed.run_id)).succeeded()
+    latest = one_site.flow("Elsewhere").latest_run
+    assert latest.successful
+    assert latest["end"].task.stdout == "included ☃ 7\n"
+    assert latest.data.file == "included ☃"
+
+
+WATCHED = """
+import sys
+from metaflow import FlowSpec, step
+
+class Watched(FlowSpec):
+    @step
+    def start(self):
+        from metaflow.store import object_access
+        self.fresh = "obstore" in sys.modules
+        self.next(self.wait)
+
+    @step
+    def wait(self):
+        import os, pathlib, time
+        print("here", flush=True)
+        while not pathlib.Path("go").exists():
+            time.sleep(0.01)
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+if __name__ == "__main__":
+    Watched()
+"""
+
+
+def test_no_client_lives_in_the_zygote(one_site: StoreSite) -> None:
+    """It has imported the client, and has one thread and no connection; its child has a client of its own."""
+    running = one_site.start_flow(WATCHED, "run")
+    processes.eventually(lambda: "] here" in running.stdout, "the second task waits")
+    (zygote,) = processes.zygotes(one_site.mark)
+    assert len(list(Path(f"/proc/{zygote.pid}/task").iterdir())) == 1
+    assert "_obstore" in Path(f"/proc/{zygote.pid}/maps").read_text()
+    port = f":{int(one_site.bucket.endpoint.rpartition(':')[2]):04X}"
+    (child,) = [each for each in processes.marked(one_site.mark) if each.parent == zygote.pid]
+    assert sockets(zygote.pid, port) == 0
+    assert len(list(Path(f"/proc/{child.pid}/task").iterdir())) > 1
+    (one_site.directory / "go").touch()
+    assert running.wait().succeeded().values("start")["fresh"] is True
+
+
+def sockets(pid: int, port: str) -> int:
+    """Return how many connections to `port` (in hexadecimal digits, after a colon) a process has."""
+    held = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(f"socket:[{row[9]}]" in held for row in rows if row[2].endswith(port))
+
+
+def test_logs_are_readable_while_a_task_runs(one_site: StoreSite) -> None:
+    running = one_site.start_flow(WATCHED, "run")
+    processes.eventually(lambda: "] here" in running.stdout, "the second task waits")
+
+    def stored() -> bool:
+        return one_site.flow("Watched").latest_run["wait"].task.stdout == "here\n"
+
+    processes.eventually(stored, "its output is stored")
+    (one_site.directory / "go").touch()
+    running.wait().succeeded()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--datastore=s3", "--datastore-root=s3://"), "names no bucket"),
+        (("--datastore=s3", "--datastore-root=s3:///x"), "names no bucket"),
+        (("--datastore=s3", "--datastore-root=s3:/bucket"), "two slashes"),
+        (("--datastore=s3", "--datastore-root=gs://bucket/x"), "belongs to the datastore 'gs'"),
+        (("--datastore=s3", "--datastore-root=/tmp/x"), "path of this machine"),
+        (("--datastore=gs", "--datastore-root=bucket"), "it lacks 'gs://'"),
+        (("--datastore=gs",), "METAFLOW_DATASTORE_SYSROOT_GS"),
+        (("--datastore=azure",), "METAFLOW_DATASTORE_SYSROOT_AZURE"),
+        (("--datastore=azure", "--datastore-root=container/x"), "METAFLOW_AZURE_STORAGE_BLOB_SERVICE_ENDPOINT"),
+        (("--datastore=s4",), "s4"),
+    ],
+)
+def test_what_cannot_be_a_datastore(one_site: StoreSite, options: tuple[str, ...], words: str) -> None:
+    finished = one_site.run_flow("linear.py", *options, "run").failed()
+    assert words in finished.stderr
+    assert "Traceback" not in finished.output
+    assert "Task starts" not in finished.output
