@@ -1,4 +1,4 @@
-"""One batch call of `S3`: writes what it needs first, then times the call. Arguments: its name, how many, bytes each."""
+"""One batch call of `S3`: writes what it needs first, then times the call. Arguments: call, how many, bytes each."""
 
 import resource
 import sys
@@ -36,7 +36,8 @@ def main(call: str, count: int, size: int) -> None:
         if call == "get_many":
             assert sum(each.size for each in found) == count * size
             assert found[-1].blob[:5] == (bytes([count]) * 5 if paths else keys[-1].encode())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open("/proc/self/status") as status:  # ru_maxrss would count what was there before exec
+        (peak,) = (int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     below = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(f"seconds {seconds} own_mb {peak / 1024:.0f} below_mb {below / 1024:.0f}")
 

@@ -3,14 +3,15 @@
 ::
 
     client.py          S3: roots, arguments, what comes back
-      ├── location.py  URLs and keys (pure)
+      ├── location.py  URLs and keys (pure); roots.py: what keys are below; arguments.py: what users pass
       ├── objects.py   S3Object, S3GetObject, S3PutObject, RangeInfo
       ├── uploads.py   what users hand to put, as something that can be sent twice
       └── transfer.py  many requests at once: whole objects in parts, failures as values
             ├── crew.py      threads for the length of one call
             ├── bucket.py    one bucket over obstore: retries, what is told while it waits
+            ├── reach.py     how a bucket is reached: settings, credentials, clients
             ├── by_boto.py   the same for keys that obstore has no name for
-            └── forked.py    the same for a forked child, where obstore cannot run
+            └── answers.py   what becomes of a request; outcome.py: failures as one exception
 
 Nothing here is imported by `import metaflow`, and no client or thread exists before the first request.
 """

@@ -12,9 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from metaflow.store.object_errors import Trouble, hint
+from metaflow.store.s3.answers import Facts, Failure, LocalError, Row, of_local, write
 from metaflow.store.s3.location import Location, has_plain_name
 
 if TYPE_CHECKING:
@@ -36,64 +37,6 @@ _CHUNK = 1 << 20
 _MOST_PARTS = 9000  # S3 allows 10,000
 
 _Answer = TypeVar("_Answer")
-
-
-class Failure(NamedTuple):
-    """What became of a request that failed.
-
-    Attributes
-    ----------
-    kind : str
-        As `metaflow.store.object_errors.Trouble` has it; also ``disk`` (full), ``local`` (another error of the local
-        file) and ``key`` (no client can name it).
-    reason : str
-        A few words.
-    hint : str or None
-        What to do about it.
-    """
-
-    kind: str
-    reason: str
-    hint: str | None = None
-
-
-class Facts(NamedTuple):
-    """What is known of an object.
-
-    Attributes
-    ----------
-    total : int
-        Bytes of the whole object.
-    offset, length : int
-        The part that was asked for, in bytes.
-    content_type : str or None
-        MIME type.
-    noted : str or None
-        The user's metadata, a JSON object.
-    modified : float
-        Seconds since the epoch.
-    tag : str or None
-        What distinguishes this object from others of its name.
-    """
-
-    total: int
-    offset: int
-    length: int
-    content_type: str | None
-    noted: str | None
-    modified: float
-    tag: str | None
-
-
-class Row(NamedTuple):
-    """One row of a listing: an object with its size in bytes, or a prefix of further keys, which has none."""
-
-    key: str
-    size: int | None
-
-
-class LocalError(Exception):
-    """The local side of a request failed: it is not tried again."""
 
 
 class Bucket:
@@ -234,7 +177,7 @@ class Bucket:
             try:
                 return call(self._client(encryption))
             except LocalError as error:
-                return _local(error)
+                return of_local(error)
             except Exception as error:  # obstore's classes, and those of Python that it uses
                 if type(error).__module__.startswith("metaflow."):
                     raise
@@ -354,31 +297,6 @@ def _chunks(answer: Any, length: int) -> Iterator[Any]:
     if end - begin == length <= _CHUNK:
         return iter((answer.buffer(),))
     return iter(answer.stream(min_chunk_size=_CHUNK))
-
-
-def write(file: int, piece: memoryview, position: int) -> None:
-    """Write at a position.
-
-    Raises
-    ------
-    LocalError
-        The file system refuses.
-    """
-    try:
-        while piece:
-            count = os.pwrite(file, piece, position)
-            piece, position = piece[count:], position + count
-    except OSError as error:
-        raise LocalError from error
-
-
-def _local(error: LocalError) -> Failure:
-    import errno
-
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Failure("disk", "no space is left for the local copy", "tmproot= names another directory for them")
-    return Failure("local", str(getattr(cause, "strerror", None) or cause))
 
 
 def _range(offset: int | None, length: int | None) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from metaflow.store.s3.bucket import PART, Facts, Row, write
+from metaflow.store.s3.answers import Facts, Row, write
+from metaflow.store.s3.bucket import PART
 
 _NOTED = "metaflow-user-attributes"
 _CHUNK = 1 << 20

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from metaflow import registry
 from metaflow.exception import MetaflowS3URLException
 from metaflow.settings import datatools
-from metaflow.store.s3 import arguments, location
-from metaflow.store.s3.bucket import Facts, Failure, Row
+from metaflow.store.s3 import arguments, location, roots
+from metaflow.store.s3.answers import Facts, Failure, Row
 from metaflow.store.s3.location import Location
 from metaflow.store.s3.objects import RangeInfo, S3GetObject, S3Object, S3PutObject
 from metaflow.store.s3.outcome import explain
@@ -71,7 +70,7 @@ class S3:
         client_params: Mapping[str, Any] | None = None,
     ) -> None:
         tools = datatools.of_process()
-        self._root = _root(tools.root, bucket, prefix, run, s3root)
+        self._root = roots.root(tools.root, bucket, prefix, run, s3root)
         self._spool = Spool(tools.tempdir if tmproot is None else tmproot)
         self._transfer = Transfer(reach(tools, encryption, role, session_vars, client_params))
 
@@ -454,55 +453,6 @@ class S3:
             if isinstance(rows, Failure) and rows.kind == "bucket":
                 failed = [(each, rows if why.kind == "missing" else why) for each, why in failed]
         raise explain(verb, [(each.url, why) for each, why in failed], len(places))
-
-
-def _root(configured: str | None, bucket: str | None, prefix: str | None, run: Any, s3root: str | None) -> str | None:
-    if run is None:
-        if s3root is None:
-            if bucket is not None or prefix is not None:
-                raise MetaflowS3URLException(
-                    "bucket= and prefix= change where the data of a run is, and no run is given.",
-                    hint="add run=self, or give s3root='s3://bucket/prefix' instead",
-                )
-            return None
-        if not isinstance(s3root, str):
-            raise MetaflowS3URLException(
-                f"s3root is of type {type(s3root).__name__}.", hint="write 's3://bucket/prefix'"
-            )
-        location.parse(s3root)
-        return s3root
-    flow, number = _of_run(run)
-    base = configured
-    if bucket is not None:
-        kind, _, path = (configured or "s3://").partition("://")
-        base = f"{kind}://{bucket.removeprefix(f'{kind}://').strip('/')}/{path.partition('/')[2]}"
-    if base is None:
-        raise MetaflowS3URLException(
-            "S3(run=…) keeps data below METAFLOW_DATATOOLS_S3ROOT, which is not set.",
-            hint="set it (or METAFLOW_DATASTORE_SYSROOT_S3) to s3://bucket/prefix, or use S3(s3root=…)",
-        )
-    if "://" not in base:
-        base = f"azure://{base}"  # as the settings of Azure are written
-    if prefix:
-        place = location.parse(base)
-        base = f"{place.kind}://{place.container}/{prefix.strip('/')}"
-    location.parse(base)
-    return f"{base.rstrip('/')}/{flow}/{number}"
-
-
-def _of_run(run: Any) -> tuple[str, str]:
-    """Return flow and run id of a running flow or of a client object."""
-    if isinstance(run, registry.load("language", "FlowSpec")):
-        current = registry.load("language", "current")
-        if not current.is_running_flow:
-            raise MetaflowS3URLException("S3(run=self) works in a step; no step is running here.")
-        return str(current.flow_name), str(current.run_id)
-    pathspec = getattr(run, "pathspec", None)
-    parts = pathspec.split("/") if isinstance(pathspec, str) else []
-    if len(parts) < 2:
-        what = f"'{pathspec}'" if pathspec else f"of type {type(run).__name__}"
-        raise MetaflowS3URLException(f"The run of this S3 is {what}.", hint="give run=self in a step, or a Run object")
-    return parts[0], parts[1]
 
 
 def _as_folder(place: Location) -> Location:

@@ -15,7 +15,7 @@ from metaflow.exception import (
     MetaflowS3NotFound,
     MetaflowS3URLException,
 )
-from metaflow.store.s3.bucket import Failure
+from metaflow.store.s3.answers import Failure
 
 _CLASSES: dict[str, type[MetaflowS3Exception]] = {
     "bucket": MetaflowS3NotFound,

@@ -14,7 +14,8 @@ from functools import partial
 from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metaflow.store.s3.bucket import PART, Bucket, Facts, Failure, Row
+from metaflow.store.s3.answers import Facts, Failure, Row
+from metaflow.store.s3.bucket import PART, Bucket
 from metaflow.store.s3.crew import Job, work
 from metaflow.store.s3.location import Location
 

@@ -20,7 +20,8 @@ from metaflow.exception import (
 from metaflow.settings import datatools
 from metaflow.store.object_access import Access
 from metaflow.store.s3 import S3
-from metaflow.store.s3.bucket import Bucket, Failure
+from metaflow.store.s3.answers import Failure
+from metaflow.store.s3.bucket import Bucket
 from metaflow.store.s3.reach import Reach, reach
 
 
@@ -129,7 +130,7 @@ def test_a_full_disk_is_told_and_ends_the_batch(memory: MemoryStore, monkeypatch
     with S3(s3root="s3://b/p") as s3:
         s3.put_many([("a", "x"), ("b", "x")])
         monkeypatch.setattr(os, "pwrite", full)
-        with pytest.raises(MetaflowS3InsufficientDiskSpace, match="1 of 2 objects.*1 other was not tried"):
+        with pytest.raises(MetaflowS3InsufficientDiskSpace, match=r"1 of 2 objects.*1 other was not tried"):
             s3.get_many(["a", "b"])
 
 

@@ -10,7 +10,7 @@ from metaflow.exception import (
     MetaflowS3InsufficientDiskSpace,
     MetaflowS3NotFound,
 )
-from metaflow.store.s3.bucket import Failure
+from metaflow.store.s3.answers import Failure
 from metaflow.store.s3.outcome import explain
 
 MISSING = Failure("missing", "404")
