@@ -28,6 +28,7 @@ _KEPT = 4
 _UNCHECKED = b"\x01\x00\x00\x00"
 """The flags of compiled code that is used without a look at its source (PEP 552)."""
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
+_GLIBC = tuple(f"manylinux_2_{minor}" for minor in range(28, 16, -1))
 
 
 class Platform(NamedTuple):
@@ -50,9 +51,10 @@ class Platform(NamedTuple):
         return self.machine + ("-musl" if self.musl else "")
 
     @property
-    def tag(self) -> str:
-        """As pip says it."""
-        return f"musllinux_1_2_{self.machine}" if self.musl else f"manylinux2014_{self.machine}"
+    def tags(self) -> list[str]:
+        """As pip says it: every form that images of today can use, glibc 2.28 or musl 1.2."""
+        forms = ("musllinux_1_2", "musllinux_1_1") if self.musl else ("manylinux2014", *_GLIBC)
+        return [f"{form}_{self.machine}" for form in forms]
 
 
 def platform_of(text: str | None) -> Platform:
@@ -250,7 +252,8 @@ def _downloaded(directory: str, platform: Platform) -> str:
         found = [name for name in _listed(directory) if name.startswith(wanted) and name.endswith(".whl")]
         if found:
             return f"{directory}/{found[0]}"
-        options = ["--no-deps", "--only-binary=:all:", "--platform", platform.tag, "--python-version", python]
+        options = ["--no-deps", "--only-binary=:all:", "--python-version", python]
+        options += [word for tag in platform.tags for word in ("--platform", tag)]
         command = [sys.executable, "-m", "pip", "download", "--quiet", *options, "--dest", directory, requirement]
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
