@@ -81,7 +81,6 @@ class KubernetesBackend:
         cluster = self._given_cluster or load(context=self._options.context)
         self._report = report
         self._loop = asyncio.get_running_loop()
-        self._launch = secrets.token_hex(6)
         self._change = asyncio.Event()  # for `close`
         self._calls = asyncio.Semaphore(_CALLS)
         self._questions = asyncio.Semaphore(_QUESTIONS)
@@ -89,10 +88,11 @@ class KubernetesBackend:
         self._inquiry = Inquiry(self._api)
         self._survey = Survey(self._api)
         try:
-            self._tells_disruptions = await self._survey.version() >= (1, 26)
+            self._tells_disruptions = await self._survey.version(self._patience.reach) >= (1, 26)
         except (Away, Refused) as error:
             await self._api.close()
             raise no_way(error, cluster) from error
+        self._launch = secrets.token_hex(6)
         self._start(self._look_again_and_again())
 
     async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
@@ -121,6 +121,8 @@ class KubernetesBackend:
             self._drop(own)
 
     async def close(self) -> None:
+        if not self._launch:
+            return  # it was never opened
         self._report = lambda report: None
         self._say = lambda sentence: None
         for own in list(self._own.values()):

@@ -21,6 +21,8 @@ class Patience(NamedTuple):
 
     Attributes
     ----------
+    reach : float
+        For the API server's first answer.
     image : float
         For an image that cannot be pulled, for a reason that may pass.
     config : float
@@ -39,6 +41,7 @@ class Patience(NamedTuple):
         Between two looks at jobs that wait.
     """
 
+    reach: float = 5.0
     image: float = 120.0
     config: float = 30.0
     start: float = 4.0

@@ -35,15 +35,15 @@ class Survey:
         self._there: dict[str, bool | None] = {}
         self._rights: dict[str, list[Misfit]] = {}
 
-    async def version(self) -> tuple[int, int]:
-        """Return the version of Kubernetes.
+    async def version(self, patience: float) -> tuple[int, int]:
+        """Return the version of Kubernetes; ask for some seconds.
 
         Raises
         ------
         Away, Refused
             There is no answer.
         """
-        found = await self._api.get("/version", patience=_PATIENCE)
+        found = await self._api.get("/version", patience=patience)
         numbers = [re.match(r"\d*", str(found.get(name) or ""))[0] for name in ("major", "minor")]  # type: ignore[index]
         return int(numbers[0] or 0), int(numbers[1] or 0)
 
