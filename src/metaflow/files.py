@@ -23,6 +23,8 @@ NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _HINTS = {
     errno.ENOSPC: "free some space; `resume` continues from the tasks that finished",
     errno.EDQUOT: "free some of your quota; `resume` continues from the tasks that finished",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or run fewer tasks at a time (--max-workers)",
+    errno.ENFILE: "the whole machine has too many files open",
     errno.EACCES: "choose a directory you may write to, or set METAFLOW_DATASTORE_SYSROOT_LOCAL",
     errno.EPERM: "choose a directory you may write to, or set METAFLOW_DATASTORE_SYSROOT_LOCAL",
     errno.EROFS: "the file system is read-only: set METAFLOW_DATASTORE_SYSROOT_LOCAL to a directory you may write to",

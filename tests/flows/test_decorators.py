@@ -5,6 +5,7 @@ What they do in each shape of flow is in `test_failures`; here are their edges, 
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 from typing import Any
@@ -51,6 +52,50 @@ def test_retry_until_it_passes(one_site: Site) -> None:
     task = one_site.run_flow(one(COUNTED, "@retry"), "run").succeeded().run["start"].task
     assert task.current_attempt == 2
     assert task.stdout == "attempt 2\n"
+
+
+def test_retry_only_after_some_classes_of_failure(site: Site) -> None:
+    killed = "if current.retry_count == 0:\n    os.kill(os.getpid(), signal.SIGKILL)\nraise ValueError('bad')"
+    finished = site.run_flow(one(killed, "@retry(times=5, only=['killed'])"), "run").failed()
+    task = finished.run["start"].task
+    assert task.current_attempt == 1
+    assert task.failure.kind == "user code"
+    assert "ValueError: bad" in finished.stderr
+
+
+@pytest.mark.parametrize("body", ["raise ValueError('bad')", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_catch_after_a_failure_that_retry_does_not_take(site: Site, body: str) -> None:
+    decorators = ("@retry(times=5, only='memory')", "@catch(var='failure')")
+    finished = site.run_flow(one(f"self.before = 1\n{body}", *decorators), "run").succeeded()
+    task = finished.run["start"].task
+    raised = "ValueError" in body
+    assert task.current_attempt == (0 if raised else 1)
+    assert failure_of(finished).type == ("builtins.ValueError" if raised else "metaflow.exception.TaskKilled")
+    assert ("before" in task) == raised
+
+
+def test_retry_with_a_backoff_waits(one_site: Site) -> None:
+    decorator = "@retry(times=2, minutes_between_retries=0.005, backoff=2, max_minutes=0.008)"
+    finished = one_site.run_flow(one(COUNTED, decorator), "run").succeeded()
+    task = finished.run["start"].task
+    began = [fact.created_at for fact in task.metadata if fact.name == "attempt"]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(sorted(began))]
+    assert pauses[0] >= 300
+    assert pauses[1] >= 480
+    assert finished.stdout.count("is tried again in") == 2
+    waited = [fact.value for fact in task.metadata if fact.name == "minutes_between_retries"]
+    assert sorted(waited) == ["0.005", "0.008"]
+
+
+def test_the_ceiling_of_attempts_is_a_setting(one_site: Site) -> None:
+    source = one(COUNTED, "@retry(times=3)")
+    refused = one_site.run_flow(source, "run", env={"METAFLOW_MAX_ATTEMPTS": "3"}).failed()
+    assert "asks for 4 attempts of the step 'start'" in refused.stderr
+    assert "METAFLOW_MAX_ATTEMPTS=4" in refused.stderr
+    assert not list(one_site.root.glob("OneFlow/*"))
+    one_site.run_flow(source, "run", env={"METAFLOW_MAX_ATTEMPTS": "4"}).succeeded()
+    refused = one_site.run_flow(source, "run", env={"METAFLOW_MAX_ATTEMPTS": "many"}).failed()
+    assert "METAFLOW_MAX_ATTEMPTS in the environment is 'many'" in refused.stderr
 
 
 def test_with_retry_goes_to_all_steps_but_those_that_have_one(one_site: Site) -> None:
@@ -565,6 +610,28 @@ def test_exit_hooks_are_inherited(one_site: Site) -> None:
     assert said(one_site.run_flow(source, "run").succeeded()) == ["plain", "last"]
 
 
+def test_exit_hooks_of_two_bases(one_site: Site) -> None:
+    source = HEAD + textwrap.dedent("""
+        def one(): print("hook one")
+        def other(): print("hook other")
+
+        @exit_hook(on_success=[one])
+        class One(FlowSpec):
+            pass
+
+        @exit_hook(on_success=[other])
+        class Other(FlowSpec):
+            pass
+
+        class OneFlow(One, Other):
+            @step
+            def start(self):
+                self.next(self.end)
+        """) + END
+    output = one_site.run_flow(source, "run").succeeded().output
+    assert output.count("hook one") == output.count("hook other") == 1
+
+
 def test_exit_hooks_run_once_and_not_for_other_commands(one_site: Site) -> None:
     finished = one_site.run_flow(hooked(BOTH), "show").succeeded()
     assert said(finished) == []
@@ -612,6 +679,25 @@ WRONG = [
 
 
 @pytest.mark.ours
+@pytest.mark.parametrize("name", ["end", "limit", "p"])
+def test_catch_into_a_name_that_the_flow_has(one_site: Site, name: str) -> None:
+    source = one("pass", f"@catch(var='{name}')")
+    source = source.replace("    @catch", "    limit = 3\n    p = Parameter('p', default=1)\n    @catch")
+    refused = one_site.run_flow(source, "run").failed()
+    assert f"would assign self.{name}" in refused.stderr
+    assert "flow.py:" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "x" * 200, "a\\nb", "\\ud800"])
+def test_an_artifact_whose_name_cannot_be_stored(one_site: Site, name: str) -> None:
+    finished = one_site.run_flow(one(f"self.good = 1\nsetattr(self, '{name}', 1)"), "run").failed()
+    assert "cannot be stored" in finished.stderr
+    assert "hint: use a printable name" in finished.output
+    task = finished.run["start"].task
+    assert task.failure.kind == "user code"
+    assert task["good"].data == 1
+
+
 @pytest.mark.parametrize(("decorator", "words"), split(WRONG), ids=[case[0] for case in WRONG])
 def test_wrong_attributes(one_site: Site, decorator: str, words: tuple[str, ...]) -> None:
     finished = one_site.run_flow(one("pass", decorator), "run")

@@ -412,3 +412,75 @@ def test_a_resume_whose_engine_was_killed(one_site: Site, undisturbed: Any) -> N
     second = path.read_text()
     resumed = resume(one_site, "Nested", "--origin-run-id", second)
     check_resumed(one_site, Run(f"Nested/{second}"), resumed, undisturbed("Nested"))
+
+
+# --- a flow that has changed ----------------------------------------------------------------------------------------
+
+CHANGING = """
+import os
+from metaflow import FlowSpec, Parameter, step
+
+class ChangingFlow(FlowSpec):
+    width = Parameter("width", default=3)
+    {more}
+
+    @step
+    def start(self):
+        self.items = list(range(self.width))
+        self.next(self.work, foreach='items')
+
+    @step
+    def work(self):
+        self.next(self.join)
+
+    @step
+    def other(self):
+        self.next(self.end)
+
+    @step
+    def join(self, inputs):
+        self.next(self.other)
+
+    @step
+    def end(self):
+        if os.environ.get("FAILS"):
+            raise ValueError("asked to fail")
+        print("more:", getattr(self, "more", None))
+
+if __name__ == "__main__":
+    ChangingFlow()
+"""
+
+
+def changing(more: str = "") -> str:
+    return CHANGING.replace("{more}", more)
+
+
+def resumed_flow(site: Site, source: str, *words: str) -> Finished:
+    return site.run_flow(source, "resume", *words)
+
+
+def test_a_parameter_that_the_origin_did_not_have(one_site: Site) -> None:
+    one_site.run_flow(changing(), "run", env={"FAILS": "1"}).failed()
+    refused = resumed_flow(one_site, changing('more = Parameter("more", default=1)'))
+    assert refused.returncode == 2
+    assert "has no parameter more" in refused.stderr
+    assert len(list(one_site.flow("ChangingFlow"))) == 1
+    assert "more: 5" in resumed_flow(one_site, changing("more = 5")).succeeded().stdout
+
+
+def test_the_widest_foreach_allowed_is_about_what_runs(one_site: Site) -> None:
+    one_site.run_flow(changing(), "run", "--max-num-splits", "3", env={"FAILS": "1"}).failed()
+    finished = resumed_flow(one_site, changing(), "--max-num-splits", "2").succeeded()
+    assert finished.stdout.count("Task taken over") == 6
+
+
+def test_a_finished_step_that_goes_elsewhere_now_says_why_it_runs(one_site: Site) -> None:
+    one_site.run_flow(changing(), "run", env={"FAILS": "1"}).failed()
+    changed = changing().replace("def other(self):\n        self.next(self.end)", "def other(self):\n        self.next(self.third)")
+    changed = changed.replace("    @step\n    def end", "    @step\n    def third(self):\n        self.next(self.end)\n\n    @step\n    def end")
+    finished = resumed_flow(one_site, changed).succeeded()
+    (remark,) = [line for line in finished.stdout.splitlines() if "runs again" in line]
+    assert "The step other had finished and runs again" in remark
+    assert "it went on to end" in remark
+    assert finished.stdout.count("Task taken over") == 5

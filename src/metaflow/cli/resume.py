@@ -25,7 +25,23 @@ def _resume(session: Session, /, **options: Any) -> None:
             f"The flow {session.flow_name} has no step '{rerun}' to run again.",
             hint=f"its steps are: {', '.join(session.graph)}",
         )
-    begin(session, options, {}, _origin(session, options["origin_run_id"]), rerun)
+    origin = _origin(session, options["origin_run_id"])
+    _check_parameters(session, origin)
+    begin(session, options, {}, origin, rerun)
+
+
+def _check_parameters(session: Session, origin: Origin) -> None:
+    from metaflow.flow.parameters import parameters_of
+
+    new = [name for name in parameters_of(session.flow_class) if name not in origin.parameters.objects]
+    if new:
+        several = len(new) > 1
+        raise CommandException(
+            f"The run {origin.run} has no parameter{'s' if several else ''} {', '.join(new)}, and a resumed run has "
+            "the parameters of the run that it goes on from.",
+            hint=f"`python {session.script} run` begins a run with {'them' if several else 'it'}; or make "
+            f"{'them plain attributes' if several else 'it a plain attribute'} of the flow's class or of a step",
+        )
 
 
 def _origin(session: Session, given: str | None) -> Origin:

@@ -147,7 +147,9 @@ def _run_hooks(session: Session, run_id: str, ok: bool) -> None:
     def open_run() -> Any:
         return registry.load("client object", "Run")(f"{session.flow_name}/{run_id}", _namespace_check=False)
 
-    for decorator in session.flow_class._flow_decorators:
+    classes = reversed(session.flow_class.__mro__)
+    every = [decorator for each in classes for decorator in vars(each).get("_flow_decorators", ())]
+    for decorator in dict.fromkeys(every):
         for name, error in decorator.run(ok, open_run):
             session.say(f"The exit hook {name} failed: {type(error).__name__}: {error}", always=True)
 

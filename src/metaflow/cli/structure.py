@@ -29,6 +29,13 @@ def check_flow(session: Session) -> None:
     for name, function in session.flow_class._steps.items():
         for decorator in function.decorators:  # type: ignore[attr-defined]
             decorator.check_step(session.graph[name])
+            artifact = decorator.assigns()
+            if artifact is not None and hasattr(session.flow_class, artifact):
+                raise decorator.error(
+                    f"@{decorator.name} of the step '{name}' would assign self.{artifact}, and the flow has a step, "
+                    "parameter or attribute of this name.",
+                    hint="choose another name for the artifact",
+                )
 
 
 def check_one_flow(session: Session) -> None:

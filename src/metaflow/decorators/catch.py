@@ -39,6 +39,10 @@ class CatchDecorator(StepDecorator):
                 hint="move what may fail into a step of its own, before it",
             )
 
+    def assigns(self) -> str | None:
+        var: str | None = self.attributes["var"]
+        return var
+
     def attempts(self) -> Attempts:
         return Attempts(fallbacks=1)
 

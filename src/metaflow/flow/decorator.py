@@ -163,6 +163,10 @@ class StepDecorator:
     def check_step(self, node: Node) -> None:
         """Check that it may stand on this step, before a run; raise `error(…)` if not."""
 
+    def assigns(self) -> str | None:
+        """Return the name of the artifact that it assigns, if it does."""
+        return None
+
     def resolve(self, entries: Mapping[str, str], origins: Mapping[str, str]) -> dict[str, Resolved]:
         """Return each attribute's value and where it comes from.
 

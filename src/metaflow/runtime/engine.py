@@ -260,11 +260,14 @@ class Engine:
     def _take_over(self, launch: Launch) -> bool:
         taken = self._resumption.take_over(launch) if self._resumption and launch.attempt == 0 else None
         if taken is None:
+            if self._resumption and self._resumption.remark:
+                self._console.run(self._resumption.remark)
+                self._resumption.remark = ""
             return False
         origin, outcome = taken
         self._console.run(f"[{self._run}/{launch.step}/{launch.task}] Task taken over from {origin}.")
         self._done[launch.step] += 1
-        self._loop.call_soon(self._tell, TaskEnded(launch.task, 0, outcome))
+        self._loop.call_soon(self._tell, TaskEnded(launch.task, 0, outcome, taken_over=True))
         return True
 
     def _launch(self, launch: Launch) -> None:

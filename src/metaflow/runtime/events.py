@@ -77,11 +77,12 @@ class TaskRef(NamedTuple):
 
 
 class TaskEnded(NamedTuple):
-    """An attempt of a task has ended."""
+    """An attempt of a task has ended; or the task was taken over from another run, with its outcome."""
 
     task: int
     attempt: int
     outcome: Outcome
+    taken_over: bool = False
 
 
 class RetryDue(NamedTuple):

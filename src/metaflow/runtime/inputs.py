@@ -1,7 +1,8 @@
 """The tasks that a task takes its artifacts from: how they are named on a command line, and how a join reads them.
 
 A join of ten thousand tasks names them as ``RUN/STEP/2-10001`` and opens each when it is touched: `Inputs` is a
-sequence that keeps nothing alive that nobody holds. Where each reading crosses a network, neighbours are opened together.
+sequence that keeps nothing alive that nobody holds. Where each reading crosses a network, neighbours are opened
+together.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from metaflow.exception import CommandException, MetaflowDataMissing
 from metaflow.flow.binding import INTERNAL
 from metaflow.flow.spec import FlowSpec
 from metaflow.runtime.events import TaskRef
+
+
+_LONGEST_NAME = 150
+"""Bytes of an artifact's name: file systems take 255, and more is added to it."""
 
 
 def encode_input_paths(run: str, inputs: Sequence[TaskRef]) -> str:
@@ -128,6 +133,11 @@ def missing_input(path: str) -> MetaflowDataMissing:
     return MetaflowDataMissing(
         f"The task {path} has no stored results.", hint="was its data removed while the run was going on?"
     )
+
+
+def is_storable(name: str) -> bool:
+    """Tell whether an artifact of this name can be stored: files are named after it."""
+    return name.isprintable() and "/" not in name and 0 < len(name.encode()) <= _LONGEST_NAME
 
 
 def attributes_of(flow: FlowSpec) -> dict[str, Any]:

@@ -131,6 +131,11 @@ class Resumption:
         The new run.
     tags, system_tags : iterable of str
         The new run's.
+
+    Attributes
+    ----------
+    remark : str
+        Why the task that was asked for last is not taken over, if that is worth saying; its reader empties it.
     """
 
     def __init__(
@@ -155,6 +160,8 @@ class Resumption:
         self._places: dict[int, _Place] = {0: ()}
         self._turns: Counter[tuple[str, _Place]] = Counter()
         self._taken: dict[int, TaskIndex] = {0: origin.parameters}
+        self._changed: set[str] = set()
+        self.remark = ""
         self._unwritten: list[tuple[str, int, _Finished, TaskIndex]] = []
 
     @property
@@ -179,6 +186,13 @@ class Resumption:
             return None
         task = tasks[turn]
         if not self._leads_on(launch.step, task.outcome):
+            if launch.step not in self._changed:
+                self._changed.add(launch.step)
+                went = ", ".join(task.outcome.next) or "nowhere"
+                self.remark = (
+                    f"The step {launch.step} had finished and runs again: in the run {self._origin.run} it went on to "
+                    f"{went}{' by a foreach' if task.outcome.width is not None else ''}, and its source is another now."
+                )
             return None
         before = self._taken[launch.inputs[0].id]
         index = with_elements(

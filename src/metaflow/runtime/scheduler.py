@@ -188,8 +188,8 @@ class Scheduler:
         if self._finished:
             raise MetaflowInternalError(f"The scheduler had finished when {event!r} came.")
         match event:
-            case TaskEnded(task, attempt, outcome):
-                return self._on_end(self._pop(task, attempt), outcome)
+            case TaskEnded(task, attempt, outcome, taken_over):
+                return self._on_end(self._pop(task, attempt), outcome, taken_over)
             case RetryDue(task, _):
                 waiting = self._waiting.pop(task, None)
                 if waiting is not None:
@@ -206,8 +206,8 @@ class Scheduler:
             raise MetaflowInternalError(f"Attempt {attempt} of task {id} ended, which does not run.")
         return task
 
-    def _on_end(self, task: _Task, outcome: Outcome) -> list[Instruction]:
-        if outcome.ok and outcome.width is not None and outcome.width > self._max_splits:
+    def _on_end(self, task: _Task, outcome: Outcome, taken_over: bool) -> list[Instruction]:
+        if not taken_over and outcome.ok and outcome.width is not None and outcome.width > self._max_splits:
             outcome = Outcome(False, reason=self._too_wide(task.step, outcome.width))
             return self._fail(task.ref, outcome.reason)
         if outcome.ok:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import (
     AttemptsExhausted,
+    CannotAssign,
     InvalidNextException,
     MetaflowExceptionWrapper,
     MetaflowInternalError,
@@ -33,7 +34,7 @@ from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.spec import FlowSpec
 from metaflow.provider.protocol import Fact, Provider, TaskPath
-from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, missing_input
+from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, is_storable, missing_input
 from metaflow.runtime.record import FAILURE, PARAMETERS, AttemptRecord
 from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
@@ -310,6 +311,14 @@ class Task:
         caught, failure = context.caught, context.failure
         assigned = attributes_of(flow)
         index = self._outgoing(flow, incoming)
+        unusable = [name for name in assigned if not is_storable(name)]
+        for name in unusable:
+            del assigned[name]
+        if unusable:
+            error = error or CannotAssign(
+                f"The step '{context.step}' has set an artifact with the name {unusable[0]!r}, which cannot be stored.",
+                hint="use a printable name without '/', of at most 150 bytes",
+            )
         if error is None:
             try:
                 if caught is not None:
