@@ -76,6 +76,10 @@ class Ground:
     def has(self, kind: type, task: int) -> bool:
         return any(isinstance(report, kind) and report.task == task for report in self.reports)
 
+    def definitions(self) -> set[str]:
+        own = [each.facts for each in self.reports if isinstance(each, (JobStarted, JobEnded))]
+        return {facts["batch-job-definition"] for facts in own if "batch-job-definition" in facts}
+
     async def end(self, task: int) -> JobEnded:
         await self.until(lambda: self.has(JobEnded, task))
         (ended,) = [each for each in self.reports if isinstance(each, JobEnded) and each.task == task]
@@ -96,6 +100,8 @@ async def ground(**entries: str) -> AsyncIterator[Ground]:
         yield place
     finally:
         await place.backend.close()
+        for definition in place.definitions():
+            aws().deregister_job_definition(jobDefinition=definition)
         await assert_nothing_left(place.flow)
 
 
@@ -150,9 +156,8 @@ def test_a_definition_serves_many_jobs() -> None:
         async with ground() as place:
             tasks = [place.submit("", request(cpu=cpu, memory=100 + cpu)) for cpu in range(1, 6)]
             assert {(await place.end(task)).code for task in tasks} == {0}
-            own = {each.facts["batch-job-definition"] for each in place.reports if isinstance(each, JobStarted)}
-            assert len(own) == 1
-            assert own.pop().endswith(":1")
+            (own,) = place.definitions()
+            assert own.endswith(":1")
 
     asyncio.run(main())
 
@@ -185,7 +190,7 @@ def test_attributes_are_in_the_definition(options: dict[str, Any], path: str, va
             task = place.submit("", request(**options))
             ended = await place.end(task)
             assert ended.code == 0 or options.get("privileged")  # not every Docker may
-            found = definition_of(place, task)["containerProperties"]
+            found = definition_of(place)["containerProperties"]
             for key in path.split("."):
                 found = found[int(key) if key.isdigit() else key]
             assert found == value
@@ -193,14 +198,9 @@ def test_attributes_are_in_the_definition(options: dict[str, Any], path: str, va
     asyncio.run(main())
 
 
-def definition_of(place: Ground, task: int) -> dict[str, Any]:
-    name = next(
-        report.facts["batch-job-definition"]
-        for report in place.reports
-        if report.task == task and isinstance(report, (JobStarted, JobEnded)) and "batch-job-definition" in report.facts
-    )
-    described = aws().describe_job_definitions(jobDefinitionName=name.partition(":")[0])["jobDefinitions"]
-    return dict(described[0])
+def definition_of(place: Ground) -> dict[str, Any]:
+    (name,) = place.definitions()
+    return dict(aws().describe_job_definitions(jobDefinitionName=name.partition(":")[0])["jobDefinitions"][0])
 
 
 def test_figures_labels_and_limits_are_in_the_job() -> None:
@@ -215,7 +215,7 @@ def test_figures_labels_and_limits_are_in_the_job() -> None:
             assert job["timeout"] == {"attemptDurationSeconds": 600}
             assert job["tags"] == {**job["parameters"], "app": "millrace", "team": "blue"}
             assert job["parameters"]["metaflow.flow_name"] == place.flow
-            assert definition_of(place, task)["retryStrategy"] == {"attempts": 1}
+            assert definition_of(place)["retryStrategy"] == {"attempts": 1}
 
     asyncio.run(main())
 
@@ -253,7 +253,7 @@ def test_fargate(fargate: str) -> None:
             assert await place.backend.preflight({"a": asked}) == []
             task = place.submit("", asked)
             assert (await place.end(task)).code == 0
-            definition = definition_of(place, task)
+            definition = definition_of(place)
             assert definition["platformCapabilities"] == ["FARGATE"]
             assert definition["containerProperties"]["ephemeralStorage"] == {"sizeInGiB": 30}
             started = next(each for each in place.reports if isinstance(each, JobStarted))
