@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+SEEDS ?= 50
 BIN := .venv/bin
 READY := .venv/ready
 # The original Metaflow, to compare with; pinned, so that numbers and formats are those of one version.
@@ -11,11 +12,12 @@ ORIGINAL_BIN := .venv-original/bin
 ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)-boto3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench interop live clean
+.PHONY: help demo test seeds check bench interop live clean
 
 help:
 	@echo "make demo     run a real flow on real data and read its result back"
 	@echo "make test     run the tests that need nothing but this machine"
+	@echo "make seeds    kill engines at many random moments and resume; SEEDS=200 for more"
 	@echo "make check    lint, format, types and the import contract"
 	@echo "make bench    measure this project and the original in turn; ARGS='--quick --only hello' narrows it"
 	@echo "make interop  test that this project and the original read each other's runs"
@@ -29,6 +31,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) tests --ignore=tests/interop --ignore=tests/live $(ARGS)
+
+seeds: $(READY)
+	MILLRACE_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n $(WORKERS) tests/flows/test_resume.py -k killed $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check

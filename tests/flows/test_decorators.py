@@ -611,7 +611,9 @@ def test_exit_hooks_are_inherited(one_site: Site) -> None:
 
 
 def test_exit_hooks_of_two_bases(one_site: Site) -> None:
-    source = HEAD + textwrap.dedent("""
+    source = (
+        HEAD
+        + textwrap.dedent("""
         def one(): print("hook one")
         def other(): print("hook other")
 
@@ -627,7 +629,9 @@ def test_exit_hooks_of_two_bases(one_site: Site) -> None:
             @step
             def start(self):
                 self.next(self.end)
-        """) + END
+        """)
+        + END
+    )
     output = one_site.run_flow(source, "run").succeeded().output
     assert output.count("hook one") == output.count("hook other") == 1
 

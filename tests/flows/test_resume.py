@@ -477,8 +477,13 @@ def test_the_widest_foreach_allowed_is_about_what_runs(one_site: Site) -> None:
 
 def test_a_finished_step_that_goes_elsewhere_now_says_why_it_runs(one_site: Site) -> None:
     one_site.run_flow(changing(), "run", env={"FAILS": "1"}).failed()
-    changed = changing().replace("def other(self):\n        self.next(self.end)", "def other(self):\n        self.next(self.third)")
-    changed = changed.replace("    @step\n    def end", "    @step\n    def third(self):\n        self.next(self.end)\n\n    @step\n    def end")
+    changed = changing().replace(
+        "def other(self):\n        self.next(self.end)", "def other(self):\n        self.next(self.third)"
+    )
+    changed = changed.replace(
+        "    @step\n    def end",
+        "    @step\n    def third(self):\n        self.next(self.end)\n\n    @step\n    def end",
+    )
     finished = resumed_flow(one_site, changed).succeeded()
     (remark,) = [line for line in finished.stdout.splitlines() if "runs again" in line]
     assert "The step other had finished and runs again" in remark
