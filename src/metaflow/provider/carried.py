@@ -6,7 +6,7 @@ notes go home with its outcome, and `replay` records them there. Start reading a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from metaflow.exception import MetaflowNotFound
@@ -77,14 +77,14 @@ class CarriedMetadata:
         _refuse(f"{flow}/{run}")
 
 
-def replay(calls: Sequence[Sequence[Any]], provider: Provider) -> None:
-    """Record in `provider` what a `CarriedMetadata` has noted."""
+def replay(calls: Sequence[Sequence[Any]], provider: Provider, without: Collection[str] = ()) -> None:
+    """Record in `provider` what a `CarriedMetadata` has noted, except for the facts named `without`."""
     for kind, task, *rest in calls:
         path = TaskPath(*task)
         if kind == "task":
             provider.register_task(path, tags=rest[0], system_tags=rest[1])
         elif kind == "facts":
-            provider.record(path, rest[0], [Fact(*fact) for fact in rest[1]])
+            provider.record(path, rest[0], [Fact(*fact) for fact in rest[1] if fact[0] not in without])
         else:
             attempt, artifacts, (storage, root), tags, system_tags = rest
             noted = [ArtifactFact(*artifact) for artifact in artifacts]

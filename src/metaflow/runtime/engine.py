@@ -174,6 +174,7 @@ class Engine:
         self._failed: Counter[str] = Counter()
         self._judge = Judge(flow, run, graph, storage, metadata, options.system_tags)
         self._judging: set[asyncio.Task[Verdict]] = set()
+        self._whereabouts = {"ds-type": storage.kind, "ds-root": storage.root}
         self.failures: dict[int, TaskFailed] = {}
         self.interrupted: int | None = None
 
@@ -336,6 +337,7 @@ class Engine:
         if place.carries:
             path = TaskPath(self._flow, self._run, running.launch.step, str(started.task))
             self._metadata.register_task(path, tags=place.command.tags, system_tags=self._options.system_tags)
+            self._note(running.launch, {"attempt": str(started.attempt), **self._whereabouts})
         self._console.status(running.label, "Task starts." if started.attempt == 0 else "Task starts (retry).")
         self._console.progress(self._counts)
         self._note(running.launch, started.facts)
@@ -362,7 +364,7 @@ class Engine:
         if ended.outcome is not None and "recorded" in ended.outcome:
             calls = ended.outcome["recorded"]
             assert isinstance(calls, list)
-            replay(calls, self._metadata)
+            replay(calls, self._metadata, without=("attempt", *self._whereabouts))
         self._note(launch, ended.facts)
         tags = self._place(launch.step).command.tags
         if self._storage.far and not (ended.outcome and ended.outcome["ok"]):

@@ -44,6 +44,15 @@ def test_what_was_noted_elsewhere_is_recorded_at_home(tmp_path: Path) -> None:
     assert len(known(home, there)) == 4
 
 
+def test_facts_that_are_known_at_home_are_not_recorded_again(tmp_path: Path) -> None:
+    home = LocalMetadata(str(tmp_path), "me")
+    run = home.new_run("F", tags=[], system_tags=[])
+    away = CarriedMetadata()
+    record(away, run)
+    replay(away.calls, home, without=["attempt"])
+    assert [fact["field_name"] for fact in home.facts(["F", run, "train", "3"])] == ["foreach-stack"]
+
+
 def test_nothing_can_be_looked_up_elsewhere() -> None:
     away = CarriedMetadata()
     with pytest.raises(MetaflowNotFound, match="'F/1' cannot be looked up here") as refusal:

@@ -42,6 +42,7 @@ _MARGIN = 120.0
 """Seconds from the end that the supervisor makes to the one that the backend makes."""
 _SOON, _LATER = 0.25, 1.0
 """Seconds between two looks at the live logs: after something was new; after nothing was for a while."""
+_RENEWAL = 600.0
 _TRIES = 12
 _PAUSE = 10.0
 
@@ -66,7 +67,7 @@ class RemoteLauncher:
     labels : RunLabels
         The run.
     packages : callable
-        Uploads what a task needs, unless it is there, and returns where; called once, in a thread.
+        Uploads what a task needs, unless it is there, and returns where, with links signed now; called in a thread.
     environment : mapping of str to str
         Variables for every task: settings that hold on both sides.
     grace : float
@@ -94,6 +95,7 @@ class RemoteLauncher:
         self._packages: Sequence[Package] = ()
         self._requests: dict[int, TaskRequest] = {}
         self._started: dict[int, Attempt] = {}
+        self._concluding: set[int] = set()
         self._logs = LiveLogs(storage, f"{labels.flow}/{labels.run}")
         self._reading = asyncio.Lock()  # of the logs: by one thread at a time
         self._is_new = asyncio.Event()
@@ -103,6 +105,7 @@ class RemoteLauncher:
         self._report = report
         self._packages = await asyncio.to_thread(self._make_packages)
         await self._backend.open(self._on_job)
+        self._start(self._renew_links())
         self._start(self._follow())
 
     async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
@@ -174,8 +177,21 @@ class RemoteLauncher:
                 self._conclude_soon(request, report)
 
     def _conclude_soon(self, request: TaskRequest, job: JobEnded) -> None:
+        """Conclude an attempt once: its own word and the backend's may cross."""
+        if request.task in self._concluding:
+            return
+        self._concluding.add(request.task)
         self._started.pop(request.task, None)
         self._start(self._conclude(request, job))
+
+    async def _renew_links(self) -> None:
+        """Have the links signed anew: those signed with credentials for an hour expire with them."""
+        while True:
+            await asyncio.sleep(_RENEWAL)
+            try:
+                self._packages = await asyncio.to_thread(self._make_packages)
+            except MetaflowException:
+                continue  # the storage is away; the next time is soon enough
 
     async def _follow(self) -> None:
         """Show what the tasks print, and hear which have ended, while there are any."""
@@ -233,6 +249,7 @@ class RemoteLauncher:
         if ending.get("peak_mb") is not None:
             facts[PEAK_FACT] = f"{ending['peak_mb']:.0f}"
         del self._requests[request.task]
+        self._concluding.discard(request.task)
         code = ending.get("code", job.code)
         self._report(Ended(request.task, request.attempt, code, ending.get("signal"), outcome, failure, facts))
 
