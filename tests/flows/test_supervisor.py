@@ -9,14 +9,14 @@ import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from metaflow.compute.archive import Member, pack
 from metaflow.compute.remote import boot
 from support import processes
-from support.container import TASK, Container, runtime
+from support.container import PATIENCE, TASK, Container, runtime
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="containers are Linux")
 
@@ -155,7 +155,8 @@ def test_a_signal_is_passed_on_and_the_task_may_end_by_itself(container: Contain
         def leave(*_):
             print("saved")
             sys.exit(5)
-        signal.signal(signal.SIGTERM, leave)
+        assert signal.signal(signal.SIGTERM, leave) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         print("ready")
         time.sleep(100)
         """
@@ -424,6 +425,26 @@ def test_another_platform(container: Container) -> None:
     ended = container.boot(container.variables(packages)).end()
     assert ended.status == boot.OTHER_PLATFORM
     assert f"The image is for {os.uname().machine}, and the task was packaged for sparc.\n".encode() in ended.stderr
+
+
+def test_a_signal_before_the_task_has_begun(container: Container) -> None:
+    began = Event()
+
+    class Slow(Machine):
+        def do_GET(self) -> None:
+            began.set()
+            Event().wait(PATIENCE)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        package = container.code("")._replace(url=f"http://127.0.0.1:{server.server_address[1]}/code")
+        task = container.boot(container.variables([package]))
+        assert began.wait(PATIENCE)
+        task.signal()
+        assert task.end().status == 128 + signal.SIGTERM
+        server.shutdown()
+        server.block_on_close = False
 
 
 def test_the_directory_that_a_setting_names_comes_first(container: Container, tmp_path: Path) -> None:

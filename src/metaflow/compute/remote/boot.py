@@ -7,6 +7,7 @@ to task is in MILLRACE_BOOT (`metaflow.compute.remote.entry`). Every failure is 
 
 import json
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False
@@ -20,6 +21,8 @@ def main() -> "NoReturn":
     if sys.version_info < (3, 11):  # noqa: UP036 - images have all kinds
         python = ".".join(str(part) for part in sys.version_info[:2])
         raise failure(OLD_PYTHON, f"The image's Python is {python}, and 3.11 or newer is needed: choose another image.")
+    for number in (signal.SIGTERM, signal.SIGINT):  # process 1 is not ended by a signal that it does not ask for
+        signal.signal(number, lambda number, frame: os._exit(128 + number))
     config = json.loads(os.environ.pop("MILLRACE_BOOT"))
     place = workplace()
     for package in config["packages"]:

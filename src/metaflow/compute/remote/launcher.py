@@ -137,7 +137,7 @@ class RemoteLauncher:
                 request.task,
                 request.attempt,
                 request.step,
-                argv(),
+                argv(request.resources.options.get("executable")),
                 environment,
                 labels,
                 request.resources,
@@ -150,10 +150,12 @@ class RemoteLauncher:
             self._backend.cancel(task)
 
     async def close(self) -> None:
-        await self._backend.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._backend.close()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -245,7 +247,7 @@ class RemoteLauncher:
             outcome["recorded"] = document.get("recorded", [])
         ending = document.get("ending") or {}
         failure = _failure(request.step, job, ending) if outcome is None else None
-        facts = {**job.facts}
+        facts = {**job.facts, **document.get("facts", {})}
         if ending.get("peak_mb") is not None:
             facts[PEAK_FACT] = f"{ending['peak_mb']:.0f}"
         del self._requests[request.task]

@@ -181,6 +181,8 @@ class Supervisor:
             processes.die_with_parent(self._prctl, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             null = os.open(os.devnull, os.O_RDONLY)
             for source, target in ((null, 0), (channels[0], 1), (channels[1], 2)):
                 os.dup2(source, target)
