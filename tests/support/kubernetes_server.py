@@ -31,6 +31,7 @@ class Request(NamedTuple):
     path: str
     query: dict[str, str]
     body: JSON
+    authorization: str | None
 
 
 Fault = Callable[[Request], tuple[int, JSON] | None]
@@ -179,12 +180,14 @@ class KubernetesServer:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        pairs = [line.split(": ", 1) for line in head[1:] if line]
+        headers = {name.lower(): value for name, value in pairs}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         method, target, _ = head[0].split()
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        request = Request(method, unquote(url.path), query, json.loads(body) if body else {})
+        content = json.loads(body) if body else {}
+        request = Request(method, unquote(url.path), query, content, headers.get("authorization"))
         self.requests.append(request)
         answer = self.fault(request) if self.fault is not None else None
         if answer is None and "watch" in query:
