@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from metaflow.cli.session import Session
@@ -36,7 +37,7 @@ def task_packages(session: Session) -> TaskPackages:
         session.storage,
         session.flow_name,
         archive(manifest, _info(session)),
-        lambda: runtime_archive(_cache(session), platform),
+        lambda: runtime_archive(_cache(session.environ), platform),
     )
 
 
@@ -151,14 +152,21 @@ def _info(session: Session) -> dict[str, Any]:
     }
 
 
-def _cache(session: Session) -> str:
-    """Return a directory for what is made once for many runs."""
-    home = session.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+def _cache(environ: Mapping[str, str]) -> str:
+    """Return a directory for what is made once for many runs: of this user alone, since it is run elsewhere."""
+    home = environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     if os.path.isabs(home) and os.access(home if os.path.isdir(home) else os.path.dirname(home), os.W_OK):
         return os.path.join(home, "millrace")
-    from tempfile import mkdtemp
+    from tempfile import gettempdir, mkdtemp
 
-    return mkdtemp(prefix="millrace-")  # made anew for each run; of one's own, since its content is run elsewhere
+    directory = os.path.join(gettempdir(), f"millrace-{os.getuid()}")
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        status = os.lstat(directory)
+        if status.st_uid != os.getuid() or status.st_mode & 0o177077 != 0o40000:
+            return mkdtemp(prefix="millrace-")
+    return directory
 
 
 def _amount(size: int) -> str:
