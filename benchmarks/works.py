@@ -48,6 +48,8 @@ def works(sizes: Sizes, ours: Side) -> list[Work]:
     wide_title = f"foreach {wide:,}, a join that reads one small artifact of each"
     array_title = f"{mb} MB random float64 array, saved by one step, summed by the next"
     client_title = f"client: the artifact of each of {wide:,} tasks of one run"
+    guarded_title = f"foreach {narrow:,}, each task with @retry, @catch and @timeout"
+    resume_title = f"resume of {middle + 2:,} finished tasks, the last one runs again"
     wide_gb = wide * 250e-6  # each task leaves some forty small files
 
     def turns(ours: int, original: int) -> dict[str, int]:
@@ -66,6 +68,18 @@ def works(sizes: Sizes, ours: Side) -> list[Work]:
         Work("hello", "hello (2 tasks)", "4x", "5x", turns(9, 9), _hello, "engine"),
         Work("narrow", f"foreach {narrow:,}", "20x", "40x", turns(5, 3), foreach(narrow), "engine"),
         Work("middle", f"foreach {middle:,}", "30x", "50x", turns(3, 1), foreach(middle), "engine"),
+        Work("guarded", guarded_title, "", "", turns(5, 3), partial(_guarded, narrow), "engine"),
+        Work(
+            "resume",
+            resume_title,
+            "10x",
+            "20x",
+            turns(5, 3),
+            partial(_resume, middle),
+            "engine",
+            partial(_foreach, middle, ours),
+            middle * 1e-3,
+        ),
         Work("wide", wide_title, "90 s, 300 MB", "45 s", {"ours": 1}, foreach(wide), "engine", disk_gb=wide_gb),
         Work(
             "array",
@@ -93,6 +107,16 @@ def _hello(side: Side, directory: str) -> Measure:
 
 def _foreach(width: int, side: Side, directory: str) -> Measure:
     arguments = ("run", "--max-num-splits", str(width), "--width", str(width))
+    return run(side, "wide.py", *arguments, directory=directory, expect=f"total {_total(width)}")[0]
+
+
+def _guarded(width: int, side: Side, directory: str) -> Measure:
+    arguments = ("run", "--max-num-splits", str(width), "--width", str(width))
+    return run(side, "guarded.py", *arguments, directory=directory, expect=f"total {_total(width)}")[0]
+
+
+def _resume(width: int, side: Side, directory: str) -> Measure:
+    arguments = ("resume", "end", "--max-num-splits", str(width))
     return run(side, "wide.py", *arguments, directory=directory, expect=f"total {_total(width)}")[0]
 
 
