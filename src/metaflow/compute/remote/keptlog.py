@@ -23,6 +23,7 @@ from metaflow.store.protocol import Storage
 
 _FIRST = 0.25
 _PAUSE = 1.0
+_AWAY = 5.0
 _SEGMENTS = 16
 _SEGMENT_PER = 1 << 16
 """Bytes of a log for which there may be one segment more, so that a long log is not put as a whole all the time."""
@@ -58,6 +59,7 @@ class KeptLog:
         self._due: float | None = None
         self._last = 0.0
         self._closing = False
+        self._said = False
 
     def add(self, stream: str, lines: list[bytes], now: float) -> list[bytes]:
         """Take lines that the task has printed; return those that are kept: fewer where the limit is reached."""
@@ -103,11 +105,20 @@ class KeptLog:
         return self._opened
 
     def _work(self) -> None:
-        try:
-            while self._wait():
+        while self._wait():
+            try:
                 self._put_news(self._storage())
-        except Exception as error:  # noqa: BLE001 - the live view ends; `close` tries again and says what is wrong
-            sys.stderr.write(f"The log cannot be followed any more: {error}\n")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task goes on, and `close` tries again
+                self._say(f"The task's log cannot be followed for now: {error}")
+                with self._change:
+                    self._due = time.monotonic() + _AWAY
+                    for each in self._streams.values():
+                        each.has_gap = True
+
+    def _say(self, text: str) -> None:
+        if not self._said:
+            self._said = True
+            sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 
     def _wait(self) -> bool:
@@ -121,16 +132,13 @@ class KeptLog:
         with self._change:
             self._due = None
             self._last = time.monotonic()
-            news = [each.next_segment() for each in self._streams.values() if each.put < len(each.content)]
-            whole = [
-                (each, len(each.content), bytes(each.content))
-                for each in self._streams.values()
-                if len(each.segments) >= _SEGMENTS + len(each.content) // _SEGMENT_PER
-            ]
+            news = [each.next_segment() for each in self._streams.values() if each.is_behind_segments]
+            whole = [(each, len(each.content), bytes(each.content)) for each in self._streams.values() if each.is_due]
         storage.put(news, overwrite=True)
         for each, size, content in whole:
             storage.put([(each.key, content)], overwrite=True)
-            segments, each.segments, each.whole = each.segments, [], size
+            segments, each.segments, each.has_gap = each.segments, [], False
+            each.whole = each.put = size
             storage.delete(segments)
 
 
@@ -143,6 +151,7 @@ class _Stream:
         self.put = 0  # bytes that are in the log object or in segments
         self.whole = 0  # bytes of the log object
         self.segments: list[str] = []
+        self.has_gap = False  # a segment could not be put
         self._prefix = prefix
         self._left = limit
         self._serial = count()
@@ -151,6 +160,16 @@ class _Stream:
     def is_behind(self) -> bool:
         """Whether the log object is not the whole log."""
         return self.whole < len(self.content)
+
+    @property
+    def is_behind_segments(self) -> bool:
+        """Whether a segment is to be put: not after a gap, or a reader would miss what it has."""
+        return self.put < len(self.content) and not self.has_gap
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the log object is to be put as a whole."""
+        return self.has_gap or len(self.segments) >= _SEGMENTS + len(self.content) // _SEGMENT_PER
 
     def add(self, lines: list[bytes], now: float) -> list[bytes]:
         kept = []

@@ -57,7 +57,6 @@ def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) 
     environ : mutable mapping
         The environment of this process.
     """
-    status = 1
     try:
         status = Supervisor(config, place, environ).run()
     finally:
@@ -65,11 +64,9 @@ def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) 
         import shutil
 
         shutil.rmtree(place, ignore_errors=True)  # it may be on a disk that outlives the container
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        if sys.exc_info()[0] is None:
-            os._exit(status)  # an interpreter's own end takes its time
-    sys.exit(status)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)  # an interpreter's own end takes its time
 
 
 class Supervisor:
@@ -295,6 +292,8 @@ class Supervisor:
         try:
             outcome = json.loads(bytes(self._told))
         except ValueError:  # nothing, or not all of it
+            outcome = None
+        if not isinstance(outcome, dict):
             outcome = None
         recorded = outcome.pop("recorded", []) if outcome is not None else []
         facts = self._spot.facts if self._spot is not None else {}

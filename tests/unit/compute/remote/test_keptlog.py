@@ -96,16 +96,23 @@ class Refusing(MemoryStorage):
         super().put(*arguments, **options)  # type: ignore[arg-type]
 
 
-def test_a_storage_that_comes_back_before_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_storage_that_comes_back(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keptlog, "_AWAY", 0.01)
     storage = Refusing(str(tmp_path))
     log = KeptLog(lambda: storage, TASK, 0, 100)
     log.add("stdout", [b"one"], 1000.0)
     said: list[str] = []
     eventually(lambda: said.append(capfd.readouterr().err) or "it is away" in "".join(said), "a word on it")
-    storage.away = False
     log.add("stdout", [b"two"], 1001.0)
+    storage.away = False
+    eventually(lambda: stored(storage) == [b"one", b"two"], "a log without a gap")
+    log.add("stdout", [b"three"], 1002.0)
     log.close(LAST)
-    assert stored(storage) == [b"one", b"two"]
+    assert stored(storage) == [b"one", b"two", b"three"]
+    assert segments(storage) == []
+    assert capfd.readouterr().err == ""
 
 
 def test_a_storage_that_stays_away(tmp_path: Path) -> None:
