@@ -71,6 +71,8 @@ class LocalLease:
         Names.
     """
 
+    kind = "local"
+
     def __init__(self, root: str, flow: str, run: str) -> None:
         self._path = f"{root}/{flow}/{run}/_meta/lease.json"
         self._holder: dict[str, Any] = {}

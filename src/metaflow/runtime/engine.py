@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from metaflow.compute.command import FlowCommand
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
-from metaflow.exception import TaskFailed, TaskTimedOut
+from metaflow.exception import MetaflowException, TaskFailed, TaskTimedOut
 from metaflow.provider.carried import replay
 from metaflow.provider.lease import RENEWED_EVERY, Lease, NoLease
 from metaflow.provider.protocol import Fact, Provider, TaskPath
@@ -199,7 +199,11 @@ class Engine:
             self._conclude(finish, time.monotonic() - started)
             return finish
         finally:
-            await asyncio.gather(*(place.launcher.close() for place in self._places.values()))
+            closing = (place.launcher.close() for place in self._places.values())
+            troubles = [each for each in await asyncio.gather(*closing, return_exceptions=True) if each is not None]
+            for trouble in troubles:  # the run has its end; what a place could not let go of is worth a word
+                hint = f" ({trouble.hint})" if isinstance(trouble, MetaflowException) and trouble.hint else ""
+                self._console.run(f"{trouble}{hint}")
             self._console.close()
             await self._logs.close()
 

@@ -38,10 +38,10 @@ class Package(NamedTuple):
 
 
 @cache
-def argv() -> tuple[str, ...]:
-    """Return the command of the container: python, and the boot program as text."""
+def argv(python: str | None = None) -> tuple[str, ...]:
+    """Return the command of the container: its python, and the boot program as text."""
     with open(os.path.join(os.path.dirname(__file__), "boot.py"), encoding="utf-8") as file:
-        return ("python", "-c", file.read())
+        return (python or "python", "-c", file.read())
 
 
 def boot_failure(step: str, code: int | None, tail: Sequence[bytes]) -> TaskFailed | None:
