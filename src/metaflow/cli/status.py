@@ -1,4 +1,4 @@
-"""``status``: how a run stands, and why: the first thing to ask about a run that somebody else, or a crash, has left."""
+"""``status``: how a run stands, and why: the first question about a run that somebody else, or a crash, has left."""
 
 from __future__ import annotations
 

@@ -98,8 +98,8 @@ def retry(function: Any = None, **attributes: Any) -> Any:
     max_minutes : float, default 60
         Minutes to wait at most, if `backoff` is given. Not in Metaflow.
     only : sequence of str, optional
-        Classes of failure after which to try again, such as ``["memory", "lost"]`` (`metaflow.exception.FAILURE_KINDS`);
-        after others the step fails at once. By default all. Not in Metaflow.
+        Classes of failure after which to try again, such as ``["memory", "lost"]``
+        (`metaflow.exception.FAILURE_KINDS`); after others the step fails at once. By default all. Not in Metaflow.
 
     Raises
     ------

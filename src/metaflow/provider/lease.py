@@ -3,8 +3,8 @@
 The process that carries out a run takes the run's lease when it begins: host, boot, process id and when that process
 started, so that neither a reboot nor a reused process id makes a dead run look alive. It renews the lease every few
 seconds by touching the file, which is for readers on other hosts and in other containers, who cannot look at the
-process. When the run ends, well or not, the lease says so and why. A lease that was never ended and whose holder is gone
-means: killed.
+process. When the run ends, well or not, the lease says so and why. A lease that was never ended and whose holder is
+gone means: killed.
 
 The ending must be told on a full disk too: then it is written over the old text, whose place the file keeps free.
 

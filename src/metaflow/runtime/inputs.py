@@ -16,7 +16,6 @@ from metaflow.flow.binding import INTERNAL
 from metaflow.flow.spec import FlowSpec
 from metaflow.runtime.events import TaskRef
 
-
 _LONGEST_NAME = 150
 """Bytes of an artifact's name: file systems take 255, and more is added to it."""
 

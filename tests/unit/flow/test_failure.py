@@ -1,0 +1,76 @@
+"""What a step raised, as a failure: its class, its sentence, what is known of it."""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+import pytest
+
+from metaflow.exception import (
+    InvalidNextException,
+    StepRaised,
+    TaskExited,
+    TaskFailed,
+    TaskKilled,
+    TaskOutOfMemory,
+    TaskTimedOut,
+    TimeoutException,
+)
+from metaflow.flow.failure import failure_of_error
+
+
+class Unlucky(Exception):
+    pass
+
+
+def raised(error: BaseException) -> TaskFailed:
+    """Raise `error` in what is a user's file, and return the failure of it."""
+    names: dict[str, Any] = {"__name__": "__main__", "error": error}
+    code = compile("def work():\n    raise error\n", "flow.py", "exec")
+    exec(code, names)
+    with pytest.raises(type(error)) as caught:
+        names["work"]()
+    return failure_of_error(caught.value, "train")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words", "values"),
+    [
+        (ValueError("bad\nworse"), StepRaised, "ValueError: bad", {"error": "ValueError"}),
+        (Unlucky(), StepRaised, f"{__name__}.Unlucky", {"error": f"{__name__}.Unlucky"}),
+        (SystemExit(3), TaskExited, "the step 'train' called sys.exit(3) before it had finished", {"exit_code": 3}),
+        (SystemExit(), TaskExited, "the step 'train' called sys.exit() before it had finished", {"exit_code": 0}),
+        (SystemExit("no"), TaskExited, "called sys.exit('no')", {"exit_code": 1}),
+        (KeyboardInterrupt(), TaskKilled, "the step 'train' was interrupted", {"signal": 2}),
+        (TimeoutException("Too long.", seconds=5.0), TaskTimedOut, "Too long.", {"limit_seconds": 5.0}),
+        (TimeoutException("Too long."), TaskTimedOut, "Too long.", {}),
+    ],
+)
+def test_what_was_raised(error: BaseException, kind: type[TaskFailed], words: str, values: dict[str, Any]) -> None:
+    failure = raised(error)
+    assert type(failure) is kind
+    assert words in failure.message
+    assert "\n" not in failure.message
+    assert failure.values == {**values, "where": "flow.py:2"}
+
+
+def test_our_own_errors_keep_their_hint() -> None:
+    failure = raised(InvalidNextException("It goes nowhere.", hint="call self.next"))
+    assert (type(failure), failure.message, failure.hint) == (StepRaised, "It goes nowhere.", "call self.next")
+
+
+def test_a_stored_failure_is_itself() -> None:
+    stored = TaskKilled("the step 'train' did not finish", signal=9)
+    assert failure_of_error(stored, "train") is stored
+
+
+def test_no_more_memory_tells_the_peak_and_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = raised(MemoryError("Unable to allocate 4 GiB"))
+    assert type(failure) is TaskOutOfMemory
+    assert "Unable to allocate 4 GiB" in failure.message
+    assert float(failure.values["peak_mb"]) > 1
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (2_000_000_000, resource.RLIM_INFINITY))
+    limited = raised(MemoryError())
+    assert limited.values["limit_mb"] == 2000
+    assert "ulimit -v" in limited.message
