@@ -101,12 +101,15 @@ class Api:
         self.cluster = cluster
         self._credentials = Credentials(cluster)
         self._client: httpx2.AsyncClient | None = None
+        self._replaced: list[httpx2.AsyncClient] = []
         self._shown: Presented | None = None
 
     async def close(self) -> None:
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.aclose()
+        for client in (self._client, *self._replaced):
+            if client is not None:
+                await client.aclose()
+        self._client = None
+        self._replaced.clear()
 
     async def call(
         self,
@@ -283,7 +286,8 @@ class Api:
                 context = _tls(self.cluster, presented)
             except (ssl.SSLError, ValueError) as error:
                 raise Refused(401, {"message": f"a certificate of the {self.cluster.origin} is bad: {error}"}) from None
-            # A client that is replaced is not closed: watches and calls are under way. It goes when they end.
+            if self._client is not None:
+                self._replaced.append(self._client)  # watches and calls are under way there
             self._client = httpx2.AsyncClient(
                 verify=context,
                 proxy=self.cluster.proxy,
