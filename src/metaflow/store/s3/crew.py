@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from threading import Condition, Thread
+from time import monotonic
 from typing import Any
 
 Job = Callable[[], Iterable[Any] | None]
@@ -49,8 +50,9 @@ class _Crew:
             with self._change:
                 self._over = True
                 self._change.notify_all()
+            end = monotonic() + _FAREWELL
             for thread in self._threads:
-                thread.join(_FAREWELL)
+                thread.join(max(0.0, end - monotonic()))
             raise
         if self._error is not None:
             raise self._error
