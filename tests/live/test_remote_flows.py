@@ -343,3 +343,46 @@ def test_the_code_of_the_flow_comes_along(backend: str, remote: RemoteSite) -> N
     shutil.rmtree(elsewhere)
     finished = run_on(remote, backend, flow, env={"PYTHONPATH": str(remote.home / "monorepo")}).succeeded()
     assert finished.values("start")["words"] == ["found", "sibling found"]
+
+
+BIG_SUM = """
+from metaflow import FlowSpec, step, resources, batch
+
+class BigSum(FlowSpec):
+
+    @resources(memory=512, cpu=0.2)
+    @step
+    def start(self):
+        import numpy
+        import time
+        big_matrix = numpy.random.ranf((2000, 2000))
+        t = time.time()
+        self.sum = numpy.sum(big_matrix)
+        self.took = time.time() - t
+        self.next(self.end)
+
+    @step
+    def end(self):
+        print("The sum is %f." % self.sum)
+        print("Computing it took %dms." % (self.took * 1000))
+
+if __name__ == '__main__':
+    BigSum()
+"""
+
+
+def test_the_big_sum_of_the_documentation(backend: str, remote: RemoteSite) -> None:
+    """As printed there, with a matrix that fits; then with the step's own decorator, mixed with a local step."""
+    numpy = {"METAFLOW_DEFAULT_CONTAINER_IMAGE": f"{os.environ['METAFLOW_DEFAULT_CONTAINER_IMAGE']}-numpy"}
+    finished = run_on(remote, backend, BIG_SUM, env=numpy).succeeded()
+    assert "Computing it took" in finished.stdout
+    (start,) = finished.run["start"]
+    assert 1.9e6 < start["sum"].data < 2.1e6
+    own = BIG_SUM.replace("@resources(memory=512, cpu=0.2)", f"@{backend}(memory=512, cpu=1)")
+    if backend == "kubernetes":
+        own = own.replace("batch\n", "kubernetes\n").replace("cpu=1", "cpu=0.2")
+    mixed = remote.run_flow(own, "run", env=numpy, within=PATIENCE).succeeded()
+    (start,), (end,) = mixed.run["start"], mixed.run["end"]
+    assert any(name.startswith(backend) for name in start.metadata_dict)
+    assert not any(name.startswith(backend) for name in end.metadata_dict)
+    assert "The sum is" in end.stdout
