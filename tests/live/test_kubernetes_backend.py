@@ -1,7 +1,7 @@
 """`KubernetesBackend` against a real cluster, in a namespace of its own that is gone afterwards.
 
-The cluster is the one that the environment names: KUBECONFIG, and METAFLOW_DEFAULT_CONTAINER_IMAGE, an image with Python
-that its nodes have. Some tests want nodes with four `nvidia.com/gpu` and the label `accelerator=fake`.
+The cluster is the one that the environment names: KUBECONFIG, and METAFLOW_DEFAULT_CONTAINER_IMAGE, an image with
+Python that its nodes have. Some tests want nodes with four `nvidia.com/gpu` and the label `accelerator=fake`.
 """
 
 from __future__ import annotations
@@ -114,9 +114,11 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(namespace: str, cluster: Cluster | None = None, **entries: str) -> AsyncIterator[Ground]:
+async def ground(
+    namespace: str, entries: dict[str, str] | None = None, cluster: Cluster | None = None
+) -> AsyncIterator[Ground]:
     """Open a backend; when it is closed, nothing that it started may be left."""
-    made = Ground(namespace, cluster or load(), entries)
+    made = Ground(namespace, cluster or load(), entries or {})
     await made.backend.open(made.hear)
     try:
         yield made
@@ -132,7 +134,7 @@ async def ground(namespace: str, cluster: Cluster | None = None, **entries: str)
 
 def play(namespace: str, scene: Callable[[Ground], Awaitable[None]], **entries: str) -> None:
     async def main() -> None:
-        async with ground(namespace, **entries) as here:
+        async with ground(namespace, entries) as here:
             await scene(here)
 
     asyncio.run(main())
@@ -267,8 +269,8 @@ def test_every_attribute_in_the_created_job(namespace: str) -> None:
         code = (
             "import os, sys\n"
             "e = os.environ\n"
-            "size = lambda path: os.statvfs(path).f_blocks * os.statvfs(path).f_frsize >> 20\n"
-            "print(os.getuid(), e['GIVEN'], e['METAFLOW_TEMPDIR'], e['METAFLOW_KUBERNETES_POD_NAME'], os.listdir('/tm'))\n"
+            "pod = e['METAFLOW_KUBERNETES_POD_NAME']\n"
+            "print(os.getuid(), e['GIVEN'], e['METAFLOW_TEMPDIR'], pod, os.listdir('/tm'))\n"
             "print(sys.argv[1], e['METAFLOW_KUBERNETES_NODE_NAME'] != '', open('/tm/x', 'w').write('x'))\n"
             "sys.exit(4)"
         )
@@ -347,7 +349,7 @@ def test_an_api_server_that_is_away(namespace: str) -> None:
         wire = Wire(host, int(port or 443))
         await wire.mend()
         reached = cluster._replace(server=f"https://127.0.0.1:{wire.port}", server_name=host)
-        async with ground(namespace, reached) as here:
+        async with ground(namespace, cluster=reached) as here:
             task = here.submit("import time; time.sleep(2); raise SystemExit(5)")
             await here.started(task)
             await wire.cut()

@@ -142,7 +142,8 @@ class KubernetesServer:
         ended = {"exitCode": code, "reason": reason, "message": message, "startedAt": STARTED}
         self.change(
             pod,
-            **{"phase": "Failed" if code else "Succeeded", "containerStatuses": [{"state": {"terminated": ended}}]},
+            phase="Failed" if code else "Succeeded",
+            containerStatuses=[{"state": {"terminated": ended}}],
             **fields,
         )
 

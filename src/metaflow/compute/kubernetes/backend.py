@@ -1,6 +1,6 @@
 """Jobs on Kubernetes, all of a run through one client and one watch: `KubernetesBackend`.
 
-A job is created (`_create`), then its pod is watched: what the watch shows becomes reports (`_on_pod`). Once a second,
+A job is created (`creator`), then its pod is watched: what the watch shows becomes reports (`_on_pod`). Once a second,
 jobs that are not calm are looked at (`_look`): those that wait for too long are given up, and silent ones are asked
 about. A job that is not wanted any more is *doomed*: deleted in the cluster, and reported when its pod is gone. Trouble
 with the API server ends no job. Start reading at `KubernetesBackend.submit`.
@@ -14,19 +14,19 @@ from typing import Any
 
 from metaflow.compute.kubernetes import endings, listing
 from metaflow.compute.kubernetes.api import Api, Away, Pauses, Refused
+from metaflow.compute.kubernetes.creator import Creator
 from metaflow.compute.kubernetes.inquiry import Inquiry, jobs_path, pods_path
-from metaflow.compute.kubernetes.manifest import manifest
 from metaflow.compute.kubernetes.names import LAUNCH
 from metaflow.compute.kubernetes.options import Options
 from metaflow.compute.kubernetes.owned import Owned, Patience
 from metaflow.compute.kubernetes.pods import read
-from metaflow.compute.kubernetes.refusals import no_way, not_created
+from metaflow.compute.kubernetes.refusals import no_way
 from metaflow.compute.kubernetes.survey import Survey
 from metaflow.compute.kubernetes.watch import Watch
 from metaflow.compute.protocol import Problem, Waiting
 from metaflow.compute.remote.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.resources import ResourceRequest
-from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost, TaskNotPlaced
+from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost
 from metaflow.settings.kubeconfig import Cluster, load
 
 _CALLS = 20
@@ -93,6 +93,15 @@ class KubernetesBackend:
             await self._api.close()
             raise no_way(error, cluster) from error
         self._launch = secrets.token_hex(6)
+        self._creator = Creator(
+            self._api,
+            self._inquiry,
+            self._calls,
+            launch=self._launch,
+            ttl=self._options.ttl,
+            patience=self._patience.credentials,
+            on_trouble=self._wait,
+        )
         self._start(self._look_again_and_again())
 
     async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
@@ -159,50 +168,12 @@ class KubernetesBackend:
     # --- creation ---------------------------------------------------------------------------------------------------
 
     async def _create(self, job: Job, own: Owned) -> None:
-        """Create a job, however long that takes, unless it is doomed before."""
-        body = manifest(job, launch=self._launch, ttl=self._options.ttl)
-        del job
-        pauses = Pauses()
-        refused_since: float | None = None
-        while own.doom is None:
-            pause = None
-            try:
-                async with self._calls:
-                    own.is_tried = True
-                    await self._api.call("POST", jobs_path(own.namespace), body=body)
-                break
-            except Away as error:
-                self._wait(own, f"the Kubernetes API server does not answer ({error})")
-            except Refused as refused:
-                if refused.status == 409 and refused.reason == "AlreadyExists":
-                    if await self._is_ours(own):
-                        break
-                    own.is_tried = False
-                    self._conclude(own, TaskNotPlaced(f"there is a job {own.namespace}/{own.name} already"))
-                    return
-                refused_since = refused_since or self._loop.time()
-                is_expired = refused.status == 401 and self._loop.time() - refused_since < self._patience.credentials
-                if not (refused.is_passing or refused.is_quota or is_expired):
-                    own.is_tried = False
-                    self._conclude(own, not_created(refused, own.step, own.namespace))
-                    return
-                self._wait(own, refused.message)
-                pause = refused.pause or (3.0 if refused.is_quota else None)
-            await pauses.wait(pause, own.doomed)
-        else:
-            if not own.is_tried:
-                self._conclude(own, own.doom)
-                return
-        own.created = self._loop.time()
-        if own.doom is not None:
+        failure = await self._creator.create(job, own)
+        del job  # it may be large, and is not needed any more
+        if failure is not None:
+            self._conclude(own, failure)
+        elif own.doom is not None:
             await self._withdraw(own)
-
-    async def _is_ours(self, own: Owned) -> bool:
-        """Tell whether the job of this name is one whose creation was not answered."""
-        try:
-            return await self._inquiry.job_launch(own.namespace, own.name) == self._launch
-        except (Away, Refused):
-            return True  # the watch will tell
 
     # --- what the watch shows ---------------------------------------------------------------------------------------
 
@@ -355,9 +326,7 @@ class KubernetesBackend:
         self._end(own, failure, tail)
 
     def _around(self, own: Owned, node: str | None = None) -> endings.Around:
-        return endings.Around(
-            own.step, own.request, own.time_limit, own.is_job_deleted, node, self._tells_disruptions
-        )
+        return endings.Around(own.step, own.request, own.time_limit, own.is_job_deleted, node, self._tells_disruptions)
 
     def _conclude(self, own: Owned, failure: TaskFailed | None) -> None:
         """Report the end of a job of which there is nothing more to see."""

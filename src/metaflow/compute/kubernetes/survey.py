@@ -5,6 +5,7 @@ What may not be asked stays unknown and is no problem.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -44,8 +45,8 @@ class Survey:
             There is no answer.
         """
         found = await self._api.get("/version", patience=patience)
-        numbers = [re.match(r"\d*", str(found.get(name) or ""))[0] for name in ("major", "minor")]  # type: ignore[index]
-        return int(numbers[0] or 0), int(numbers[1] or 0)
+        major, minor = (re.sub(r"\D.*", "", str(found.get(name) or "")) for name in ("major", "minor"))
+        return int(major or 0), int(minor or 0)
 
     async def problems(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
         """Return what stands against each step's request; the same for several steps once.
@@ -71,9 +72,11 @@ class Survey:
             return [Misfit(f"there is no namespace '{namespace}'", hint)]
         found += await self._missing_objects(namespace, request)
         here = f"/api/v1/namespaces/{namespace}"
-        found += fit.over_limits(await self._list(f"{here}/limitranges") or (), request)
-        found += fit.over_quotas(await self._list(f"{here}/resourcequotas") or (), request)
-        nodes = await self._list("/api/v1/nodes")
+        ranges, quotas, nodes = await asyncio.gather(
+            self._list(f"{here}/limitranges"), self._list(f"{here}/resourcequotas"), self._list("/api/v1/nodes")
+        )
+        found += fit.over_limits(ranges or (), request)
+        found += fit.over_quotas(quotas or (), request)
         if nodes is not None:
             found += fit.misfits(nodes, request)
         return found
@@ -101,9 +104,9 @@ class Survey:
         """Return what we are not permitted to do, but have to."""
         if namespace not in self._rights:
             found = []
-            for verb, group, resource in _RIGHTS:
-                attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
-                if not await self._may(attributes):
+            allowed = await asyncio.gather(*(self._may(namespace, *right) for right in _RIGHTS))
+            for (verb, _, resource), is_allowed in zip(_RIGHTS, allowed, strict=True):
+                if not is_allowed:
                     hint = (
                         "ask the cluster's owner for a role that may create, get, list, watch and delete jobs and pods"
                     )
@@ -111,7 +114,8 @@ class Survey:
             self._rights[namespace] = found
         return list(self._rights[namespace])
 
-    async def _may(self, attributes: dict[str, str]) -> bool:
+    async def _may(self, namespace: str, verb: str, group: str, resource: str) -> bool:
+        attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

@@ -125,7 +125,9 @@ def test_the_command_is_literal() -> None:
 def test_variables_are_literal_and_the_pod_knows_itself() -> None:
     variables = {each["name"]: each for each in container(environment={"A": "$(B) $C"})["env"]}
     assert variables["A"]["value"] == "$$(B) $C"
-    paths = {name: each["valueFrom"]["fieldRef"]["fieldPath"] for name, each in variables.items() if "valueFrom" in each}
+    paths = {
+        name: each["valueFrom"]["fieldRef"]["fieldPath"] for name, each in variables.items() if "valueFrom" in each
+    }
     assert paths["METAFLOW_KUBERNETES_POD_NAME"] == "metadata.name"
     assert paths["METAFLOW_KUBERNETES_NODE_NAME"] == "spec.nodeName"
     assert paths["METAFLOW_KUBERNETES_NAMESPACE"] == "metadata.namespace"
@@ -209,4 +211,7 @@ def test_shared_memory() -> None:
 
 def test_claims() -> None:
     found = mounted(options={"persistent_volume_claims": {"a": "/a", "b": "/b/c"}})
-    assert {path: each["persistentVolumeClaim"]["claimName"] for path, each in found.items()} == {"/a": "a", "/b/c": "b"}
+    assert {path: each["persistentVolumeClaim"]["claimName"] for path, each in found.items()} == {
+        "/a": "a",
+        "/b/c": "b",
+    }

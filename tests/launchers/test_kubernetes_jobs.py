@@ -1,4 +1,4 @@
-"""The Kubernetes backend against a simulated API server: what it reports of jobs, and that trouble ends none of them."""
+"""The Kubernetes backend against a simulated API server: what it reports of jobs; and that trouble ends none."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Run:
     async def pod(self, task: int = 1) -> dict[str, Any]:
         """Return the pod of a task, when there is one."""
         name = job_name(a_job(task).labels)
-        found: dict[str, Any] = await self.until(
+        found: list[dict[str, Any]] = await self.until(
             lambda: [pod for pod in self.server.pods.values() if pod["metadata"]["labels"]["job-name"] == name]
         )
         return found[0]
@@ -155,7 +155,7 @@ def test_exit_status_and_tail() -> None:
     [
         ({"code": 137, "reason": "OOMKilled"}, TaskOutOfMemory, "4096 MB"),
         ({"code": 137, "pod": ("Evicted", "The node was low on resource: memory.")}, TaskPreempted, "low on resource"),
-        ({"code": 143, "pod": ("Terminated", "Pod was terminated in response to node shutdown")}, TaskPreempted, "shut"),
+        ({"code": 143, "pod": ("Terminated", "terminated in response to node shutdown")}, TaskPreempted, "shut"),
         ({"code": 137, "pod": ("DeadlineExceeded", "…")}, TaskTimedOut, "100 seconds"),
         ({"code": 128, "reason": "StartError", "message": 'exec: "python": executable file not found in $PATH'},
          ImageUnavailable, "no program `python`"),
@@ -202,7 +202,11 @@ def test_the_schedulers_words_once_each() -> None:
 def test_the_pending_deadline_ends_it_with_the_reason() -> None:
     async def scene(run: Run) -> None:
         run.backend.submit(a_job())
-        condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "message": "0/1 nodes are available: 1 Insufficient cpu.",
+        }
         run.server.change(await run.pod(), conditions=[condition])
         failure = (await run.ended()).failure
         assert isinstance(failure, TaskNotPlaced)
@@ -309,7 +313,7 @@ def test_creation_is_tried_again(code: int) -> None:
 
 def test_a_creation_whose_answer_was_lost_is_no_second_job() -> None:
     async def scene(run: Run) -> None:
-        lost = []
+        lost: list[Any] = []
 
         def lose(request: Request) -> None:
             if request.method == "POST" and not lost:
