@@ -32,7 +32,7 @@ def run(session: Session) -> click.Command:
     return click.Command(
         "run",
         callback=_run,
-        help="Run the flow on this machine.",
+        help="Run the flow: its tasks here, or where their decorators say.",
         params=[*parameter_options(session), *run_options()],
     )
 
