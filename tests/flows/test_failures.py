@@ -7,6 +7,7 @@ good. Start reading at `test_failures_that_a_run_survives`.
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from typing import Any
 
@@ -295,3 +296,52 @@ def test_failures_that_end_the_run(site: Site, shape: str, kind: str) -> None:
         ending = finished.stdout[finished.stdout.rindex("Workflow failed.") :] + finished.stderr
         assert SAYS[kind] in ending
         assert f"Step {task.parent.id} (task-id {task.id}) failed." in ending
+
+
+SIBLINGS = """
+import os, signal, time
+from metaflow import FlowSpec, step
+
+class SiblingsFlow(FlowSpec):
+    @step
+    def start(self):
+        self.numbers = list(range(4))
+        self.next(self.work, foreach="numbers")
+
+    @step
+    def work(self):
+        open(f"begun-{self.input}", "w").close()
+        while len([name for name in os.listdir(".") if name.startswith("begun-")]) < 4:
+            time.sleep(0.01)
+        if self.input != 2:
+            time.sleep(60)
+        os.kill(os.getpid(), signal.SIGBUS)
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+if __name__ == "__main__":
+    SiblingsFlow()
+"""
+
+
+@pytest.mark.ours
+def test_the_first_cause_is_named_and_not_what_it_took_along(site: Site) -> None:
+    finished = site.run_flow(SIBLINGS, "run").failed()
+    ending = finished.stderr[finished.stderr.index("    the step 'work'") :]
+    assert "SIGBUS" in ending
+    assert "hint: a file that it had mapped became shorter" in ending
+    (culprit,) = re.findall(r"Step work \(task-id (\d+)\) failed", ending)
+    assert finished.stdout.count("Task failed.") == 1
+    assert finished.stdout.count("Task ended, since the run ends.") == 3
+    run = finished.run
+    kinds = {task.index: task.failure.kind for task in run["work"]}
+    assert kinds == {0: "cancelled", 1: "cancelled", 2: "crashed", 3: "cancelled"}
+    assert [task.id for task in run["work"] if task.failure.kind == "crashed"] == [culprit]
+    assert run.failure.values == {"step": "work", "task": culprit, "cause": "crashed"}
