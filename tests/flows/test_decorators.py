@@ -396,8 +396,8 @@ def test_timeout_ends_by_force_what_does_not_notice(one_site: Site) -> None:
     from metaflow import Task
 
     for task in finished.run["work"]:
-        assert Task(task.pathspec, attempt=0).failure.kind == "timeout"
         first = Task(task.pathspec, attempt=0)
+        assert first.failure.kind == "timeout"
         assert task.current_attempt == 1
         assert first.stdout == "begun\n"
         assert "@timeout" in first.stderr
