@@ -46,6 +46,7 @@ class Store:
         self._objects: dict[str, dict[str, Object]] = {}
         self._names: dict[str, list[str]] = {}
         self._parts: dict[str, dict[int, bytes]] = {}
+        self._headers: dict[str, dict[str, str]] = {}
 
     def answer(self, request: Request) -> Answer:
         bucket, _, key = unquote(request.path)[1:].partition("/")
@@ -80,12 +81,12 @@ class Store:
     def _post(self, bucket: str, key: str, request: Request) -> Answer:
         number = request.query.get("uploadId")
         if number is None:
-            number = str(len(self._parts))
-            self._parts[number] = {}
+            number = str(len(self._headers))
+            self._parts[number], self._headers[number] = {}, request.headers
             text = f"<Bucket>{bucket}</Bucket><Key>{escape(key)}</Key><UploadId>{number}</UploadId>"
             return _xml(f"<InitiateMultipartUploadResult>{text}</InitiateMultipartUploadResult>")
         parts = self._parts.pop(number)
-        tag = self._keep(bucket, key, b"".join(parts[each] for each in sorted(parts)), {}).tag
+        tag = self._keep(bucket, key, b"".join(parts[each] for each in sorted(parts)), self._headers[number]).tag
         text = f"<Bucket>{bucket}</Bucket><Key>{escape(key)}</Key><ETag>{escape(tag)}</ETag>"
         return _xml(f"<CompleteMultipartUploadResult>{text}</CompleteMultipartUploadResult>")
 
