@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from metaflow import registry
 from metaflow.cli import early
@@ -82,22 +82,37 @@ def preflight_mode(session: Session) -> str:
     return mode
 
 
-def make_places(
-    session: Session,
-    run: str,
-    tags: tuple[str, ...],
-    namespace: str | None,
-    requests: Mapping[str, ResourceRequest],
-) -> dict[str, Place]:
+class RunFrame(NamedTuple):
+    """What the places of a run have in common.
+
+    Attributes
+    ----------
+    run : str
+        Its id.
+    tags : tuple of str
+        The user's.
+    namespace : str or None
+        For the client inside the tasks.
+    log_bytes : int
+        Most bytes kept of each stream of a task.
+    """
+
+    run: str
+    tags: tuple[str, ...]
+    namespace: str | None
+    log_bytes: int
+
+
+def make_places(session: Session, frame: RunFrame, requests: Mapping[str, ResourceRequest]) -> dict[str, Place]:
     """Return where the steps of the run go, by backend."""
-    backends = {request.backend for request in requests.values()}
-    packages = _packages(session) if backends != {"local"} else None
+    backends = sorted({request.backend for request in requests.values()})
+    packages = _packages(session) if backends != ["local"] else None
     places = {}
-    for backend in sorted(backends):
+    for backend in backends:
         if packages is None or backend == "local":
-            places[backend] = _local(session, run, tags, namespace, packages)
+            places[backend] = _local(session, frame, packages)
         else:
-            places[backend] = _remote(session, run, tags, namespace, backend, packages)
+            places[backend] = _remote(session, frame, packages, backend)
     if "local" not in backends:
         early.stop()
     return places
@@ -109,9 +124,7 @@ def _packages(session: Session) -> TaskPackages:
     return task_packages(session)
 
 
-def _local(
-    session: Session, run: str, tags: tuple[str, ...], namespace: str | None, packages: TaskPackages | None
-) -> Place:
+def _local(session: Session, frame: RunFrame, packages: TaskPackages | None) -> Place:
     from metaflow.runtime.engine import Place
 
     command = FlowCommand(
@@ -119,33 +132,40 @@ def _local(
         session.path,
         _options(session, session.options["metadata"]),
         session.flow_name,
-        run,
-        namespace,
-        tags,
+        frame.run,
+        frame.namespace,
+        frame.tags,
         ((LOCAL_ROOT, session.local_root), *(((CODE_PACKAGE, packages.fact),) if packages is not None else ())),
     )
     return Place(registry.load("launcher", "local")(early.take(session)), command)
 
 
-def _remote(
-    session: Session, run: str, tags: tuple[str, ...], namespace: str | None, backend: str, packages: TaskPackages
-) -> Place:
+def _remote(session: Session, frame: RunFrame, packages: TaskPackages, backend: str) -> Place:
     from metaflow.compute.remote.launcher import RemoteLauncher, RunLabels
     from metaflow.runtime.engine import Place
 
     script = os.path.basename(session.path)
     carries = session.metadata.kind == "local"
     options = _options(session, "carried" if carries else session.options["metadata"])
-    command = FlowCommand(script, script, options, session.flow_name, run, namespace, tags)
+    command = FlowCommand(script, script, options, session.flow_name, frame.run, frame.namespace, frame.tags)
     jobs: JobBackend = registry.load("job backend", backend)(session.settings.entries, say=session.say)
     launcher = RemoteLauncher(
         jobs,
         session.storage,
-        RunLabels(session.flow_name, run, session.settings.user),
+        RunLabels(session.flow_name, frame.run, session.settings.user),
         packages.links,
-        {**_environment(session), CODE_PACKAGE: packages.fact},
+        {**_environment(session), **_spot(session, backend), CODE_PACKAGE: packages.fact},
+        log_bytes=frame.log_bytes,
     )
     return Place(launcher, command, carries)
+
+
+def _spot(session: Session, backend: str) -> dict[str, str]:
+    """Return what makes a task listen for the notice that its machine is taken away: where that may be one of AWS."""
+    may_be = backend == "batch" or (session.datastore == "s3" and session.object_stores.s3_endpoint is None)
+    from metaflow.compute.remote.entry import SPOT
+
+    return {SPOT: "aws"} if may_be else {}
 
 
 def _options(session: Session, metadata: str | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import click
 
 from metaflow.cli.facts import system_facts, system_tags
 from metaflow.cli.parameters import parameter_options, parameter_values
-from metaflow.cli.places import choose_storage, make_places, preflight_mode
+from metaflow.cli.places import RunFrame, choose_storage, make_places, preflight_mode
 from metaflow.cli.resources import decorator_options, resource_requests, take_decorators
 from metaflow.cli.session import Session
 from metaflow.cli.structure import check_flow
@@ -221,11 +221,13 @@ def _engine(
     from metaflow.runtime.policy import policy_of
 
     requests = resource_requests(session)
-    places = make_places(session, run_id, tuple(options["tags"]), _namespace(session, options["namespace"]), requests)
+    log_bytes = options["max_log_size"] * 1_000_000
+    frame = RunFrame(run_id, tuple(options["tags"]), _namespace(session, options["namespace"]), log_bytes)
+    places = make_places(session, frame, requests)
     limits = RunOptions(
         options["max_workers"],
         options["max_num_splits"],
-        options["max_log_size"] * 1_000_000,
+        log_bytes,
         system_tags(session.settings),
         preflight_mode(session),
     )

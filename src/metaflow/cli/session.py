@@ -87,7 +87,7 @@ class Session:
             return os.path.abspath(given or self.local_root)
         from metaflow.settings import datastores
 
-        return given or datastores.root(self._object_stores, self.datastore)
+        return given or datastores.root(self.object_stores, self.datastore)
 
     @cached_property
     def storage(self) -> Storage:
@@ -100,12 +100,13 @@ class Session:
         """Where included files are kept."""
         root = self.settings.local_files_root
         if self.datastore != "local":
-            root = self._object_stores.file_roots.get(self.datastore, f"{self.root.rstrip('/')}/data")
+            root = self.object_stores.file_roots.get(self.datastore, f"{self.root.rstrip('/')}/data")
         storage: Storage = registry.load("datastore", self.datastore)(root)
         return storage
 
     @cached_property
-    def _object_stores(self) -> Datastores:
+    def object_stores(self) -> Datastores:
+        """How object stores are reached."""
         from metaflow.settings import datastores
 
         return datastores.read(self.settings.entries, self.environ)

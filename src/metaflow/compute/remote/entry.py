@@ -15,6 +15,9 @@ BOOT_FAILED = range(64, 80)
 
 VARIABLE = "MILLRACE_BOOT"
 
+SPOT = "MILLRACE_SPOT"
+"""Variable that names whose notices of machines that are taken away the supervisor waits for: ``aws``."""
+
 GRACE = 15.0
 """Seconds between the polite and the forced end of a task; Kubernetes and Batch give its container 30."""
 
@@ -72,6 +75,7 @@ def boot_variable(
     attempt: int,
     time_limit: float,
     grace: float = GRACE,
+    log_bytes: int | None = None,
 ) -> dict[str, str]:
     """Return the variable that the container's command reads.
 
@@ -93,6 +97,8 @@ def boot_variable(
         Seconds.
     grace : float
         Seconds between the request to end and the forced end.
+    log_bytes : int, optional
+        Most bytes kept of each stream.
     """
     document = {
         "packages": [package._asdict() for package in packages],
@@ -103,5 +109,6 @@ def boot_variable(
         "attempt": attempt,
         "time_limit": time_limit,
         "grace": grace,
+        **({"log_bytes": log_bytes} if log_bytes is not None else {}),
     }
     return {VARIABLE: json.dumps(document, separators=(",", ":"))}

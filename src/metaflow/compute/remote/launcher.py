@@ -72,6 +72,8 @@ class RemoteLauncher:
         Variables for every task: settings that hold on both sides.
     grace : float
         Seconds between the polite and the forced end of a task that is cancelled.
+    log_bytes : int, optional
+        Most bytes kept of each stream of a task.
     """
 
     stores_logs = True
@@ -84,7 +86,9 @@ class RemoteLauncher:
         packages: Callable[[], Sequence[Package]],
         environment: Mapping[str, str],
         grace: float = GRACE,
+        log_bytes: int | None = None,
     ) -> None:
+        self._log_bytes = log_bytes
         self._grace = grace
         self.kind = backend.kind
         self._backend = backend
@@ -124,6 +128,7 @@ class RemoteLauncher:
             attempt=request.attempt,
             time_limit=limit,
             grace=self._grace,
+            log_bytes=self._log_bytes,
         )
         labels = {
             **self._labels._asdict(),

@@ -30,6 +30,7 @@ from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.lines import LineReader
 from metaflow.compute.local import processes
 from metaflow.compute.remote.cgroup import CONTROL_GROUPS, MemoryGroup
+from metaflow.compute.remote.entry import SPOT
 from metaflow.compute.remote.keptlog import KeptLog
 from metaflow.exception import MetaflowException
 from metaflow.store.protocol import Storage
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 _LOG_BYTES = 10_000_000
 _OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
-_SPOT = "MILLRACE_SPOT"
 """Set by a backend whose machines may be spot instances: ``aws``, or the URL of a metadata service."""
 _NOTICE = "MILLRACE_SPOT_NOTICE"
 
@@ -99,7 +99,7 @@ class Supervisor:
         """Run the task to its end; return the exit status."""
         kills = self._memory.kills()
         processes.become_subreaper(self._prctl)
-        spot = self._environ.pop(_SPOT, "")
+        spot = self._environ.pop(SPOT, "")
         self._environ[_NOTICE] = os.path.join(self._place, "spot-termination-notice")
         self._start()
         if spot:
