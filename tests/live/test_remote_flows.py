@@ -81,6 +81,14 @@ def test_a_remote_run_has_the_results_of_a_local_one(flow: str, backend: str, re
             assert task.metadata_dict["ds-type"] == "s3"
 
 
+@pytest.mark.parametrize("how", ["default", "option"])
+def test_the_datastore_that_was_named(how: str, backend: str, remote: RemoteSite) -> None:
+    env = {"METAFLOW_DEFAULT_DATASTORE": "s3" if how == "default" else None, "METAFLOW_DATASTORE_SYSROOT_GS": "gs://x"}
+    option = ["--datastore=s3"] if how == "option" else []
+    words = [*option, "run", "--with", PLACES[backend][1]]
+    remote.run_flow("linear.py", *words, within=PATIENCE, env=env).succeeded()
+
+
 FATES = """
 import os, signal, sys, time
 from metaflow import FlowSpec, catch, current, retry, step, timeout

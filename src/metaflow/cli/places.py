@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from metaflow.compute.resources import ResourceRequest
     from metaflow.runtime.engine import Place
 
-_OPTIONS_THAT_TASKS_GET = ("metadata", "environment", "datastore")
-
 _FOR_ALL = (
     "METAFLOW_AZURE_", "METAFLOW_CARD_", "METAFLOW_CLIENT_", "METAFLOW_DATASTORE_SYSROOT_", "METAFLOW_DATATOOLS_",
     "METAFLOW_DEBUG_", "METAFLOW_DEFAULT_AWS_", "METAFLOW_DEFAULT_AZURE_", "METAFLOW_DEFAULT_GCP_", "METAFLOW_GS_",
@@ -146,7 +144,7 @@ def _remote(session: Session, frame: RunFrame, packages: TaskPackages, backend: 
 
     script = os.path.basename(session.path)
     carries = session.metadata.kind == "local"
-    options = _options(session, "carried" if carries else session.options["metadata"])
+    options = _options(session, "carried" if carries else session.metadata.kind)
     command = FlowCommand(script, script, options, session.flow_name, frame.run, frame.namespace, frame.tags)
     jobs: JobBackend = registry.load("job backend", backend)(session.settings.entries, say=session.say)
     launcher = RemoteLauncher(
@@ -170,7 +168,11 @@ def _spot(session: Session, backend: str) -> dict[str, str]:
 
 def _options(session: Session, metadata: str | None) -> tuple[str, ...]:
     """Return the top-level options of a task."""
-    given = {**{name: session.options[name] for name in _OPTIONS_THAT_TASKS_GET}, "metadata": metadata}
+    given = {
+        "metadata": metadata,
+        "environment": session.options["environment"],
+        "datastore": session.datastore,
+    }
     return (
         "--quiet",
         f"--datastore-root={session.root}",

@@ -107,8 +107,8 @@ class RemoteLauncher:
 
     async def open(self, report: Callable[[Report], None]) -> None:
         self._report = report
-        self._packages = await asyncio.to_thread(self._make_packages)
-        await self._backend.open(self._on_job)
+        packages = asyncio.to_thread(self._make_packages)
+        self._packages, _ = await asyncio.gather(packages, self._backend.open(self._on_job))
         self._start(self._renew_links())
         self._start(self._follow())
 
