@@ -85,9 +85,7 @@ class Blobs:
         contents = list(blobs)
         keys = [hashlib.sha1(content, usedforsecurity=False).hexdigest() for content in contents]
         missing = {
-            self.path(key): content
-            for key, content in zip(keys, contents, strict=True)
-            if key not in self._present
+            self.path(key): content for key, content in zip(keys, contents, strict=True) if key not in self._present
         }
         if not self._storage.far:  # there a question is cheap, and spares compressing what is there
             sizes = self._storage.head(list(missing))

@@ -1,47 +1,34 @@
 """A storage in S3, Google Cloud Storage or Azure: the key is the object's name below the root.
 
-One implementation for the three, over `metaflow.store.object_access`. Every request goes through `ObjectStorage._ask`,
-which decides what an error means: what may pass is tried again for two minutes, with a word on stderr after some
-seconds; all else is raised at once, in one sentence. Requests for several keys overlap.
-
-Nothing is opened before the first request. The client's threads do not survive a fork: a forked child that comes here
-is served by a process of its own (`metaflow.store.object_forked`).
+One implementation for the three. Requests for several keys overlap; each goes through `metaflow.store.object_requests`,
+which knows what to do when it fails. Nothing is opened before the first request. A client does not survive a fork: a
+forked child that comes here is served by a process of its own (`metaflow.store.object_forked`).
 """
 
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from metaflow import files
 from metaflow.exception import StorageUnavailable
 from metaflow.store import object_place
-from metaflow.store.object_errors import Trouble, hint
+from metaflow.store.object_errors import Trouble
 from metaflow.store.object_reader import Part, RangedFile
+from metaflow.store.object_requests import Requests
 from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Entry
 
 if TYPE_CHECKING:
     from metaflow.settings.datastores import Datastores
-    from metaflow.store.object_access import Access
     from metaflow.store.object_forked import Helper
     from metaflow.store.protocol import OpenObject
 
-PATIENCE = 120.0
-"""Seconds for which a request that fails for a passing reason is tried again."""
-
-_PATIENCE_WITH_NAMES = 20.0
-_TELL_AFTER = 3.0
-_LONGEST_PAUSE = 5.0
 _PART = 8 << 20
 _PARTS_AT_ONCE = 8
 _MOST_PARTS = 9000  # S3 and Azure allow 10,000 and more
-
-_Answer = TypeVar("_Answer")
 
 
 class ObjectStorage:
@@ -67,12 +54,9 @@ class ObjectStorage:
     def __init__(self, root: str, settings: Datastores | None = None) -> None:
         self._place = object_place.parse(self.kind, root)
         self.root = self._place.root
-        self._settings = settings
-        self._access: Access | None = None
-        self._region: str | None = None
+        self._requests = Requests(self._place, settings)
         self._helper: Helper | None = None
-        self._opening = Lock()
-        self._told = False
+        self._starting = Lock()
         self._creates = True
 
     def describe(self, key: str) -> str:
@@ -123,7 +107,7 @@ class ObjectStorage:
             pass
 
     def spool_directory(self) -> str:
-        directory = self._configured().tempdir
+        directory = self._requests.settings.tempdir
         if directory is None:
             from tempfile import gettempdir
 
@@ -146,11 +130,11 @@ class ObjectStorage:
 
         if not is_forked():
             return getattr(self, name)(*arguments)
-        with self._opening:
+        with self._starting:
             if self._helper is None or self._helper.pid != os.getpid():
                 from metaflow.store.object_forked import Helper
 
-                self._helper = Helper(f"{__name__}:{type(self).__name__}", self.root, self._configured())
+                self._helper = Helper(f"{__name__}:{type(self).__name__}", self.root, self._requests.settings)
         return self._helper.call(name, *arguments)
 
     def _put(self, key: str, data: bytes, attributes: bytes | None, overwrite: bool) -> None:
@@ -159,10 +143,10 @@ class ObjectStorage:
             noted = self._noted(attributes)
             _obstore().put(client, key, data, attributes=noted, mode=mode, use_multipart=False)
 
-        found = self._ask("write", key, send, ("exists", "changed", "unsupported") if not overwrite else ())
+        found = self._requests.ask("write", key, send, ("exists", "changed", "unsupported") if not overwrite else ())
         if isinstance(found, Trouble) and found.kind == "unsupported":
             self._creates = False  # an older store; what is not to be overwritten is equal anyway
-            self._ask("write", key, send)
+            self._requests.ask("write", key, send)
 
     def _send(self, key: str, path: str, size: int, attributes: bytes | None) -> None:
         from pathlib import Path
@@ -180,7 +164,7 @@ class ObjectStorage:
                 max_concurrency=_PARTS_AT_ONCE,
             )
 
-        self._ask("write", key, send)
+        self._requests.ask("write", key, send)
 
     def _noted(self, attributes: bytes | None) -> Any:
         return None if attributes is None else {self._ATTRIBUTES: attributes.decode()}
@@ -190,21 +174,21 @@ class ObjectStorage:
             content: bytes = _obstore().get(client, key).buffer().to_bytes()
             return content
 
-        found = self._ask("read", key, fetch, ("missing",))
+        found = self._requests.ask("read", key, fetch, ("missing",))
         return None if isinstance(found, Trouble) else found
 
     def _head(self, key: str) -> int | None:
         def ask(client: Any) -> int:
             return int(_obstore().head(client, key)["size"])
 
-        found = self._ask("read", key, ask, ("missing",))
+        found = self._requests.ask("read", key, ask, ("missing",))
         return None if isinstance(found, Trouble) else found
 
     def _list(self, prefix: str) -> Sequence[Entry]:
         def ask(client: Any) -> Any:
             return _obstore().list_with_delimiter(client, prefix or None)
 
-        found: Any = self._ask("list", prefix, ask)
+        found: Any = self._requests.ask("list", prefix, ask)
         names = [Entry(name, False) for name in found["common_prefixes"]]
         return names + [Entry(row["path"], True) for row in found["objects"]]
 
@@ -214,10 +198,10 @@ class ObjectStorage:
 
             return str(_obstore().sign(client, "GET", key, expires_in=timedelta(seconds=seconds)))
 
-        return str(self._ask("sign a URL of", key, sign))
+        return str(self._requests.ask("sign a URL of", key, sign))
 
     def _delete(self, key: str) -> None:
-        self._ask("remove", key, lambda client: _obstore().delete(client, key), ("missing",))
+        self._requests.ask("remove", key, lambda client: _obstore().delete(client, key), ("missing",))
 
     def _part(self, key: str, start: int, end: int, tag: str | None = None) -> Part | None:
         """Return a range of an object, of the one with the `tag` if that is given; None if it is not there."""
@@ -232,7 +216,7 @@ class ObjectStorage:
             noted = answer.attributes.get(self._ATTRIBUTES, "")
             return Part(memoryview(content), size, answer.meta["e_tag"], noted.encode())
 
-        found = self._ask("read", key, fetch, ("missing", "range", "changed"))
+        found = self._requests.ask("read", key, fetch, ("missing", "range", "changed"))
         if not isinstance(found, Trouble):
             return found
         if found.kind == "missing":
@@ -246,121 +230,6 @@ class ObjectStorage:
         if part is None:
             raise StorageUnavailable(f"{self.describe(key)} was removed while it was read.")
         return part.content
-
-    # --- a request --------------------------------------------------------------------------------------------------
-
-    def _ask(
-        self, verb: str, key: str, call: Callable[[Any], _Answer], expected: Sequence[str] = ()
-    ) -> _Answer | Trouble:
-        """Send a request until it is answered; return the answer, or one of the `expected` troubles.
-
-        Raises
-        ------
-        metaflow.exception.StorageUnavailable
-            It cannot be answered.
-        """
-        begun = time.monotonic()
-        tries = 0
-        while True:
-            try:
-                return call(self._client())
-            except Exception as error:  # noqa: BLE001 - obstore's classes, and those of Python that it uses
-                trouble = Trouble.of(error)
-                if isinstance(error, StorageUnavailable) or type(error).__module__.startswith("metaflow."):
-                    raise
-                tries += 1
-                if trouble.kind in expected:
-                    return trouble
-                waited = time.monotonic() - begun
-                if trouble.kind == "region" and self._move():
-                    continue
-                if not self._may_pass(trouble, waited, tries):
-                    raise self._unavailable(verb, key, trouble, waited, tries) from error
-                if waited > _TELL_AFTER:
-                    self._tell(trouble)
-                time.sleep(_pause(tries))
-
-    def _may_pass(self, trouble: Trouble, waited: float, tries: int) -> bool:
-        retries = self._configured().retries
-        if not trouble.passes or (retries is not None and tries > retries):
-            return False
-        return waited < (_PATIENCE_WITH_NAMES if trouble.kind == "name" else PATIENCE)
-
-    def _client(self) -> Any:
-        with self._opening:
-            if self._access is None:
-                from metaflow.store.object_access import open_access
-
-                self._access = open_access(self._place, self._configured(), self._region)
-            return self._access.client
-
-    def _configured(self) -> Datastores:
-        if self._settings is None:
-            from metaflow.settings import datastores
-
-            self._settings = datastores.of_process()
-        return self._settings
-
-    def _endpoint(self) -> str | None:
-        return self._access.endpoint if self._access is not None else None
-
-    def _move(self) -> bool:
-        """Find out in which region the bucket is; tell whether that is news."""
-        if self.kind != "s3":
-            return False
-        from metaflow.store.object_access import bucket_region
-
-        with self._opening:
-            if self._region is not None:
-                return False
-            self._region = bucket_region(self._place, self._endpoint()) or ""
-            if self._region:
-                self._access = None
-            return bool(self._region)
-
-    def _tell(self, trouble: Trouble) -> None:
-        with self._opening:
-            if self._told:
-                return
-            self._told = True
-        limit = _PATIENCE_WITH_NAMES if trouble.kind == "name" else PATIENCE
-        text = f"Waiting for {self._where()}: {trouble.reason}. Trying again for {limit:.0f} s.\n"
-        try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):  # closed
-            pass
-
-    def _where(self) -> str:
-        endpoint = self._endpoint()
-        return self._place.container_url + (f" at {endpoint}" if endpoint else "")
-
-    def _unavailable(self, verb: str, key: str, trouble: Trouble, waited: float, tries: int) -> StorageUnavailable:
-        endpoint = self._endpoint()
-        place = self.describe(key) + (f" at {endpoint}" if endpoint else "")
-        tried = f" It was tried {tries} times in {waited:.0f} s." if tries > 1 else ""
-        return StorageUnavailable(
-            f"Cannot {verb} {place}: {_SENTENCES.get(trouble.kind, '')}{trouble.reason}.{tried}",
-            hint=hint(trouble, self.kind),
-        )
-
-
-_SENTENCES = {
-    "bucket": "there is no such bucket: ",
-    "certificate": "its certificate is not trusted: ",
-    "clock": "the clocks differ: ",
-    "credentials": "the credentials are missing or refused: ",
-    "denied": "access is denied: ",
-    "name": "its host is not found: ",
-    "region": "the bucket is in another region: ",
-    "transient": "it does not answer: ",
-}
-
-
-def _pause(tries: int) -> float:
-    from random import random
-
-    return min(_LONGEST_PAUSE, 0.25 * 2.0**tries) * (0.5 + random() / 2)
 
 
 def _obstore() -> Any:

@@ -119,6 +119,12 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
     return match[1] if match else ""
 
 
+def sentence(trouble: Trouble) -> str:
+    """Return what went wrong, without a full stop."""
+    words = _SENTENCES.get(trouble.kind)
+    return f"{words}: {trouble.reason}" if words else trouble.reason
+
+
 def hint(trouble: Trouble, kind: str) -> str | None:
     """Return what a person can do about it.
 
@@ -132,15 +138,25 @@ def hint(trouble: Trouble, kind: str) -> str | None:
     return _HINTS.get((trouble.kind, kind)) or _HINTS.get((trouble.kind, ""))
 
 
+_SENTENCES = {
+    "bucket": "there is no such bucket",
+    "certificate": "its certificate is not trusted",
+    "clock": "the clocks differ",
+    "credentials": "the credentials are missing or refused",
+    "denied": "access is denied",
+    "name": "its host is not found",
+    "region": "the bucket is in another region",
+    "transient": "it does not answer",
+}
 _LATER = "the tasks that finished are kept; `resume` goes on from them"
 _HINTS = {
-    ("bucket", "s3"): "check METAFLOW_DATASTORE_SYSROOT_S3 (or --datastore-root), and that AWS_PROFILE is of its account",
+    ("bucket", "s3"): "check METAFLOW_DATASTORE_SYSROOT_S3 (or --datastore-root); AWS_PROFILE chooses the account",
     ("bucket", "gs"): "check METAFLOW_DATASTORE_SYSROOT_GS (or --datastore-root)",
     ("bucket", "azure"): "check METAFLOW_DATASTORE_SYSROOT_AZURE (or --datastore-root)",
     ("region", ""): "set AWS_REGION to the region of the bucket",
-    ("denied", "s3"): "the credentials need s3:GetObject, s3:PutObject and s3:ListBucket there; AWS_PROFILE chooses others",
+    ("denied", "s3"): "it takes s3:GetObject, s3:PutObject and s3:ListBucket; AWS_PROFILE chooses other credentials",
     ("denied", ""): "the credentials need to read, write and list there",
-    ("credentials", "s3"): "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; temporary ones may be over",
+    ("credentials", "s3"): "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; temporary ones end",
     ("credentials", "gs"): "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
     ("credentials", "azure"): "run `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
     ("clock", ""): "set this machine's clock: it is too far from that of the store",

@@ -1,4 +1,4 @@
-"""The root of an object store, taken apart: ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``container/prefix`` (Azure).
+"""The root of data in an object store, taken apart: ``s3://bucket/prefix``, ``gs://…``, Azure's ``container/prefix``.
 
 Pure: texts in, names or a sentence out. Azure roots are written without a scheme, as Metaflow has them; ``azure://`` is
 read too, since URLs of included files begin so.
