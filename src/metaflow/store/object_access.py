@@ -97,12 +97,9 @@ def _s3(place: Place, settings: Datastores, region: str | None) -> Access:
         client["allow_invalid_certificates"] = True
     elif settings.s3_certificates:
         client["root_certificate"] = _certificates(settings.s3_certificates)
-    provider = None
-    if _profile_in_use(settings):
-        provider, profile_region = _botocore(settings)
-        region = region or profile_region
-    if region or not settings.sdk.get("AWS_REGION"):
-        config["region"] = region or settings.sdk.get("AWS_DEFAULT_REGION") or "us-east-1"
+    provider, profile_region = _botocore(settings) if _profile_in_use(settings) else (None, None)
+    named = settings.sdk.get("AWS_REGION") or settings.sdk.get("AWS_DEFAULT_REGION") or profile_region
+    config["region"] = region or named or "us-east-1"  # if it is another one, S3's answer tells
     store = S3Store(
         place.container,
         prefix=place.prefix or None,
