@@ -81,6 +81,7 @@ _HOME = {
 }
 
 __all__ = [
+    "S3",
     "DataArtifact",
     "Flow",
     "FlowSpec",
@@ -90,7 +91,6 @@ __all__ = [
     "Metaflow",
     "Parameter",
     "Run",
-    "S3",
     "Step",
     "Task",
     "__version__",
