@@ -19,7 +19,7 @@ def faults(root: Path) -> list[str]:
     """Return a line for each file below `root` that is not what its name promises."""
     found = []
     for path in sorted(root.rglob("*")):
-        if path.is_dir() or path.name.startswith(".tmp"):
+        if path.is_dir() or any(part.startswith(".tmp") for part in path.relative_to(root).parts):
             continue
         if path.suffix == ".json":
             found += _json_faults(path)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from metaflow.exception import MetaflowNotFound, MetaflowTaggingError, StorageUnavailable
 from metaflow.provider.local import LocalMetadata
-from metaflow.provider.protocol import ArtifactFact, Fact, TaskPath
+from metaflow.provider.protocol import ArtifactFact, Fact, TaskPath, WholeAttempt
 
 SYSTEM = ["user:ann", "runtime:dev"]
 
@@ -249,3 +251,53 @@ def test_no_descriptor_stays_open(provider: LocalMetadata, task: TaskPath) -> No
     provider.change_tags("F", task.run, add=["a"], remove=[])
     provider.names(["F"])
     assert len(os.listdir("/dev/fd")) == before
+
+
+# --- a task that is known whole -------------------------------------------------------------------------------------
+
+WHOLE = WholeAttempt(
+    [Fact("attempt", "0", "attempt"), Fact("foreach-stack", ["xs=1"], "foreach-stack")],
+    [ArtifactFact("x", "ab" * 20)],
+    ("local", "/root"),
+)
+
+
+def one_by_one(provider: LocalMetadata, task: TaskPath) -> None:
+    provider.register_task(task, tags=["t"], system_tags=SYSTEM)
+    provider.record(task, 0, WHOLE.facts)
+    provider.record_artifacts(task, 0, WHOLE.artifacts, storage=WHOLE.storage, tags=["t"], system_tags=SYSTEM)
+
+
+def documents(provider: LocalMetadata, task: TaskPath) -> list[Any]:
+    """Return all that is known of a task, without ids and times."""
+    found = [provider.get(task), provider.get((*task, "x")), *provider.facts(task)]
+    return [{key: value for key, value in (each or {}).items() if key not in ("task_id", "ts_epoch")} for each in found]
+
+
+def test_a_task_known_whole_is_as_one_recorded_bit_by_bit(provider: LocalMetadata) -> None:
+    run = provider.new_run("Flow", tags=["t"], system_tags=SYSTEM)
+    one, other, third = (TaskPath("Flow", run, "work", id) for id in ("1", "2", "3"))
+    one_by_one(provider, one)
+    provider.register_task(other, tags=["t"], system_tags=SYSTEM, whole=WHOLE)
+    assert documents(provider, other) == documents(provider, one)
+    names = [
+        sorted(re.sub(r"\d{6,}", "TIME", name) for name in os.listdir(f"{provider.root}/{'/'.join(task)}/_meta"))
+        for task in (one, other)
+    ]
+    assert names[0] == names[1]
+    assert os.listdir(f"{provider.root}/{'/'.join(other)}") == ["_meta"]
+
+    provider.register_task(third, tags=["t"], system_tags=SYSTEM)  # it is there already: what is missing is added
+    provider.register_task(third, tags=["t"], system_tags=SYSTEM, whole=WHOLE)
+    assert documents(provider, third) == documents(provider, one)
+    assert os.listdir(f"{provider.root}/{'/'.join(third)}") == ["_meta"]
+
+
+def test_a_task_that_cannot_be_written_whole_is_not_written_at_all(provider: LocalMetadata) -> None:
+    run = provider.new_run("Flow", tags=[], system_tags=[])
+    task = TaskPath("Flow", run, "work", "1")
+    bad = WHOLE._replace(artifacts=[ArtifactFact("x" * 400, "ab" * 20)])
+    with pytest.raises(StorageUnavailable):
+        provider.register_task(task, tags=[], system_tags=[], whole=bad)
+    assert provider.get(task) is None
+    assert os.listdir(f"{provider.root}/{'/'.join(task)}") == []
