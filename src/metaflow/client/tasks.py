@@ -242,10 +242,14 @@ class Task(Container[DataArtifact], depth=4):
         Of a copy made by `resume` also what is known of its origin only.
         """
         facts = self._facts()
-        own = {fact["field_name"]: fact["value"] for fact in facts}
-        origin = self._origin_components(own)
-        if origin is not None:
-            facts = [fact for fact in self._site.provider.facts(origin) if fact["field_name"] not in own] + facts
+        known = {fact["field_name"]: fact["value"] for fact in facts}
+        origin, seen = self._origin_components(known), {self._components}
+        while origin is not None and origin not in seen:  # the origin may be a copy itself
+            seen.add(origin)
+            older = self._site.provider.facts(origin)
+            facts = [fact for fact in older if fact["field_name"] not in known] + facts
+            origin = self._origin_components({fact["field_name"]: fact["value"] for fact in older})
+            known |= {fact["field_name"]: fact["value"] for fact in facts}
         return [
             Metadata(fact["field_name"], fact["value"], fact["ts_epoch"], fact.get("type", ""), self) for fact in facts
         ]

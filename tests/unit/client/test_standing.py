@@ -102,3 +102,17 @@ def test_a_caught_failure(place: Place) -> None:
     assert task.status == "caught"
     assert str(task.failure) == "builtins.ValueError: bad"
     assert Task(f"{run.path}/join/3").failure is None, "it has the artifact from the task before"
+
+
+def test_what_is_known_of_a_copy_of_a_copy(place: Place) -> None:
+    first, second, third = (place.run() for _ in range(3))
+    first.task("work", "2")
+    first.facts("work", "2", 0, python_version="3.11", user="ann")
+    for run, origin in ((second, first), (third, second)):
+        run.task("work", "2")
+        run.facts("work", "2", 0, **{"origin-run-id": origin.id, "origin-task-id": "2"})
+    second.facts("work", "2", 0, user="bob")
+    facts = Task(f"{third.path}/work/2").metadata_dict
+    assert (facts["python_version"], facts["user"], facts["origin-run-id"]) == ("3.11", "bob", second.id)
+    third.facts("work", "2", 0, **{"origin-run-id": third.id})  # a circle, whoever made it
+    assert Task(f"{third.path}/work/2").metadata_dict["origin-run-id"] == third.id
