@@ -143,6 +143,7 @@ class AttemptRecord:
         """Close an attempt whose process died before it could; `frames` are the foreaches around it."""
         if self.attempt not in self.store.attempts()[0]:
             self.begin()
+            self.note_place(frames, None, ())
         index = TaskIndex({}, {}, self.attempt)
         text = f"{failure.message}\n" + (f"hint: {failure.hint}\n" if failure.hint else "")
         values = {

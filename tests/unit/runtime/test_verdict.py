@@ -115,6 +115,7 @@ def test_a_task_that_never_began_is_registered_and_closed(court: Court) -> None:
     assert document is not None
     assert (document["tags"], document["system_tags"]) == (["t"], ["s"])
     assert court.stored()["_exception"].exception == "no process for it"
+    assert court.facts()["attempt"] == "1"
 
 
 def test_an_index_without_a_done_marker_is_not_the_end(court: Court) -> None:
