@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from support import processes
+from support.founding import BIG_SUM, HYBRID_CLOUD, with_batch
 from support.site import Finished, Site
 
 PLACES = {
@@ -199,48 +200,6 @@ def test_too_little_memory_is_named_with_its_limit(remote: RemoteSite) -> None:
     assert task.metadata_dict["attempt_ok"] == "False"
 
 
-MIXED = """
-import random
-from metaflow import FlowSpec, step, resources, kubernetes, card, batch
-
-class HybridCloudFlow(FlowSpec):
-
-    @step
-    def start(self):
-        self.countries = ['US', 'BR', 'IT']
-        self.shards = {country: open(f'{country}.data').read()
-                       for country in self.countries}
-        self.next(self.prepare_data, foreach='countries')
-
-    @kubernetes(memory=16000)
-    @step
-    def prepare_data(self):
-        print('processing a shard of data', self.shards[self.input])
-        self.next(self.train)
-
-    @batch(gpu=2, queue='gpu-queue')
-    @step
-    def train(self):
-        print('training model...')
-        self.score = random.randint(0, 10)
-        self.country = self.input
-        self.next(self.join)
-
-    @batch(memory=16000, queue='cpu-queue')
-    @step
-    def join(self, inputs):
-        self.best = max(inputs, key=lambda x: x.score).country
-        self.next(self.end)
-
-    @step
-    def end(self):
-        print(self.best, 'produced best results')
-
-if __name__ == '__main__':
-    HybridCloudFlow()
-"""
-
-
 @pytest.mark.skipif(
     not {"KUBECONFIG", "METAFLOW_BATCH_JOB_QUEUE"} <= set(os.environ), reason="the environment names not both places"
 )
@@ -248,7 +207,7 @@ def test_the_hybrid_flow_of_the_documentation(remote: RemoteSite) -> None:
     """As printed there, with `batch` imported; the node of the stack may be smaller than 16 GB asks for."""
     for country in ("US", "BR", "IT"):
         remote.write(f"{country}.data", f"data of {country}\n")
-    finished = remote.run_flow(MIXED, "run", within=PATIENCE).succeeded()
+    finished = remote.run_flow(with_batch(HYBRID_CLOUD), "run", within=PATIENCE).succeeded()
     assert "produced best results" in finished.stdout
     run = finished.run
     (end,) = run["end"]
@@ -353,42 +312,19 @@ def test_the_code_of_the_flow_comes_along(backend: str, remote: RemoteSite) -> N
     assert finished.values("start")["words"] == ["found", "sibling found"]
 
 
-BIG_SUM = """
-from metaflow import FlowSpec, step, resources, batch
-
-class BigSum(FlowSpec):
-
-    @resources(memory=512, cpu=0.2)
-    @step
-    def start(self):
-        import numpy
-        import time
-        big_matrix = numpy.random.ranf((2000, 2000))
-        t = time.time()
-        self.sum = numpy.sum(big_matrix)
-        self.took = time.time() - t
-        self.next(self.end)
-
-    @step
-    def end(self):
-        print("The sum is %f." % self.sum)
-        print("Computing it took %dms." % (self.took * 1000))
-
-if __name__ == '__main__':
-    BigSum()
-"""
+SMALL_SUM = BIG_SUM.replace("(80000, 80000)", "(2000, 2000)").replace("memory=60000, cpu=1", "memory=512, cpu=0.2")
 
 
 def test_the_big_sum_of_the_documentation(backend: str, remote: RemoteSite) -> None:
     """As printed there, with a matrix that fits; then with the step's own decorator, mixed with a local step."""
     numpy = {"METAFLOW_DEFAULT_CONTAINER_IMAGE": f"{os.environ['METAFLOW_DEFAULT_CONTAINER_IMAGE']}-numpy"}
-    finished = run_on(remote, backend, BIG_SUM, env=numpy).succeeded()
+    finished = run_on(remote, backend, SMALL_SUM, env=numpy).succeeded()
     assert "Computing it took" in finished.stdout
     (start,) = finished.run["start"]
     assert 1.9e6 < start["sum"].data < 2.1e6
-    own = BIG_SUM.replace("@resources(memory=512, cpu=0.2)", f"@{backend}(memory=512, cpu=1)")
-    if backend == "kubernetes":
-        own = own.replace("batch\n", "kubernetes\n").replace("cpu=1", "cpu=0.2")
+    own = SMALL_SUM.replace("@resources", f"@{backend}").replace("step, resources", f"step, {backend}")
+    if backend == "batch":
+        own = own.replace("cpu=0.2", "cpu=1")
     mixed = remote.run_flow(own, "run", env=numpy, within=PATIENCE).succeeded()
     (start,), (end,) = mixed.run["start"], mixed.run["end"]
     assert any(name.startswith(backend) for name in start.metadata_dict)

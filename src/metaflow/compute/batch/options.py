@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from metaflow.exception import SettingsError
+from metaflow.settings.figures import seconds
 
 
 class Options(NamedTuple):
@@ -37,7 +38,7 @@ class Options(NamedTuple):
         """
         return cls(
             _client(entries.get("METAFLOW_BATCH_CLIENT_PARAMS") or "{}"),
-            _seconds("METAFLOW_BATCH_PENDING_DEADLINE", entries.get("METAFLOW_BATCH_PENDING_DEADLINE")),
+            seconds(entries, "METAFLOW_BATCH_PENDING_DEADLINE"),
             entries.get("METAFLOW_BATCH_JOB_QUEUE") or None,
         )
 
@@ -53,15 +54,3 @@ def _client(text: str) -> dict[str, Any]:
             hint='it is a JSON object, such as {"region_name": "eu-west-1"}',
         )
     return value
-
-
-def _seconds(name: str, text: str | None) -> float | None:
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise SettingsError(f"{name} is '{text}'.", hint="it is a number of seconds, more than 0")
-    return seconds

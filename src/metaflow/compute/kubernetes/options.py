@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from metaflow.compute.kubernetes.manifest import DEFAULT_TTL
-from metaflow.exception import SettingsError
+from metaflow.settings.figures import seconds
 
 _TTL = "METAFLOW_KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED"
 _DEADLINE = "METAFLOW_KUBERNETES_PENDING_DEADLINE"
@@ -41,23 +41,10 @@ class Options(NamedTuple):
         SettingsError
             A value is not of its kind.
         """
-        deadline, ttl = _seconds(entries, _DEADLINE), _seconds(entries, _TTL)
+        deadline, ttl = seconds(entries, _DEADLINE), seconds(entries, _TTL)
         return cls(
             entries.get("METAFLOW_KUBERNETES_CONTEXT") or None,
             entries.get("METAFLOW_KUBERNETES_NAMESPACE") or "default",
             deadline,
             DEFAULT_TTL if ttl is None else int(ttl),
         )
-
-
-def _seconds(entries: Mapping[str, str], name: str) -> float | None:
-    text = entries.get(name)
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise SettingsError(f"{name} is '{text}'.", hint="it is a number of seconds, more than 0")
-    return seconds
