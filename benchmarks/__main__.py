@@ -2,6 +2,7 @@
 
 python -m benchmarks --original .venv-original/bin/python
 python -m benchmarks --quick --only hello --only import
+python -m benchmarks --only remote      # on Kubernetes and AWS Batch, where the environment names them
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import remote, report
 from benchmarks.measure import Failure, Measure, Side
-from benchmarks.works import FULL, QUICK, Work, works
+from benchmarks.works import FULL, QUICK, Sizes, Work, works
 
 
 def main() -> int:
     options = _options()
     ours = Side("ours", options.ours)
     sides = [ours, Side("original", options.original)] if options.original else [ours]
-    chosen = [
-        work for work in works(QUICK if options.quick else FULL, ours) if not options.only or work.name in options.only
-    ]
+    chosen = [work for work in _works(QUICK if options.quick else FULL, ours) if _is_chosen(work.name, options.only)]
     print(report.machine(sides), end="\n\n", flush=True)
     if options.quick:
         print("Quick sizes: too small to compare with reach and aim.", end="\n\n", flush=True)
@@ -33,21 +32,37 @@ def main() -> int:
     parent = options.directory and Path(options.directory).resolve()
     # All that was written is removed at the end: a file system that has just removed thousands of files is slow.
     with tempfile.TemporaryDirectory(prefix="millrace-bench-", dir=parent) as base:
-        for work in chosen:
-            try:
-                results = _measure(work, sides, options, base)
-            except Failure as failure:
-                _say(f"{work.name}: {failure}")
-                failed, results = True, {}
-            rows.append(report.row(work, results))
+        try:
+            for work in chosen:
+                try:
+                    results = {} if work.lack else _measure(work, sides, options, base)
+                except Failure as failure:
+                    _say(f"{work.name}: {failure}")
+                    failed, results = True, {}
+                rows.append(report.row(work, results))
+        finally:
+            remote.leave()
         print(report.table(rows), flush=True)
     return int(failed)
 
 
+def _works(sizes: Sizes, ours: Side) -> list[Work]:
+    return [*works(sizes, ours), *remote.works(sizes)]
+
+
+def _is_chosen(name: str, only: list[str] | None) -> bool:
+    return not only or name in only or any(name.startswith(f"{group}-") for group in remote.GROUPS if group in only)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Millrace and the original.")
-    names = [work.name for work in works(FULL, Side("ours", sys.executable))]
-    parser.add_argument("--only", action="append", choices=names, help="measure this work only; may be repeated")
+    names = [work.name for work in _works(FULL, Side("ours", sys.executable))]
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*remote.GROUPS, *names],
+        help="measure this work only, or this group of works; may be repeated",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes and at most two repetitions")
     parser.add_argument("--repeat", type=int, help="repetitions of each work on each side")
     parser.add_argument("--directory", help="where to put the runs (default: a temporary directory)")

@@ -2,7 +2,8 @@
 
 Time is wall-clock time of the whole process tree, interpreter start included. Memory is the high-water mark that Linux
 keeps for each process (VmHWM), read from /proc while the program runs: of the first process (the engine), and of the
-largest process below it (a task). Pages that a forked process shares with its parent count in full.
+largest process below it (a task); or what all of them have at the same time (VmRSS), the largest of the sums that were
+seen. Pages that processes share count in full for each.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,15 +35,23 @@ class Side(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """What one run cost: seconds, and MB at the peak of the engine and of the largest process below it."""
+    """What one run cost: seconds, and MB at the peak of the engine, of the largest process below it, and of all."""
 
     seconds: float
     engine_mb: float
     task_mb: float
+    all_mb: float = 0.0
 
 
 def run(
-    side: Side, program: str, *arguments: str, directory: str, expect: str, below: bool = False
+    side: Side,
+    program: str,
+    *arguments: str,
+    directory: str,
+    expect: str,
+    below: bool = False,
+    together: bool = False,
+    environment: Mapping[str, str] = {},
 ) -> tuple[Measure, str]:
     """Run a program of `programs/` with runs stored in `directory`; return its measure and its output.
 
@@ -52,6 +61,10 @@ def run(
         Text that the output has to contain: a benchmark of wrong results is worth nothing.
     below : bool
         Watch the processes below the first one too; this costs some time, so only where their memory is asked for.
+    together : bool
+        Add up what all of them have, ten times a second.
+    environment : mapping of str to str
+        Further variables.
     """
     output = Path(directory) / f"output-{side.name}"
     command = [side.python, str(PROGRAMS / program), *arguments]
@@ -60,13 +73,13 @@ def run(
         process = subprocess.Popen(
             command,
             cwd=directory,
-            env=_environment(directory),
+            env={**_environment(directory), **environment},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        memory = _Memory(process.pid, below)
+        memory = _Memory(process.pid, below, together)
         memory.start()
         try:
             status = process.wait(DEADLINE)
@@ -85,7 +98,7 @@ def run(
     text = output.read_text(errors="replace")
     if status or expect not in text:
         raise Failure(f"{side.name} ended with status {status}, its output ends:\n{text[-2000:]}")
-    return Measure(seconds, memory.engine_mb, memory.task_mb), text
+    return Measure(seconds, memory.engine_mb, memory.task_mb, memory.all_mb), text
 
 
 def _environment(directory: str) -> dict[str, str]:
@@ -95,32 +108,36 @@ def _environment(directory: str) -> dict[str, str]:
 
 
 class _Memory(threading.Thread):
-    """Follows the high-water marks of a process, and of those below it if asked to."""
+    """Follows the high-water marks of a process, and of those below it if asked to; or the sum of all."""
 
-    def __init__(self, pid: int, below: bool) -> None:
+    def __init__(self, pid: int, below: bool, together: bool) -> None:
         super().__init__(daemon=True)
-        self.engine_mb = self.task_mb = 0.0
+        self.engine_mb = self.task_mb = self.all_mb = 0.0
         self._pid = pid
         self._below = below
+        self._together = together
         self._ended = threading.Event()
 
     def run(self) -> None:
         while not self._ended.wait(0.01 if self._below else 0.1):
-            self.engine_mb = max(self.engine_mb, _peak_mb(self._pid))
+            self.engine_mb = max(self.engine_mb, _memory_mb(self._pid))
             if self._below:
-                self.task_mb = max([self.task_mb, *map(_peak_mb, _below(self._pid))])
+                self.task_mb = max([self.task_mb, *map(_memory_mb, _below(self._pid))])
+            if self._together:
+                processes = (self._pid, *_below(self._pid))
+                self.all_mb = max(self.all_mb, sum(_memory_mb(pid, "VmRSS") for pid in processes))
 
     def stop(self) -> None:
         self._ended.set()
         self.join()
 
 
-def _peak_mb(pid: int) -> float:
+def _memory_mb(pid: int, which: str = "VmHWM") -> float:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), 0.0)
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{which}:")), 0.0)
 
 
 def _below(pid: int) -> Sequence[int]:

@@ -27,6 +27,8 @@ def machine(sides: Sequence[Side]) -> str:
 
 def row(work: Work, results: Mapping[str, Sequence[Measure]]) -> tuple[str, ...]:
     """Return the cells of one work, from the measures of each side; a side without measures did not take part."""
+    if work.lack:
+        return (work.title, f"not measured: {work.lack}", *[""] * (len(HEAD) - 2))
     if not results:
         return (work.title, "failed", *[""] * (len(HEAD) - 2))
     medians = {side: Measure(*map(median, zip(*measures, strict=True))) for side, measures in results.items()}
@@ -60,7 +62,7 @@ def _seconds(measure: Measure | None) -> str:
 def _memory(work: Work, *measures: Measure | None) -> str:
     if not work.memory:
         return ""
-    values = [measure.task_mb if work.memory == "task" else measure.engine_mb for measure in measures if measure]
+    values = [getattr(measure, f"{work.memory}_mb") for measure in measures if measure]
     return f"{work.memory} {' / '.join(f'{value:.0f}' for value in values)} MB"
 
 

@@ -35,10 +35,12 @@ class Work(NamedTuple):
     run: Callable[[Side, str], Measure]
     """Does the work in a directory."""
     memory: str = ""
-    """Whose peak memory the table shows: ``engine``, ``task`` or nobody's."""
+    """Whose peak memory the table shows: ``engine``, ``task``, ``all`` or nobody's."""
     prepare: Callable[[str], object] | None = None
     """Makes what all repetitions then find in their directory."""
     disk_gb: float = 0.5
+    lack: str = ""
+    """Why it cannot be measured here."""
 
 
 def works(sizes: Sizes, ours: Side) -> list[Work]:
