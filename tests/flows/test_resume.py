@@ -201,13 +201,10 @@ def test_a_run_of_somebody_else(one_site: Site, undisturbed: Any) -> None:
     assert "user:tester" in failed.run.tags
 
 
-def test_a_switch_is_chosen_anew_only_where_it_runs_and_limits_hold(one_site: Site) -> None:
+def test_a_switch_is_chosen_anew_only_where_it_runs(one_site: Site) -> None:
     failed_run(one_site, "Switch", "longer")
     assert resume(one_site, "Switch", env={"WAY": "short"}).succeeded().run.data.result == "longer"
     assert resume(one_site, "Switch", "start", env={"WAY": "short"}).succeeded().run.data.result == "short"
-    failed_run(one_site, "Foreach", "work[1]")
-    narrow = resume(one_site, "Foreach", "--max-num-splits", "2").failed()
-    assert "--max-num-splits" in narrow.stderr
 
 
 # --- the source has changed -----------------------------------------------------------------------------------------
@@ -473,6 +470,8 @@ def test_the_widest_foreach_allowed_is_about_what_runs(one_site: Site) -> None:
     one_site.run_flow(changing(), "run", "--max-num-splits", "3", env={"FAILS": "1"}).failed()
     finished = resumed_flow(one_site, changing(), "--max-num-splits", "2").succeeded()
     assert finished.stdout.count("Task taken over") == 6
+    refused = resumed_flow(one_site, changing(), "start", "--max-num-splits", "2")
+    assert "--max-num-splits" in refused.failed().stderr, "the foreach is opened anew"
 
 
 def test_a_finished_step_that_goes_elsewhere_now_says_why_it_runs(one_site: Site) -> None:
