@@ -90,7 +90,7 @@ def _top_level() -> FlowGroup:
             option(["--quiet/--not-quiet"], default=False, help="Print only what the flow prints, and errors."),
             option(["--metadata"], metavar="NAME", help="Where facts about runs are kept: local."),
             option(["--environment"], metavar="NAME", help="How tasks get their libraries: local."),
-            option(["--datastore"], metavar="NAME", help="Where data is kept: local."),
+            option(["--datastore"], metavar="NAME", help="Where data is kept: local, s3, gs, azure."),
             option(["--datastore-root"], metavar="PATH", help="Directory or URL of the data."),
             option(["--package-suffixes"], metavar="LIST", help="Further file endings for the code package, .a,.b"),
             option(
