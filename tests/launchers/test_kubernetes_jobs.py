@@ -129,6 +129,28 @@ def test_started_then_ended() -> None:
     assert len(run.server.jobs) == 1, "a job that ended well is kept for people to look at"
 
 
+def test_one_whose_storage_shows_that_it_runs_is_started_when_its_node_is_known() -> None:
+    async def scene(run: Run) -> None:
+        run.backend.submit(a_job())
+        run.backend.hurry(1)
+        run.backend.hurry(7)
+        pod = await run.pod()
+        assert run.reports == []
+        run.server.waits(pod, "ContainerCreating")
+
+        def hurry() -> list[JobReport]:
+            run.backend.hurry(1)
+            return [report for report in run.reports if isinstance(report, JobStarted)]
+
+        (started,) = await run.until(hurry)
+        assert started.where == f"pod {pod['metadata']['name']}"
+        run.server.start(pod)
+        run.server.finish(pod)
+        await run.ended()
+
+    assert [type(report) for report in play(scene).reports] == [JobStarted, JobEnded]
+
+
 def test_one_that_ended_before_it_was_seen_running() -> None:
     async def scene(run: Run) -> None:
         run.backend.submit(a_job())

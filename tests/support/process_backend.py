@@ -56,6 +56,9 @@ class ProcessBackend:
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
 
+    def hurry(self, task: int) -> None:
+        pass
+
     def release(self, task: int) -> None:
         self._released.add(task)
 

@@ -143,6 +143,12 @@ class BatchBackend:
         if own is not None:
             self._doom(own, TaskCancelled(f"the step '{own.job.step}' was cancelled"))
 
+    def hurry(self, task: int) -> None:
+        own = self._own.get(task)
+        if own is not None and own.id is not None and not own.is_started:
+            self._watchlist.hurry(own.id, self._loop.time())
+            self._news.set()
+
     def release(self, task: int) -> None:
         own = self._own.pop(task, None)
         if own is not None and own.id is not None:

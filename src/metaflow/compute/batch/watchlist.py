@@ -39,8 +39,10 @@ class Watchlist:
 
     def hurry(self, id: str, now: float) -> None:
         """Look at a job soon, as if it had just changed."""
-        if id in self._due:
+        due = self._due.get(id)
+        if due is not None:
             self.saw(id, now, changed=True)
+            self._due[id] = min(due, self._due[id])
 
     def saw(self, id: str, now: float, *, changed: bool) -> None:
         """Note a look at a job, and whether its state was another than before."""

@@ -123,6 +123,11 @@ class KubernetesBackend:
         if own is not None:
             self._doom(own, endings.cancelled(own.step))
 
+    def hurry(self, task: int) -> None:
+        own = self._by_task.get(task)
+        if own is not None and own.pod is not None and own.pod.node is not None:
+            self._has_started(own)  # the kubelet says so up to two seconds later
+
     def release(self, task: int) -> None:
         own = self._by_task.get(task)
         if own is not None:
@@ -200,9 +205,8 @@ class KubernetesBackend:
         if own.pod is not None and own.pod.uid != pod.uid:
             return  # a second pod of a job whose first is being deleted: the job is, too (`_ask_who`)
         own.see(pod, self._loop.time())
-        if pod.has_started and not own.is_started:
-            own.is_started = True
-            self._report(JobStarted(own.task, own.attempt, f"pod {pod.name}", own.facts()))
+        if pod.has_started:
+            self._has_started(own)
         if pod.is_deleted or kind == "DELETED":
             self._is_taken(own)
         if pod.has_ended or kind == "DELETED":
@@ -216,6 +220,11 @@ class KubernetesBackend:
             self._restless.pop(own.name, None)
         elif not own.is_over:
             self._restless[own.name] = own
+
+    def _has_started(self, own: Owned) -> None:
+        if not own.is_started and own.pod is not None:
+            own.is_started = True
+            self._report(JobStarted(own.task, own.attempt, f"pod {own.pod.name}", own.facts()))
 
     def _on_listed(self, namespace: str, names: set[str]) -> None:
         """Bury those whose deletion was missed."""

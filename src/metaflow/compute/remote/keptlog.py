@@ -3,8 +3,8 @@
 What is new is put as *segments*, at most once a second, the first a quarter of a second after it was printed; when
 there are many, the log object is put as a whole and the segments go. `metaflow.compute.remote.livelog` is the other
 side and has the names. In the end the log objects are whole, and no segment is left. One thread talks to the storage,
-so that a slow storage never holds up the task; it starts with the first line, since the storage's client must not exist
-when the task is forked.
+so that a slow storage never holds up the task; it starts after the task, since the storage's client must not exist when
+that is forked.
 
 Start reading at `KeptLog.add` and `KeptLog._put_news`.
 """
@@ -61,6 +61,13 @@ class KeptLog:
         self._closing = False
         self._said = False
 
+    def start(self) -> None:
+        """Get ready for the first line, and for the end: connect to the storage. Call it when the task is forked."""
+        with self._change:
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="log", daemon=True)
+                self._thread.start()
+
     def add(self, stream: str, lines: list[bytes], now: float) -> list[bytes]:
         """Take lines that the task has printed; return those that are kept: fewer where the limit is reached."""
         with self._change:
@@ -68,14 +75,12 @@ class KeptLog:
             if kept and self._due is None:
                 clock = time.monotonic()
                 self._due = max(clock + _FIRST, self._last + _PAUSE)
-                if self._thread is None:
-                    self._thread = Thread(target=self._work, name="log", daemon=True)
-                    self._thread.start()
+                self.start()
                 self._change.notify()
         return kept
 
     def close(self, last: tuple[str, bytes]) -> None:
-        """Put the whole logs, then one last object; remove the segments, and mark the end.
+        """Put the whole logs and one last object, mark the end, and remove the segments.
 
         Parameters
         ----------
@@ -94,10 +99,10 @@ class KeptLog:
             self._thread.join()
         storage = self._storage()
         streams = self._streams.values()
-        storage.put([(each.key, bytes(each.content)) for each in streams if each.is_behind], overwrite=True)
-        storage.put([last], overwrite=True)
-        storage.delete([key for each in streams for key in each.segments])
+        logs = [(each.key, bytes(each.content)) for each in streams if each.is_behind]
+        storage.put([*logs, last], overwrite=True)
         storage.put([(self._end, b"")], overwrite=True)
+        storage.delete([key for each in streams for key in each.segments])
 
     def _storage(self) -> Storage:
         if self._opened is None:
@@ -105,6 +110,10 @@ class KeptLog:
         return self._opened
 
     def _work(self) -> None:
+        try:
+            self._storage()
+        except Exception:  # noqa: BLE001 - whatever it is comes again, when there is something to put
+            pass
         while self._wait():
             try:
                 self._put_news(self._storage())

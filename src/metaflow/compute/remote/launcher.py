@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
@@ -40,8 +40,11 @@ DEFAULT_TIME_LIMIT = 5 * 24 * 3600.0
 
 _MARGIN = 120.0
 """Seconds from the end that the supervisor makes to the one that the backend makes."""
-_SOON, _LATER = 0.25, 1.0
-"""Seconds between two looks at the live logs: after something was new; after nothing was for a while."""
+_SOON, _LATER, _IDLE = 0.2, 1.0, 5.0
+"""Seconds between two looks at the live logs: after something was new; after nothing was for a while, while tasks run,
+and while all wait."""
+_SHARE = 0.06
+"""Of a core, that looking may take."""
 _RENEWAL = 600.0
 _TRIES = 12
 _PAUSE = 10.0
@@ -53,6 +56,18 @@ class RunLabels(NamedTuple):
     flow: str
     run: str
     user: str
+
+
+class _Seen(NamedTuple):
+    """One look at the storage: lines, attempts that show first signs of life, and such that have ended.
+
+    `busy` is how many seconds it has kept a core busy.
+    """
+
+    news: Sequence[tuple[Attempt, str, list[Line]]] = ()
+    begun: Sequence[Attempt] = ()
+    ended: Sequence[Attempt] = ()
+    busy: float = 0.0
 
 
 class RemoteLauncher:
@@ -98,7 +113,8 @@ class RemoteLauncher:
         self._environment = environment
         self._packages: Sequence[Package] = ()
         self._requests: dict[int, TaskRequest] = {}
-        self._started: dict[int, Attempt] = {}
+        self._followed: dict[int, Attempt] = {}
+        self._started: set[int] = set()
         self._concluding: set[int] = set()
         self._logs = LiveLogs(storage, f"{labels.flow}/{labels.run}")
         self._reading = asyncio.Lock()  # of the logs: by one thread at a time
@@ -117,6 +133,8 @@ class RemoteLauncher:
 
     def submit(self, request: TaskRequest) -> None:
         self._requests[request.task] = request
+        self._followed[request.task] = Attempt(request.step, request.task, request.attempt)
+        self._is_new.set()
         command = request.command
         limit = request.time_limit or DEFAULT_TIME_LIMIT
         boot = boot_variable(
@@ -161,6 +179,7 @@ class RemoteLauncher:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.to_thread(self._logs.forget)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -177,19 +196,20 @@ class RemoteLauncher:
             case Waiting():
                 self._report(report)
             case JobStarted(task, attempt, where, facts):
-                self._started[task] = Attempt(request.step, task, attempt)
+                self._started.add(task)
                 self._is_new.set()
                 self._report(Started(task, attempt, where, facts))
             case JobEnded():
                 self._conclude_soon(request, report)
 
-    def _conclude_soon(self, request: TaskRequest, job: JobEnded) -> None:
+    def _conclude_soon(self, request: TaskRequest, job: JobEnded, is_told: bool = False) -> None:
         """Conclude an attempt once: its own word and the backend's may cross."""
         if request.task in self._concluding:
             return
         self._concluding.add(request.task)
-        self._started.pop(request.task, None)
-        self._start(self._conclude(request, job))
+        self._followed.pop(request.task, None)
+        self._started.discard(request.task)
+        self._start(self._conclude(request, job, is_told))
 
     async def _renew_links(self) -> None:
         """Have the links signed anew: those signed with credentials for an hour expire with them."""
@@ -201,46 +221,68 @@ class RemoteLauncher:
                 continue  # the storage is away; the next time is soon enough
 
     async def _follow(self) -> None:
-        """Show what the tasks print, and hear which have ended, while there are any."""
-        loop = asyncio.get_running_loop()
+        """Show what the tasks print, and hear which have ended, while there are any.
+
+        What a task has stored is often seen before the backend says that it runs: a kubelet takes its time.
+        """
         pace = _SOON
         while True:
-            self._is_new.clear()
-            if not self._started:
+            if not self._followed:
+                self._is_new.clear()
                 await self._is_new.wait()
+            if self._is_new.is_set():
+                self._is_new.clear()
                 pace = _SOON
-            began = loop.time()
+            began = time.monotonic()
             async with self._reading:
-                attempts = list(self._started.values())
                 try:
-                    news = await asyncio.to_thread(self._logs.news, attempts)
+                    seen = await asyncio.to_thread(self._look, list(self._followed.values()), frozenset(self._started))
                 except StorageUnavailable:
-                    news = []  # the log is whole in the end; whether the storage comes back is seen there
-                for attempt, stream, lines in news:
+                    seen = _Seen()  # the log is whole in the end; whether the storage comes back is seen there
+                for attempt, stream, lines in seen.news:
                     self._show(attempt, stream, lines)
-                ended = [attempt for attempt in attempts if self._logs.has_ended(attempt)]
-            for attempt in ended:
+            for attempt in seen.begun:
+                self._backend.hurry(attempt.task)
+            for attempt in seen.ended:
                 self._on_end_marker(attempt)
-            pace = _SOON if news or ended else min(pace * 1.2, _LATER)
-            await asyncio.sleep(max(pace, 3 * (loop.time() - began)))
+            pace = _SOON if any(seen[:3]) else min(pace * 1.2, _LATER if self._started else _IDLE)
+            await self._pause(max(_SOON, 3 * (time.monotonic() - began), seen.busy / _SHARE), pace)
+
+    def _look(self, attempts: Sequence[Attempt], started: Container[int]) -> _Seen:
+        """See what is new in the storage; in a thread."""
+        began = time.thread_time()
+        news = self._logs.news([attempt for attempt in attempts if attempt.task in started])
+        begun = [each for each in attempts if each.task not in started and self._logs.has_begun(each)]
+        ended = [each for each in attempts if self._logs.has_ended(each)]
+        return _Seen(news, begun, ended, time.thread_time() - began)
+
+    async def _pause(self, least: float, usual: float) -> None:
+        """Wait; beyond `least` no longer than until something is submitted or starts."""
+        await asyncio.sleep(least)
+        if usual > least:
+            try:
+                async with asyncio.timeout(usual - least):
+                    await self._is_new.wait()
+            except TimeoutError:
+                pass
 
     def _on_end_marker(self, attempt: Attempt) -> None:
         """Conclude a task that says itself that it has ended: the backend's word takes a second longer."""
         request = self._requests.get(attempt.task)
-        if self._started.get(attempt.task) == attempt and request is not None:
+        if attempt.task in self._started and self._followed.get(attempt.task) == attempt and request is not None:
             self._backend.release(attempt.task)
-            self._conclude_soon(request, JobEnded(attempt.task, attempt.attempt, None))
+            self._conclude_soon(request, JobEnded(attempt.task, attempt.attempt, None), is_told=True)
 
     def _show(self, attempt: Attempt, stream: str, lines: list[Line]) -> None:
         for line in lines:
             moment = line.time.replace(tzinfo=UTC).timestamp() if line.time else time.time()
             self._report(Output(attempt.task, attempt.attempt, stream, [line.text], moment))
 
-    async def _conclude(self, request: TaskRequest, job: JobEnded) -> None:
-        """Show the rest of the log, read the outcome, and report the end."""
+    async def _conclude(self, request: TaskRequest, job: JobEnded, is_told: bool) -> None:
+        """Show the rest of the log, read the outcome, and report the end; `is_told`: the task itself has told it."""
         attempt = Attempt(request.step, request.task, request.attempt)
         try:
-            document = await self._read(attempt)
+            document = await self._read(attempt, is_told)
         except Exception as error:  # noqa: BLE001 - whatever it is, the task must get its end
             message = error.message if isinstance(error, MetaflowException) else repr(error)
             document = {}
@@ -260,14 +302,17 @@ class RemoteLauncher:
         code = ending.get("code", job.code)
         self._report(Ended(request.task, request.attempt, code, ending.get("signal"), outcome, failure, facts))
 
-    async def _read(self, attempt: Attempt) -> dict[str, Any]:
+    async def _read(self, attempt: Attempt, is_told: bool) -> dict[str, Any]:
         """Show the rest of the log and return the outcome object; wait for a storage that is away."""
         is_shown = False
         for tries_left in range(_TRIES - 1, -1, -1):
             try:
                 if not is_shown:
-                    async with self._reading:
-                        rest = await asyncio.to_thread(self._logs.rest, attempt)
+                    if is_told:
+                        rest = await asyncio.to_thread(self._logs.rest_of_whole, attempt)
+                    else:
+                        async with self._reading:
+                            rest = await asyncio.to_thread(self._logs.rest, attempt)
                     is_shown = True
                     for stream, lines in rest:
                         self._show(attempt, stream, lines)

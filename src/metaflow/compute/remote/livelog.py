@@ -15,9 +15,11 @@ Start reading at `LiveLogs.news`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from metaflow.exception import StorageUnavailable
 from metaflow.store.logs import Line, parse
 from metaflow.store.protocol import Storage
 
@@ -62,11 +64,14 @@ class LiveLogs:
         self._storage = storage
         self._run = run
         self._seen: dict[tuple[int, int, str], int] = {}  # bytes of the log that were handed out
+        self._begun: set[tuple[int, int]] = set()
         self._ended: set[tuple[int, int]] = set()
+        self._markers: deque[str] = deque()  # of ends that were heard
 
     def news(self, attempts: Iterable[Attempt]) -> list[tuple[Attempt, str, list[Line]]]:
         """Return what running attempts have printed since the last time."""
         segments = self._segments()
+        self.forget()
         found = []
         for attempt in attempts:
             for stream in STREAMS:
@@ -75,6 +80,10 @@ class LiveLogs:
                 if lines:
                     found.append((attempt, stream, lines))
         return found
+
+    def has_begun(self, attempt: Attempt) -> bool:
+        """Tell whether, the last time that `news` looked, there was anything of this attempt."""
+        return (attempt.task, attempt.attempt) in self._begun
 
     def has_ended(self, attempt: Attempt) -> bool:
         """Tell whether, the last time that `news` looked, the attempt's supervisor had done all that it does."""
@@ -100,8 +109,29 @@ class LiveLogs:
             seen = self._seen.pop((attempt.task, attempt.attempt, stream), 0)
             found.append((stream, list(parse(whole[seen:]))))
         if self.has_ended(attempt):
-            self._storage.delete([end_marker(self._run, attempt.task, attempt.attempt)])
+            self._markers.append(end_marker(self._run, attempt.task, attempt.attempt))
         return found
+
+    def rest_of_whole(self, attempt: Attempt) -> list[tuple[str, list[Line]]]:
+        """Return what has not been handed out of an attempt whose supervisor came to its end: its log is whole.
+
+        Several of these may run at once, and beside `news`.
+        """
+        self._markers.append(end_marker(self._run, attempt.task, attempt.attempt))
+        logs = self._storage.get([self._key(attempt, stream) for stream in STREAMS])
+        seen = [self._seen.pop((attempt.task, attempt.attempt, stream), 0) for stream in STREAMS]
+        return [
+            (stream, list(parse((whole or b"")[begin:])))
+            for stream, begin, (_, whole) in zip(STREAMS, seen, logs, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Remove the markers of the ends that were heard; whether that works is of no weight."""
+        markers = [self._markers.popleft() for _ in range(len(self._markers))]
+        try:
+            self._storage.delete(markers)
+        except StorageUnavailable:
+            pass
 
     def _advance(self, attempt: Attempt, stream: str, offsets: list[int]) -> list[Line]:
         """Hand out the segments that continue what was handed out before, or the log object if they start later."""
@@ -123,15 +153,17 @@ class LiveLogs:
     def _segments(self) -> dict[tuple[int, int, str], list[int]]:
         """Return the offsets of the segments there are, in order, by task, attempt and stream."""
         found: dict[tuple[int, int, str], list[int]] = {}
-        self._ended.clear()
+        ended = set()
         for key, _ in self._storage.list(f"{self._run}/_live"):
             parts = key.rpartition("/")[2].split(".")
             if len(parts) == 4 and parts[0].isdecimal() and parts[1].isdecimal() and parts[3].isdecimal():
                 found.setdefault((int(parts[0]), int(parts[1]), parts[2]), []).append(int(parts[3]))
             elif len(parts) == 3 and parts[2] == "end" and parts[0].isdecimal() and parts[1].isdecimal():
-                self._ended.add((int(parts[0]), int(parts[1])))
+                ended.add((int(parts[0]), int(parts[1])))
         for offsets in found.values():
             offsets.sort()
+        self._ended = ended
+        self._begun = {*ended, *((task, attempt) for task, attempt, _ in found)}
         return found
 
     def _log(self, attempt: Attempt, stream: str) -> bytes:

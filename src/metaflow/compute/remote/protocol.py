@@ -132,6 +132,12 @@ class JobBackend(Protocol):
     def cancel(self, task: int) -> None:
         """End the job of this task; it still gets its `JobEnded`."""
 
+    def hurry(self, task: int) -> None:
+        """Take note that the job of this task is known to run, or to have run: from what it has stored.
+
+        Its `JobStarted` comes now if enough is known of where it is, else as soon as possible.
+        """
+
     def release(self, task: int) -> None:
         """Care no more for the job of this task: it has done what it was for and is about to end by itself.
 

@@ -102,6 +102,7 @@ class Supervisor:
         spot = self._environ.pop(SPOT, "")
         self._environ[_NOTICE] = os.path.join(self._place, "spot-termination-notice")
         self._start()
+        self._log.start()
         if spot:
             self._watch_for_notice(spot)
         while self._status is None:

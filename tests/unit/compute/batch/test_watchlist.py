@@ -37,6 +37,8 @@ def test_the_longer_a_job_stays_as_it_is_the_seldomer_it_is_looked_at() -> None:
     assert watchlist.wait(now) == LONGEST
     watchlist.hurry("a", now)
     assert watchlist.wait(now) == pytest.approx(SHORTEST)
+    watchlist.hurry("a", now + 0.2)
+    assert watchlist.wait(now) == pytest.approx(SHORTEST), "to be asked for again postpones nothing"
     watchlist.hurry("unknown", now)
     watchlist.drop("a")
     watchlist.drop("a")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from metaflow.compute.remote import livelog
 from metaflow.compute.remote.livelog import Attempt, LiveLogs
 from metaflow.store import logs
 from metaflow.store.logs import format_line
@@ -83,6 +84,26 @@ def test_the_rest_after_a_good_end(storage: MemoryStorage) -> None:
     out.take_up()
     assert rest(live, TRAIN) == {"stdout": [b"b"], "stderr": []}
     assert [line.text for line in logs.read(storage, "F/1/train/7", 0, "stdout")] == [b"a", b"b"]
+
+
+def test_the_rest_of_one_that_told_its_end(storage: MemoryStorage) -> None:
+    live = LiveLogs(storage, "F/1")
+    out = Writer(storage, TRAIN)
+    out.segment("a")
+    assert news(live, TRAIN) == [(7, "stdout", [b"a"])]
+    assert live.has_begun(TRAIN)
+    assert not live.has_begun(OTHER)
+    out.segment("b")
+    out.take_up()
+    marker = livelog.end_marker("F/1", 7, 0)
+    storage.put([(marker, b"")])
+    assert news(live) == []
+    assert live.has_ended(TRAIN)
+    whole = {stream: [line.text for line in lines] for stream, lines in live.rest_of_whole(TRAIN)}
+    assert whole == {"stdout": [b"b"], "stderr": []}
+    assert marker in storage.objects, "it goes when there is time"
+    assert news(live) == []
+    assert marker not in storage.objects
 
 
 @pytest.mark.parametrize("taken_up", [False, True], ids=["no log object", "log object is behind"])
