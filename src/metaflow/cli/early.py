@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _started: list[ZygoteProcess] = []
 
 
+_ELSEWHERE = frozenset({"batch", "kubernetes"})
 _OBJECT_STORES = frozenset({"azure", "gs", "s3"})
 _OBJECT_MODULES = (
     "metaflow.settings.datastores",
@@ -24,7 +25,12 @@ _OBJECT_MODULES = (
 
 
 def start(session: Session, words: Collection[str] = ()) -> None:
-    """Start the process that tasks come from; `words`, the command line, tell what those will need."""
+    """Start the process that tasks come from; `words`, the command line, tell what those will need.
+
+    Where all steps are sent elsewhere, it is not started; `take` does that, should it be needed after all.
+    """
+    if any(word.removeprefix("--with=").partition(":")[0] in _ELSEWHERE for word in words):
+        return
     isolation = session.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
     kinds = {session.datastore, *(word.removeprefix("--datastore=") for word in words)}
     modules = _OBJECT_MODULES if kinds & _OBJECT_STORES else ()
