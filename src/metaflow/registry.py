@@ -77,6 +77,11 @@ def register(kind: str, name: str, target: str) -> None:
     _TABLE[kind][name] = target
 
 
+def module(kind: str, name: str) -> str:
+    """Return the module of a registered name, without importing it."""
+    return _TABLE[kind][name].partition(":")[0]
+
+
 def load(kind: str, name: str) -> Any:
     """Import and return what `name` stands for.
 

@@ -37,9 +37,10 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NoReturn
 
+from metaflow import registry
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.local import processes
-from metaflow.compute.local.imports import preload, third_party_imports
+from metaflow.compute.local.imports import imported_names, preload, third_party_imports
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 
 OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
@@ -105,7 +106,7 @@ class Zygote:
             for fd, _ in kept:
                 os.dup2(null, fd)
             os.close(null)
-            preload([*_OWN, *self._modules, *third_party_imports(self._path)])
+            preload([*_OWN, *self._modules, *_decorators(self._path), *third_party_imports(self._path)])
             for fd, copy in kept:
                 os.dup2(copy, fd)
                 os.close(copy)
@@ -256,6 +257,13 @@ _OWN = (
     "metaflow.provider.local", "metaflow.runtime.task", "metaflow.settings.known", "metaflow.store.local",
 )  # fmt: skip
 """What every task needs of ours and of the standard library."""
+
+
+def _decorators(path: str) -> list[str]:
+    """Return the modules of those of our decorators that the flow file imports."""
+    known = registry.names("step decorator")
+    given = [name.removeprefix("metaflow.") for name in imported_names(path, "") if name.startswith("metaflow.")]
+    return [registry.module("step decorator", name) for name in given if name in known]
 
 
 def _python_threads() -> int:
