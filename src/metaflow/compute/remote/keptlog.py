@@ -17,7 +17,7 @@ from collections.abc import Callable
 from itertools import count
 from threading import Condition, Thread
 
-from metaflow.compute.remote.livelog import end_marker
+from metaflow.compute.remote.livelog import END, marker
 from metaflow.store.logs import STREAMS, format_line
 from metaflow.store.protocol import Storage
 
@@ -53,7 +53,7 @@ class KeptLog:
             stream: _Stream(f"{task}/{attempt}.task_{stream}.log", f"{flow}/{run}/_live/{id}.{attempt}.{stream}", limit)
             for stream in STREAMS
         }
-        self._end = end_marker(f"{flow}/{run}", id, attempt)
+        self._attempt = (f"{flow}/{run}", id, attempt)
         self._change = Condition()
         self._thread: Thread | None = None
         self._due: float | None = None
@@ -79,13 +79,15 @@ class KeptLog:
                 self._change.notify()
         return kept
 
-    def close(self, last: tuple[str, bytes]) -> None:
+    def close(self, last: tuple[str, bytes], mark: str = END) -> None:
         """Put the whole logs and one last object, mark the end, and remove the segments.
 
         Parameters
         ----------
         last : tuple of (str, bytes)
             A key and the object.
+        mark : str
+            Which end to mark: see `metaflow.compute.remote.livelog`.
 
         Raises
         ------
@@ -101,7 +103,7 @@ class KeptLog:
         streams = self._streams.values()
         logs = [(each.key, bytes(each.content)) for each in streams if each.is_behind]
         storage.put([*logs, last], overwrite=True)
-        storage.put([(self._end, b"")], overwrite=True)
+        storage.put([(marker(*self._attempt, mark), b"")], overwrite=True)
         storage.delete([key for each in streams for key in each.segments])
 
     def _storage(self) -> Storage:
@@ -185,8 +187,10 @@ class _Stream:
         for line in lines:
             if self._left < 0:
                 break
-            kept.append(line[: self._left])
+            part = line[: self._left]
             self._left -= len(line) + 1
+            if part or self._left >= 0:
+                kept.append(part)
             if self._left < 0:
                 kept.append(_CUT)
         for line in kept:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from metaflow.compute.endings import PEAK_FACT
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
 from metaflow.compute.remote.entry import GRACE, Package, argv, boot_failure, boot_variable
-from metaflow.compute.remote.livelog import Attempt, LiveLogs
+from metaflow.compute.remote.livelog import END, Attempt, LiveLogs
 from metaflow.compute.remote.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
@@ -115,6 +115,7 @@ class RemoteLauncher:
         self._requests: dict[int, TaskRequest] = {}
         self._followed: dict[int, Attempt] = {}
         self._started: set[int] = set()
+        self._cancelled: set[int] = set()
         self._concluding: set[int] = set()
         self._logs = LiveLogs(storage, f"{labels.flow}/{labels.run}")
         self._reading = asyncio.Lock()  # of the logs: by one thread at a time
@@ -170,6 +171,7 @@ class RemoteLauncher:
 
     def cancel(self, task: int) -> None:
         if task in self._requests:
+            self._cancelled.add(task)
             self._backend.cancel(task)
 
     async def close(self) -> None:
@@ -253,8 +255,13 @@ class RemoteLauncher:
         began = time.thread_time()
         news = self._logs.news([attempt for attempt in attempts if attempt.task in started])
         begun = [each for each in attempts if each.task not in started and self._logs.has_begun(each)]
-        ended = [each for each in attempts if self._logs.has_ended(each)]
+        ended = [each for each in attempts if self._is_told(each)]
         return _Seen(news, begun, ended, time.thread_time() - began)
+
+    def _is_told(self, attempt: Attempt) -> bool:
+        """Tell whether all is known of an attempt's end: of one that was stopped, the backend knows by whom."""
+        mark = self._logs.mark(attempt)
+        return mark == END or (mark is not None and attempt.task in self._cancelled)
 
     async def _pause(self, least: float, usual: float) -> None:
         """Wait; beyond `least` no longer than until something is submitted or starts."""
@@ -299,6 +306,7 @@ class RemoteLauncher:
             facts[PEAK_FACT] = f"{ending['peak_mb']:.0f}"
         del self._requests[request.task]
         self._concluding.discard(request.task)
+        self._cancelled.discard(request.task)
         code = ending.get("code", job.code)
         self._report(Ended(request.task, request.attempt, code, ending.get("signal"), outcome, failure, facts))
 

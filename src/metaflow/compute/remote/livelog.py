@@ -5,7 +5,7 @@ newest bytes, each named by the offset at which it continues the log::
 
     <flow>/<run>/<step>/<task>/<attempt>.task_<stream>.log
     <flow>/<run>/_live/<task>.<attempt>.<stream>.<offset>
-    <flow>/<run>/_live/<task>.<attempt>.end                     the attempt's outcome is there
+    <flow>/<run>/_live/<task>.<attempt>.<mark>                  the attempt's outcome is there
 
 So a log is its object and the segments beyond its length, at any moment, whoever has died. One listing per turn finds
 what is new of all tasks of a run, however many run, and which have ended: sooner than the backend tells.
@@ -25,8 +25,11 @@ from metaflow.store.protocol import Storage
 
 STREAMS = ("stdout", "stderr")
 
+END, STOPPED = "end", "stopped"
+"""Marks: the task came to its end; somebody asked it to end before, and whoever runs its container knows why."""
 
-def end_marker(run: str, task: int | str, attempt: int) -> str:
+
+def marker(run: str, task: int | str, attempt: int, mark: str) -> str:
     """Return the key of the object that says that an attempt has ended and its outcome is there.
 
     Parameters
@@ -37,8 +40,10 @@ def end_marker(run: str, task: int | str, attempt: int) -> str:
         The task's id.
     attempt : int
         From 0.
+    mark : str
+        `END` or `STOPPED`.
     """
-    return f"{run}/_live/{task}.{attempt}.end"
+    return f"{run}/_live/{task}.{attempt}.{mark}"
 
 
 class Attempt(NamedTuple):
@@ -65,7 +70,7 @@ class LiveLogs:
         self._run = run
         self._seen: dict[tuple[int, int, str], int] = {}  # bytes of the log that were handed out
         self._begun: set[tuple[int, int]] = set()
-        self._ended: set[tuple[int, int]] = set()
+        self._marks: dict[tuple[int, int], str] = {}
         self._markers: deque[str] = deque()  # of ends that were heard
 
     def news(self, attempts: Iterable[Attempt]) -> list[tuple[Attempt, str, list[Line]]]:
@@ -85,9 +90,9 @@ class LiveLogs:
         """Tell whether, the last time that `news` looked, there was anything of this attempt."""
         return (attempt.task, attempt.attempt) in self._begun
 
-    def has_ended(self, attempt: Attempt) -> bool:
-        """Tell whether, the last time that `news` looked, the attempt's supervisor had done all that it does."""
-        return (attempt.task, attempt.attempt) in self._ended
+    def mark(self, attempt: Attempt) -> str | None:
+        """Return the mark of an attempt whose supervisor had done all, the last time that `news` looked."""
+        return self._marks.get((attempt.task, attempt.attempt))
 
     def rest(self, attempt: Attempt) -> list[tuple[str, list[Line]]]:
         """Return what has not been handed out of an attempt that has ended, and make its log whole.
@@ -108,8 +113,7 @@ class LiveLogs:
             self._storage.delete(keys)
             seen = self._seen.pop((attempt.task, attempt.attempt, stream), 0)
             found.append((stream, list(parse(whole[seen:]))))
-        if self.has_ended(attempt):
-            self._markers.append(end_marker(self._run, attempt.task, attempt.attempt))
+        self._drop_mark(attempt)
         return found
 
     def rest_of_whole(self, attempt: Attempt) -> list[tuple[str, list[Line]]]:
@@ -117,13 +121,18 @@ class LiveLogs:
 
         Several of these may run at once, and beside `news`.
         """
-        self._markers.append(end_marker(self._run, attempt.task, attempt.attempt))
+        self._drop_mark(attempt)
         logs = self._storage.get([self._key(attempt, stream) for stream in STREAMS])
         seen = [self._seen.pop((attempt.task, attempt.attempt, stream), 0) for stream in STREAMS]
         return [
             (stream, list(parse((whole or b"")[begin:])))
             for stream, begin, (_, whole) in zip(STREAMS, seen, logs, strict=True)
         ]
+
+    def _drop_mark(self, attempt: Attempt) -> None:
+        mark = self.mark(attempt)
+        if mark is not None:
+            self._markers.append(marker(self._run, attempt.task, attempt.attempt, mark))
 
     def forget(self) -> None:
         """Remove the markers of the ends that were heard; whether that works is of no weight."""
@@ -153,17 +162,17 @@ class LiveLogs:
     def _segments(self) -> dict[tuple[int, int, str], list[int]]:
         """Return the offsets of the segments there are, in order, by task, attempt and stream."""
         found: dict[tuple[int, int, str], list[int]] = {}
-        ended = set()
+        marks = {}
         for key, _ in self._storage.list(f"{self._run}/_live"):
             parts = key.rpartition("/")[2].split(".")
             if len(parts) == 4 and parts[0].isdecimal() and parts[1].isdecimal() and parts[3].isdecimal():
                 found.setdefault((int(parts[0]), int(parts[1]), parts[2]), []).append(int(parts[3]))
-            elif len(parts) == 3 and parts[2] == "end" and parts[0].isdecimal() and parts[1].isdecimal():
-                ended.add((int(parts[0]), int(parts[1])))
+            elif len(parts) == 3 and parts[2] in (END, STOPPED) and parts[0].isdecimal() and parts[1].isdecimal():
+                marks[int(parts[0]), int(parts[1])] = parts[2]
         for offsets in found.values():
             offsets.sort()
-        self._ended = ended
-        self._begun = {*ended, *((task, attempt) for task, attempt, _ in found)}
+        self._marks = marks
+        self._begun = {*marks, *((task, attempt) for task, attempt, _ in found)}
         return found
 
     def _log(self, attempt: Attempt, stream: str) -> bytes:

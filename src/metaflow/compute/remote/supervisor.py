@@ -32,6 +32,7 @@ from metaflow.compute.local import processes
 from metaflow.compute.remote.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.remote.entry import SPOT
 from metaflow.compute.remote.keptlog import KeptLog
+from metaflow.compute.remote.livelog import END, STOPPED
 from metaflow.exception import MetaflowException
 from metaflow.store.protocol import Storage
 
@@ -116,7 +117,8 @@ class Supervisor:
             self._close(fd)
         ending = self._ending(self._memory.kills() > kills)
         try:
-            self._log.close((f"{self._config['task']}/{self._config['attempt']}.outcome.json", self._outcome(ending)))
+            key = f"{self._config['task']}/{self._config['attempt']}.outcome.json"
+            self._log.close((key, self._outcome(ending)), STOPPED if self._terminated else END)
         except MetaflowException as error:
             _write(2, f"How the task ended could not be stored: {error.message}\n".encode())
         return int(ending["code"]) if ending["code"] is not None else 128 + int(ending["signal"])

@@ -6,7 +6,7 @@ import pytest
 
 from metaflow.compute.remote import keptlog
 from metaflow.compute.remote.keptlog import KeptLog
-from metaflow.compute.remote.livelog import Attempt, LiveLogs, end_marker
+from metaflow.compute.remote.livelog import END, STOPPED, Attempt, LiveLogs, marker
 from metaflow.exception import StorageUnavailable
 from metaflow.store import logs
 from support.memory_storage import MemoryStorage
@@ -29,9 +29,13 @@ def stored(storage: MemoryStorage, stream: str = "stdout") -> list[bytes]:
     return [line.text for line in logs.read(storage, TASK, 0, stream)]
 
 
-def test_without_a_line_there_is_only_the_last_object(storage: MemoryStorage) -> None:
-    KeptLog(lambda: storage, TASK, 0, 100).close(LAST)
-    assert storage.objects == {**dict([LAST]), end_marker("Flow/1", 7, 0): b""}
+@pytest.mark.parametrize("mark", [END, STOPPED])
+def test_without_a_line_there_is_only_the_last_object(mark: str, storage: MemoryStorage) -> None:
+    KeptLog(lambda: storage, TASK, 0, 100).close(LAST, mark)
+    assert storage.objects == {**dict([LAST]), marker("Flow/1", 7, 0, mark): b""}
+    live = LiveLogs(storage, "Flow/1")
+    live.news([])
+    assert live.mark(Attempt("step", 7, 0)) == mark
 
 
 def test_the_end_makes_logs_whole_and_takes_segments_away(storage: MemoryStorage) -> None:
@@ -119,3 +123,13 @@ def test_a_storage_that_stays_away(tmp_path: Path) -> None:
     log = KeptLog(lambda: Refusing(str(tmp_path)), TASK, 0, 100)
     with pytest.raises(StorageUnavailable):
         log.close(LAST)
+
+
+def test_a_stream_is_cut_between_lines_and_within_one(storage: MemoryStorage) -> None:
+    log = KeptLog(lambda: storage, TASK, 0, 8)
+    between = log.add("stdout", [b"abc", b"def", b"ghi"], 1000.0)
+    within = log.add("stderr", [b"abc", b"defghi", b"x"], 1000.0)
+    log.close(LAST)
+    assert (between[:-1], within[:-1]) == ([b"abc", b"def"], [b"abc", b"defg"])
+    assert between[-1] == within[-1] == stored(storage)[-1]
+    assert b"--max-log-size" in between[-1]

@@ -95,10 +95,10 @@ def test_the_rest_of_one_that_told_its_end(storage: MemoryStorage) -> None:
     assert not live.has_begun(OTHER)
     out.segment("b")
     out.take_up()
-    marker = livelog.end_marker("F/1", 7, 0)
+    marker = livelog.marker("F/1", 7, 0, livelog.END)
     storage.put([(marker, b"")])
     assert news(live) == []
-    assert live.has_ended(TRAIN)
+    assert live.mark(TRAIN) == livelog.END
     whole = {stream: [line.text for line in lines] for stream, lines in live.rest_of_whole(TRAIN)}
     assert whole == {"stdout": [b"b"], "stderr": []}
     assert marker in storage.objects, "it goes when there is time"
