@@ -14,7 +14,6 @@ import click
 from metaflow.cli.session import Session
 from metaflow.exception import CommandException, MetaflowException, MetaflowNotFound
 from metaflow.store import logs as stored_logs
-from metaflow.store.artifacts import TaskStore
 
 if TYPE_CHECKING:
     from metaflow.client import Task
@@ -117,11 +116,11 @@ def show(
 ) -> None:
     """Print what a task, or all tasks of a step, have printed."""
     streams = _streams(stdout, stderr, both)
-    begun = {task: _attempts(session, task)[0] or [0] for task in _tasks(session, path)}
+    begun = {task: task._attempts().begun or [0] for task in _tasks(session, path)}
     for task, number in _chosen(path, begun, attempt):
         for stream in streams:
             session.say(f"{stream} of {_short(task)}, attempt {number}:")
-            for line in stored_logs.read(session.storage, task.pathspec, number, stream):
+            for line in stored_logs.read(task._attempts().storage, task.pathspec, number, stream):
                 text = line.text.decode(errors="replace")
                 session.echo(f"{_local(line)} {text}" if timestamps else text)
 
@@ -148,8 +147,8 @@ def scrub(
         raise CommandException("--attempt and --all cannot be given together.")
     streams, ended = _streams(stdout, stderr, both), {}
     for task in _tasks(session, path):
-        begun, done = _attempts(session, task)
-        numbers = begun if include_not_done else done
+        attempts = task._attempts()
+        numbers = attempts.begun if include_not_done else attempts.done
         if numbers:
             ended[task] = numbers
         else:
@@ -159,7 +158,7 @@ def scrub(
     every = [(task, number) for task, numbers in ended.items() for number in numbers]
     for task, number in _chosen(path, ended, attempt) if latest else every:
         for stream in streams:
-            stored_logs.scrub(session.storage, task.pathspec, number, stream)
+            stored_logs.scrub(task._attempts().storage, task.pathspec, number, stream)
         session.say(f"Scrubbed {' and '.join(streams)} of {_short(task)}, attempt {number}.", always=True)
 
 
@@ -197,10 +196,6 @@ def _tasks(session: Session, path: str) -> list[Task]:
     if not tasks:
         raise CommandException(f"No task of '{path}' has started.")
     return sorted(tasks, key=lambda task: (len(task.id), task.id))
-
-
-def _attempts(session: Session, task: Task) -> tuple[list[int], list[int]]:
-    return TaskStore(session.storage, task.pathspec).attempts()
 
 
 def _chosen(path: str, known: Mapping[Task, list[int]], wanted: int | None) -> list[tuple[Task, int]]:

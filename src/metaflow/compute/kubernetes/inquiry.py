@@ -11,8 +11,8 @@ from metaflow.compute.kubernetes.pods import Pod, read
 
 _TAIL = 50
 """Lines."""
-# What the pod itself says better.
-_KNOWN = frozenset({"FailedScheduling", "BackOff", "Unhealthy", "NodeNotReady"})
+# What the pod itself says better, or what keeps no pod from its start.
+_KNOWN = frozenset({"FailedScheduling", "BackOff", "Unhealthy", "NodeNotReady", "MissingClusterDNS"})
 
 
 def jobs_path(namespace: str, name: str = "") -> str:
