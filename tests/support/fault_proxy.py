@@ -64,6 +64,8 @@ class FaultProxy:
     ----------
     upstream : str
         URL of the store.
+    host : str
+        Address to listen at, if containers shall reach it too.
 
     Attributes
     ----------
@@ -75,7 +77,8 @@ class FaultProxy:
         Seconds by which each answer is delayed.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.upstream = urlsplit(upstream)
         self.requests: list[Request] = []
         self.fault: Callable[[int, str, str], Fault] = lambda number, method, path: None
@@ -97,7 +100,7 @@ class FaultProxy:
         class Handler(_Handler):
             owner = proxy
 
-        self._server = _Server(("127.0.0.1", self._port), Handler)
+        self._server = _Server((self._host, self._port), Handler)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
