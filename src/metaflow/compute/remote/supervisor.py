@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 from collections.abc import MutableMapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry
@@ -43,6 +44,10 @@ _LOG_BYTES = 10_000_000
 _OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 """Set by a backend whose machines may be spot instances: ``aws``, or the URL of a metadata service."""
 _NOTICE = "MILLRACE_SPOT_NOTICE"
+_OBJECT_STORES = frozenset({"azure", "gs", "s3"})
+_CLIENT = ("metaflow.settings.datastores", "metaflow.store.object", "metaflow.store.object_access", "obstore.store")
+"""Imported before the fork, since both sides need them and loading takes some hundredths of a second; that starts no
+client and no thread."""
 
 
 def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> NoReturn:
@@ -142,6 +147,9 @@ class Supervisor:
         os.chdir(code)
         path = os.path.join(code, self._config["script"])
         self._extend_path(os.path.dirname(path), code)
+        if self._config["storage"]["kind"] in _OBJECT_STORES:
+            for module in _CLIENT:
+                import_module(module)
         pipes = [os.pipe() for _ in ("stdout", "stderr", "outcome")]
         parent = os.getpid()
         gc.freeze()
