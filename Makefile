@@ -9,7 +9,7 @@ READY := .venv/ready
 # The original Metaflow, to compare with; pinned, so that numbers and formats are those of one version.
 ORIGINAL := 2.19.39
 ORIGINAL_BIN := .venv-original/bin
-ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)-boto3
+ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)-kubernetes
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test seeds check bench interop live clean
@@ -65,5 +65,5 @@ $(READY): pyproject.toml
 
 $(ORIGINAL_READY):
 	$(PYTHON) -m venv --clear .venv-original
-	$(ORIGINAL_BIN)/python -m pip install --quiet metaflow==$(ORIGINAL) numpy boto3
+	$(ORIGINAL_BIN)/python -m pip install --quiet metaflow==$(ORIGINAL) numpy boto3 kubernetes
 	@touch $@
