@@ -175,6 +175,7 @@ class RemoteLauncher:
             self._backend.cancel(task)
 
     async def close(self) -> None:
+        self._report = lambda report: None
         try:
             await self._backend.close()
         finally:
