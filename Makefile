@@ -49,7 +49,8 @@ interop: $(READY) $(ORIGINAL_READY)
 
 # A service elsewhere may have a bad moment: what fails is tried once more, and the summary says so.
 live: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --reruns 1 tests/live $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --reruns 1 -m "not alone" tests/live $(ARGS)
+	$(BIN)/python -m pytest --reruns 1 -m alone tests/live $(ARGS)
 
 clean:
 	rm -rf .venv .venv-original build dist

@@ -333,6 +333,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.alone
 @both
 def test_lines_are_on_the_console_within_two_seconds(backend: str, remote: RemoteSite) -> None:
     running = remote.start_flow(LATENCY, "run", "--with", SMALL[backend])

@@ -23,7 +23,7 @@ WIDTH = 200
 PATIENCE = 1500.0
 MOST_MB = 200.0
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 WIDE = """
 from metaflow import FlowSpec, step
