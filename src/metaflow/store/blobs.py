@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
+from _thread import allocate_lock  # threading is for big pieces only
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -151,18 +152,22 @@ class Sha1:
     """The hash of what passes, with the method that `pickle` writes to.
 
     A big piece is hashed beside what the caller does next, reading or writing the next piece: both let go of the
-    interpreter's lock. It must stay as it is until `wait` returns.
+    interpreter's lock. It must stay as it is until `wait` or `abandon` returns.
 
     Attributes
     ----------
     size : int
         Bytes hashed.
+    is_abandoned : bool
+        Whether pieces are missing, so that there is no hash.
     """
 
     def __init__(self) -> None:
         self._sha = hashlib.sha1(usedforsecurity=False)
         self._thread: Thread | None = None
+        self._reading = allocate_lock()
         self.size = 0
+        self.is_abandoned = False
 
     def update(self, data: Any) -> None:
         """Hash a piece."""
@@ -173,7 +178,7 @@ class Sha1:
             return
         from threading import Thread
 
-        self._thread = Thread(target=self._sha.update, args=(data,))
+        self._thread = Thread(target=self._hash, args=(data,))
         self._thread.start()
 
     def write(self, data: Any) -> int:
@@ -188,6 +193,21 @@ class Sha1:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def abandon(self) -> None:
+        """Touch no piece any more: its memory is about to go, since an error, or an alarm, has ended the reading."""
+        self.is_abandoned = True
+        while True:
+            try:
+                with self._reading:
+                    return
+            except BaseException:  # noqa: BLE001 - another alarm; the caller raises the first one in a moment
+                continue
+
+    def _hash(self, data: Any) -> None:
+        with self._reading:
+            if not self.is_abandoned:
+                self._sha.update(data)
 
     def hexdigest(self) -> str:
         """Return the hash: a blob's name."""
@@ -324,6 +344,13 @@ class BlobReader:
 
     def readinto(self, target: Any) -> int:
         view = memoryview(target).cast("B")
+        try:
+            return self._fill(view)
+        except BaseException:
+            self._sha.abandon()  # pickle frees what it wanted to have filled
+            raise
+
+    def _fill(self, view: memoryview) -> int:
         got = min(len(self._ahead), len(view))
         view[:got] = self._ahead[:got]
         self._ahead = self._ahead[got:]
@@ -360,13 +387,15 @@ class BlobReader:
         return line
 
     def check(self) -> None:
-        """Read what is left and compare the hash with the blob's name.
+        """Read what is left and compare the hash with the blob's name, unless the reading was broken off.
 
         Raises
         ------
         BlobCorrupt
             They differ.
         """
+        if self._sha.is_abandoned:
+            return
         while self._more():
             pass
         if self._sha.hexdigest() != self._key:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from metaflow.exception import MetaflowDataMissing, UnpicklableArtifact
+from metaflow.exception import MetaflowDataMissing, StorageUnavailable, TimeoutException, UnpicklableArtifact
 
 if TYPE_CHECKING:
     from metaflow.store.blobs import BlobReader, BlobWriter, Sha1
@@ -47,6 +47,8 @@ def load(reader: BlobReader, name: str) -> Any:
     """Unpickle from a blob that is being read, and check its hash."""
     try:
         value = _load(cast(BinaryIO, reader), name)
+    except (StorageUnavailable, TimeoutException):
+        raise  # there is nothing more to read, or no time
     except Exception:
         reader.check()  # if the bytes are damaged, that is the error, not what pickle made of them
         raise

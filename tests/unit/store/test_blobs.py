@@ -6,16 +6,21 @@ import gzip
 import hashlib
 import json
 import os
+import pickle
 import random
+import time
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaflow.exception import BlobCorrupt, MetaflowDataMissing, StorageUnavailable
+from metaflow.exception import BlobCorrupt, MetaflowDataMissing, StorageUnavailable, TimeoutException
+from metaflow.store import serializers
 from metaflow.store.blobs import SPOOL_ABOVE, BlobReader, Blobs
 from metaflow.store.local import LocalStorage
 from metaflow.store.protocol import Storage
@@ -423,3 +428,47 @@ def test_damage_is_found_and_named(
         assert str(path) in caught.value.message
         assert key in caught.value.message
         assert caught.value.hint
+
+
+class Interrupted(BytesIO):
+    """An object whose second piece does not come: an alarm goes off while it is waited for."""
+
+    def __init__(self, content: bytes, error: Exception) -> None:
+        super().__init__(content)
+        self.error = error
+        self.pieces = 0
+
+    def readinto(self, target: Any) -> int:
+        self.pieces += 1
+        if self.pieces == 2:
+            raise self.error
+        return super().readinto(target[: SPOOL_ABOVE * 2])
+
+
+class SlowHash:
+    """A hash that knows what it is reading, and takes its time."""
+
+    def __init__(self) -> None:
+        self.begun = Event()
+        self.is_reading = False
+
+    def update(self, data: Any) -> None:
+        self.is_reading = True
+        self.begun.set()
+        time.sleep(0.2)  # the thread is still at it when the other one goes on
+        self.is_reading = False
+
+
+@pytest.mark.parametrize("error", [TimeoutException("over"), ZeroDivisionError("an alarm of the user's")])
+def test_a_reading_that_is_broken_off_leaves_no_thread_in_memory_that_is_freed(error: Exception) -> None:
+    """Pickle frees what it wanted to have filled as soon as `readinto` raises."""
+    content = pickle.dumps(dense(6 * SPOOL_ABOVE), 5)
+    source = Interrupted(content, error)
+    reader = BlobReader("0" * 40, source, "there", packed=False)
+    slow = reader._sha._sha = SlowHash()  # type: ignore[assignment]
+    with pytest.raises(type(error)) as raised:
+        serializers.load(reader, "x")
+    assert raised.value is error, "and it is not taken for damage"
+    assert slow.begun.is_set()
+    assert not slow.is_reading
+    assert source.pieces == 2, "nor is the rest read"
