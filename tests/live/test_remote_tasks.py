@@ -127,7 +127,8 @@ def test_odd_tasks(backend: str, remote: RemoteSite) -> None:
     assert "--max-log-size" in lines[-1]
     assert finished.stdout.count(f"/meet/{chatty.id} (") < 20_100
     assert daemon["value"].data == "left alone"
-    assert large["value"].data == run["start"].task["large"].data[::-1]
+    (start,) = run["start"]
+    assert large["value"].data == start["large"].data[::-1]
     assert "5 s" in str(slow["failure"].data)
     assert "SIGKILL" in str(hard["failure"].data)
     assert again["value"].data == 1
