@@ -46,7 +46,7 @@ class Odds(FlowSpec):
     @kubernetes(cpu=0.05, memory=400)
     @environment(vars={"COLOUR": "blue"})
     @catch(var="failure")
-    @timeout(seconds=5)
+    @timeout(seconds=10)
     @retry(times=1, minutes_between_retries=0.02)
     @step
     def meet(self):
@@ -129,7 +129,7 @@ def test_odd_tasks(backend: str, remote: RemoteSite) -> None:
     assert daemon["value"].data == "left alone"
     (start,) = run["start"]
     assert large["value"].data == start["large"].data[::-1]
-    assert "5 s" in str(slow["failure"].data)
+    assert "10 s" in str(slow["failure"].data)
     assert "SIGKILL" in str(hard["failure"].data)
     assert again["value"].data == 1
     assert_no_jobs(backend, "Odds", run.id)
