@@ -272,7 +272,7 @@ def test_a_log_that_is_too_long_is_cut_and_the_task_goes_on(container: Container
     lines = container.lines()
     assert lines[:1000] == [b"x" * 99] * 1000
     assert b"--max-log-size" in lines[-1]
-    assert len(lines) == 1002
+    assert len(lines) == 1001
     assert container.lines("stderr") == [b"last"]
 
 
