@@ -16,28 +16,18 @@ import pytest
 
 from support import processes
 from support.founding import BIG_SUM, HYBRID_CLOUD, with_batch
-from support.site import Finished, Site
+from support.remote_site import PATIENCE, RemoteSite
+from support.site import Finished
 
 PLACES = {
     "kubernetes": ("KUBECONFIG", "kubernetes:cpu=0.1,memory=256"),
     "batch": ("METAFLOW_BATCH_JOB_QUEUE", "batch:cpu=1,memory=256"),
 }
-PATIENCE = 240.0
 
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif("METAFLOW_DATASTORE_SYSROOT_S3" not in os.environ, reason="the environment names no S3 store"),
 ]
-
-
-class RemoteSite(Site):
-    """A site whose flows may go to a cluster."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        names = ("KUBECONFIG", *(name for name in os.environ if name.startswith(("METAFLOW_", "AWS_"))))
-        given = {name: os.environ[name] for name in names if name in os.environ}
-        return {**given, **super().environment}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from metaflow.store.local import LocalStorage
 from metaflow.store.logs import format_line
 from support import processes
-from support.site import Site
+from support.remote_site import RemoteSite
 
 WIDTH = 200
 PATIENCE = 1500.0
@@ -52,15 +52,6 @@ class Wide(FlowSpec):
 if __name__ == "__main__":
     Wide()
 """
-
-
-class RemoteSite(Site):
-    """A site whose flows may go to a cluster."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        names = ("KUBECONFIG", *(name for name in os.environ if name.startswith(("METAFLOW_", "AWS_"))))
-        return {**{name: os.environ[name] for name in names if name in os.environ}, **super().environment}
 
 
 @pytest.fixture

@@ -20,10 +20,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from metaflow.exception import StorageUnavailable
-from metaflow.store.logs import Line, parse
+from metaflow.store.logs import STREAMS, Line, parse
 from metaflow.store.protocol import Storage
-
-STREAMS = ("stdout", "stderr")
 
 END, STOPPED = "end", "stopped"
 """Marks: the task came to its end; somebody asked it to end before, and whoever runs its container knows why."""
