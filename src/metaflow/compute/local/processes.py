@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Any
 
 PATIENCE = 1.0
@@ -84,3 +84,16 @@ def kill_children(except_for: Container[int] = ()) -> None:
             except ChildProcessError:
                 pass
         time.sleep(0.001)
+
+
+def dead_children() -> Iterator[tuple[int, int, float]]:
+    """Take children that have died off the kernel's list: process ids, wait statuses, peaks of memory in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status, usage.ru_maxrss * unit / 1e6

@@ -33,7 +33,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NoReturn
 
@@ -172,7 +171,7 @@ class Zygote:
 
     def _reap(self) -> None:
         """Report what has ended, once nothing is left of it."""
-        for pid, status, peak_mb in _dead_children():
+        for pid, status, peak_mb in processes.dead_children():
             id = self._pids.pop(pid, None)
             if id is not None:
                 processes.kill_group(pid)
@@ -183,19 +182,6 @@ class Zygote:
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())
-
-
-def _dead_children() -> Iterator[tuple[int, int, float]]:
-    """Take children that have died off the kernel's list: process ids, wait statuses, peaks of memory in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    while True:
-        try:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        yield pid, status, usage.ru_maxrss * unit / 1e6
 
 
 class _Child:

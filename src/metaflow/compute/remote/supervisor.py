@@ -244,16 +244,10 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Take what has died off the kernel's list."""
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status, peak_mb in processes.dead_children():
             if pid == self._pid:
                 self._status = status
-                self._peak_mb = usage.ru_maxrss * 1024 / 1e6
+                self._peak_mb = peak_mb
 
     def _read(self, fd: int) -> None:
         name, reader = self._streams[fd]
