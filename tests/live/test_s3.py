@@ -430,7 +430,7 @@ def test_denied_access_fails_at_once(root: str, proxy: FaultProxy, count: int) -
 def test_trouble_that_passes_is_told_and_waited_for(
     root: str, proxy: FaultProxy, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metaflow.store.s3.bucket._TELL_AFTER", 0.0)
+    monkeypatch.setattr("metaflow.store.object_patience._TELL_AFTER", 0.0)
     with S3(s3root=root) as s3:
         s3.put("a", "x")
         proxy.forget()

@@ -1,6 +1,8 @@
-"""Settings that are whole numbers, where somebody asks for them."""
+"""Settings that are numbers, where somebody asks for them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from metaflow.exception import SettingsError
 from metaflow.settings.reading import Settings
@@ -23,3 +25,30 @@ def whole_number(settings: Settings, name: str, default: int, *, least: int = 0)
             hint=f"it should be a whole number, {least} or more",
         )
     return int(text)
+
+
+def seconds(entries: Mapping[str, str], name: str) -> float | None:
+    """Return a setting that is a duration, None if it is not set.
+
+    Parameters
+    ----------
+    entries : mapping of str to str
+        The METAFLOW_* settings.
+    name : str
+        Which.
+
+    Raises
+    ------
+    SettingsError
+        It is no number of seconds above 0.
+    """
+    text = entries.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise SettingsError(f"{name} is '{text}'.", hint="it is a number of seconds, more than 0")
+    return value

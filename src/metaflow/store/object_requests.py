@@ -1,13 +1,12 @@
 """Requests to a part of an object store: sent until they are answered, or told in one sentence why they cannot be.
 
 What may pass (throttling, errors of the server, a connection that is refused or cut) is tried again for two minutes,
-with a word on stderr after some seconds. All else is raised at once. A bucket that turns out to be in another region is
-looked for there. Start reading at `Requests.ask`.
+with a word on stderr after some seconds (`metaflow.store.object_patience`). All else is raised at once. A bucket that
+turns out to be in another region is looked for there. Start reading at `Requests.ask`.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -15,18 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from metaflow.exception import StorageUnavailable
 from metaflow.store.object_errors import Trouble, hint, sentence
+from metaflow.store.object_patience import Patience
 
 if TYPE_CHECKING:
     from metaflow.settings.datastores import Datastores
     from metaflow.store.object_access import Access
     from metaflow.store.object_place import Place
-
-PATIENCE = 120.0
-"""Seconds for which a request that fails for a passing reason is tried again."""
-
-_PATIENCE_WITH_NAMES = 20.0  # a host's name that is not found is mostly misspelt
-_TELL_AFTER = 3.0
-_LONGEST_PAUSE = 5.0
 
 _Answer = TypeVar("_Answer")
 
@@ -48,7 +41,7 @@ class Requests:
         self._access: Access | None = None
         self._region: str | None = None
         self._opening = Lock()
-        self._told = False
+        self._patience = Patience()
 
     @property
     def settings(self) -> Datastores:
@@ -92,11 +85,9 @@ class Requests:
                 waited = time.monotonic() - begun
                 if trouble.kind == "region" and self._move(access):
                     continue
-                if not self._may_pass(trouble, waited, tries):
+                if not self._patience.is_left(trouble, self.settings.retries, tries, waited):
                     raise self._unavailable(verb, key, trouble, waited, tries) from error
-            if waited > _TELL_AFTER:
-                self._tell(trouble)
-            time.sleep(_pause(tries))
+            self._patience.wait(trouble, tries, waited, lambda: f"Waiting for {self._at(self._place.container_url)}")
 
     def _open(self) -> Access:
         with self._opening:
@@ -122,24 +113,6 @@ class Requests:
                 self._access = None
             return bool(self._region)
 
-    def _may_pass(self, trouble: Trouble, waited: float, tries: int) -> bool:
-        retries = self.settings.retries
-        if not trouble.passes or (retries is not None and tries > retries):
-            return False
-        return waited < _patience(trouble)
-
-    def _tell(self, trouble: Trouble) -> None:
-        with self._opening:
-            if self._told:
-                return
-            self._told = True
-        place = self._at(self._place.container_url)
-        try:
-            sys.stderr.write(f"Waiting for {place}: {trouble.reason}. Trying again for {_patience(trouble):.0f} s.\n")
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):  # closed
-            pass
-
     def _at(self, place: str) -> str:
         endpoint = self._access.endpoint if self._access is not None else None
         return f"{place} at {endpoint}" if endpoint else place
@@ -154,13 +127,3 @@ class Requests:
 def _is_of_the_client(error: Exception) -> bool:
     """Tell an error of obstore, which also uses some of Python's classes, from a mistake of ours."""
     return isinstance(error, (OSError, ValueError)) or type(error).__module__.startswith("obstore")
-
-
-def _patience(trouble: Trouble) -> float:
-    return _PATIENCE_WITH_NAMES if trouble.kind == "name" else PATIENCE
-
-
-def _pause(tries: int) -> float:
-    from random import random
-
-    return min(_LONGEST_PAUSE, 0.25 * 2.0**tries) * (0.5 + random() / 2)

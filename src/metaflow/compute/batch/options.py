@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from metaflow.exception import SettingsError
-from metaflow.settings.figures import seconds
+from metaflow.settings.numbers import seconds
 
 
 class Options(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from metaflow.compute.kubernetes.manifest import DEFAULT_TTL
-from metaflow.settings.figures import seconds
+from metaflow.settings.numbers import seconds
 
 _TTL = "METAFLOW_KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED"
 _DEADLINE = "METAFLOW_KUBERNETES_PENDING_DEADLINE"

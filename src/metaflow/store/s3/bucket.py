@@ -8,13 +8,13 @@ name for (``a//b``, ``folder/``) and what it cannot read go to `metaflow.store.s
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metaflow.store.object_errors import Trouble, hint
+from metaflow.store.object_patience import Patience
 from metaflow.store.s3.answers import Facts, Failure, LocalError, Row, of_local, write
 from metaflow.store.s3.location import Location, has_plain_name
 
@@ -23,16 +23,9 @@ if TYPE_CHECKING:
     from metaflow.store.s3.by_boto import BotoBucket
     from metaflow.store.s3.reach import Reach
 
-PATIENCE = 120.0
-"""Seconds for which a request that fails for a passing reason is tried again, unless METAFLOW_S3_RETRY_COUNT says how
-often."""
-
 PART = 8 << 20
 """Bytes up to which an object goes in one request."""
 
-_PATIENCE_WITH_NAMES = 20.0
-_TELL_AFTER = 3.0
-_LONGEST_PAUSE = 5.0
 _CHUNK = 1 << 20
 _MOST_PARTS = 9000  # S3 allows 10,000
 
@@ -57,7 +50,7 @@ class Bucket:
         self._region: str | None = None
         self._boto: BotoBucket | None = None
         self._opening = Lock()
-        self._told = False
+        self._patience = Patience()
         self._noted = "metaflow_user_attributes" if location.kind == "azure" else "metaflow-user-attributes"
 
     # --- the verbs --------------------------------------------------------------------------------------------------
@@ -186,12 +179,10 @@ class Bucket:
                 waited = time.monotonic() - begun
                 if trouble.kind == "region" and self._move():
                     continue
-                if not self._may_pass(trouble, waited, tries):
+                if not self._patience.is_left(trouble, self._reach.stores.retries, tries, waited):
                     tried = f", {tries} times in {waited:.0f} s" if tries > 1 else ""
                     return Failure(trouble.kind, trouble.reason + tried, _hint(trouble, self._place.kind))
-                if waited > _TELL_AFTER:
-                    self._tell(trouble)
-                time.sleep(_pause(tries))
+                self._patience.wait(trouble, tries, waited, lambda: f"S3: waiting for {self.where}")
 
     def _either(
         self,
@@ -220,12 +211,6 @@ class Bucket:
                 self._boto = BotoBucket(self._reach.open_boto(self._region), self._place.container)
             return self._boto
 
-    def _may_pass(self, trouble: Trouble, waited: float, tries: int) -> bool:
-        retries = self._reach.stores.retries
-        if not trouble.passes or (retries is not None and tries > retries):
-            return False
-        return waited < (_PATIENCE_WITH_NAMES if trouble.kind == "name" else PATIENCE)
-
     def _client(self, encryption: str | None) -> Any:
         with self._opening:
             if encryption not in self._access:
@@ -250,18 +235,6 @@ class Bucket:
                 self._access.clear()
                 return bool(self._region)
         return False
-
-    def _tell(self, trouble: Trouble) -> None:
-        with self._opening:
-            if self._told:
-                return
-            self._told = True
-        limit = _PATIENCE_WITH_NAMES if trouble.kind == "name" else PATIENCE
-        try:
-            sys.stderr.write(f"S3: waiting for {self.where}: {trouble.reason}. Trying again for {limit:.0f} s.\n")
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):  # closed
-            pass
 
     # --- an answer --------------------------------------------------------------------------------------------------
 
@@ -328,12 +301,6 @@ def _hint(trouble: Trouble, kind: str) -> str | None:
         "transient": "check METAFLOW_S3_ENDPOINT_URL and the network" if kind == "s3" else "check the network",
     }
     return own.get(trouble.kind) or hint(trouble, kind)
-
-
-def _pause(tries: int) -> float:
-    from random import random
-
-    return min(_LONGEST_PAUSE, 0.25 * 2.0**tries) * (0.5 + random() / 2)
 
 
 def _obstore() -> Any:

@@ -157,7 +157,7 @@ class _Refusing:
     ],
 )
 def test_what_is_tried_again(text: str, kind: str, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metaflow.store.s3.bucket._pause", lambda tries: 0)
+    monkeypatch.setattr("metaflow.store.object_patience._pause", lambda tries: 0)
     way = _Refusing(RuntimeError(text), retries=2)
     bucket = Bucket(way, SimpleNamespace(kind="gs", place=SimpleNamespace(kind="gs")))  # type: ignore[arg-type]
     found = bucket.head("k")
