@@ -63,7 +63,16 @@ def test_a_flow_file_in_another_directory_with_modules_beside_it(site: Site) -> 
 
 
 @pytest.mark.parametrize(
-    "words", ["-m package.linear", "-P linear.py", "-I linear.py", "-u -O linear.py", "-bb linear.py"]
+    "words",
+    [
+        "-m package.linear",
+        "-P linear.py",
+        "-I linear.py",
+        "-u -O linear.py",
+        "-bb linear.py",
+        "-m cProfile -o profile linear.py",
+        "-m trace --count --missing --coverdir=counted linear.py",
+    ],
 )
 def test_a_flow_can_be_started_as_any_program_can(site: Site, words: str) -> None:
     site.write("package/__init__.py", "")

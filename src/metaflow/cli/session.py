@@ -59,7 +59,7 @@ class Session:
         self.code_package = environ.pop(CODE_PACKAGE, None)
         self.options: dict[str, Any] = {}
         self.script = sys.argv[0]
-        self.path = os.path.abspath(getattr(sys.modules["__main__"], "__file__", None) or self.script)
+        self.path = _flow_file(self.script)
 
     @cached_property
     def graph(self) -> Graph:
@@ -133,3 +133,14 @@ class Session:
         if always or not self.quiet:
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
+
+
+def _flow_file(script: str) -> str:
+    """Return the absolute path of the flow file, which `sys.argv` calls `script`.
+
+    Mostly it is the main program, whose path holds also after a change of directory. Where a profiler or a debugger is
+    the main program (``python -m cProfile flow.py run``), `sys.argv` is the flow's nevertheless.
+    """
+    main = getattr(sys.modules["__main__"], "__file__", None) or script
+    driven = os.path.basename(main) != os.path.basename(script) and os.path.isfile(script)
+    return os.path.abspath(script if driven else main)
