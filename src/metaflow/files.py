@@ -44,6 +44,16 @@ def temporary_name(directory: str) -> str:
     return f"{directory}/.tmp-{os.getpid()}-{next(_serial)}"
 
 
+def make_directory(path: str) -> None:
+    """Make a directory and those above it, as far as they are not there."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.makedirs(path, exist_ok=True)
+
+
 def write(path: str, data: bytes, *, overwrite: bool = True) -> None:
     """Write `data` to `path`, atomically, making the directories it needs.
 
@@ -69,7 +79,7 @@ def write(path: str, data: bytes, *, overwrite: bool = True) -> None:
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         except FileNotFoundError:
-            os.makedirs(directory, exist_ok=True)
+            make_directory(directory)
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             view = memoryview(data)
@@ -81,6 +91,30 @@ def write(path: str, data: bytes, *, overwrite: bool = True) -> None:
     except OSError as error:
         discard(temporary)
         unavailable(error, path)
+
+
+def link(path: str, name: str) -> None:
+    """Give the file at `path` a second name, which must be new, making the directories it needs.
+
+    Where the file system has no links, or no more for this file, its content is copied.
+
+    Raises
+    ------
+    StorageUnavailable
+        There is no such file, the disk is full, the directory cannot be written, …
+    """
+    try:
+        try:
+            os.link(path, name)
+        except FileNotFoundError:
+            make_directory(os.path.dirname(name))
+            os.link(path, name)
+    except FileExistsError:
+        pass
+    except FileNotFoundError as error:
+        unavailable(error, path, "read")
+    except OSError:
+        write(name, read(path) or b"")
 
 
 def read(path: str) -> bytes | None:

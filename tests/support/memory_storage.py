@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
+from metaflow.exception import StorageUnavailable
 from metaflow.store.protocol import Entry
 
 
@@ -59,6 +60,12 @@ class MemoryStorage:
         with self._lock:
             self.objects[key] = data
             self.attributes[key] = attributes or b""
+
+    def copy(self, keys: Iterable[tuple[str, str]]) -> None:
+        for key, new in keys:
+            if key not in self.objects:
+                raise StorageUnavailable(f"Cannot copy {self.describe(key)}: it is not there.")
+            self.put([(new, self.objects[key])])
 
     def append(self, key: str, data: bytes) -> None:
         with self._lock:

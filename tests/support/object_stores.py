@@ -163,6 +163,8 @@ class _GoogleHandler(_Handler):
             lower = name.lower()
             if lower.startswith("x-goog-meta-"):
                 self.headers["x-amz-meta-" + lower.removeprefix("x-goog-meta-")] = value
+            elif lower == "x-goog-copy-source":
+                self.headers["x-amz-copy-source"] = value
             elif lower == "x-goog-if-generation-match" and value == "0":
                 self.headers["If-None-Match"] = "*"
         del self.headers["Authorization"]

@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from metaflow.exception import StorageUnavailable
 from metaflow.store.protocol import Entry, Storage
 
 
@@ -64,6 +65,22 @@ def test_put_file_takes_the_file_over(storage: Storage) -> None:
     storage.put_file("F/data/ab/abc", str(path))
     assert value(storage, "F/data/ab/abc") == b"x" * 100_000
     assert not path.exists()
+
+
+def test_copy_makes_an_object_known_under_a_new_key_too(storage: Storage) -> None:
+    storage.put([("F/1/a", b"one"), ("F/1/b", b"x" * 100_000), ("ü ü", b"")])
+    storage.copy(iter([("F/1/a", "F/2/s/a"), ("F/1/b", "F/2/s/b"), ("ü ü", "F/ö")]))
+    storage.copy([])
+    assert [data for _, data in storage.get(["F/2/s/a", "F/2/s/b", "F/ö"])] == [b"one", b"x" * 100_000, b""]
+    storage.put([("F/1/a", b"another")], overwrite=True)
+    storage.delete(["F/1/b"])
+    assert [data for _, data in storage.get(["F/2/s/a", "F/2/s/b"])] == [b"one", b"x" * 100_000]
+
+
+def test_copy_of_what_is_not_there_says_so(storage: Storage) -> None:
+    with pytest.raises(StorageUnavailable, match="F/missing"):
+        storage.copy([("F/missing", "F/new")])
+    assert value(storage, "F/new") is None
 
 
 def test_append_makes_and_extends(storage: Storage) -> None:

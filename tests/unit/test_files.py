@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from threading import Thread
 
@@ -47,6 +48,35 @@ def test_a_replaced_file_is_another_file(tmp_path: Path) -> None:
     with path.open("rb") as before:
         files.write(str(path), b"two")
         assert before.read() == b"one"
+
+
+def test_link_gives_a_second_name_that_outlives_the_first(tmp_path: Path) -> None:
+    files.write(str(tmp_path / "file"), b"content")
+    files.link(str(tmp_path / "file"), str(tmp_path / "a" / "b" / "name"))
+    files.link(str(tmp_path / "file"), str(tmp_path / "a" / "other"))
+    files.write(str(tmp_path / "file"), b"replaced")
+    assert (tmp_path / "a" / "b" / "name").read_bytes() == b"content"
+    files.discard(str(tmp_path / "file"))
+    assert (tmp_path / "a" / "other").read_bytes() == b"content"
+    assert names(tmp_path / "a") == ["b", "other"]
+
+
+def test_link_copies_where_there_can_be_no_link(tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs two file systems")
+    with tempfile.NamedTemporaryFile(dir=elsewhere) as source:
+        source.write(b"content")
+        source.flush()
+        files.link(source.name, str(tmp_path / "a" / "name"))
+    assert (tmp_path / "a" / "name").read_bytes() == b"content"
+    assert names(tmp_path / "a") == ["name"]
+
+
+def test_link_to_what_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match=f"Cannot read {tmp_path}/missing: No such file"):
+        files.link(str(tmp_path / "missing"), str(tmp_path / "name"))
+    assert names(tmp_path) == []
 
 
 def test_read_gives_none_for_what_is_no_file(tmp_path: Path) -> None:

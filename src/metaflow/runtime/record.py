@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
 from metaflow.flow.frames import ForeachFrame, PicklableFrames
@@ -83,7 +83,7 @@ class AttemptRecord:
     def begin(self) -> None:
         """Register the task and mark the attempt as begun."""
         self._provider.register_task(self.path, tags=self._tags, system_tags=self._system_tags)
-        self.store.begin(self.attempt, time.time())
+        self.store.write(self.store.begun(self.attempt, time.time()))
 
     def note(self, facts: Sequence[Fact]) -> None:
         """Record facts."""
@@ -104,40 +104,6 @@ class AttemptRecord:
             facts.append(Fact("foreach-stack", stack, "foreach-stack"))
             facts.append(Fact("foreach-execution-path", path, "foreach-execution-path"))
         self.note(facts)
-
-    def write_copy(
-        self, index: TaskIndex, logs: Iterable[tuple[str, bytes]], origin_run: str, origin_task: str
-    ) -> None:
-        """Write the whole record of a task that was taken over, which is its first attempt's.
-
-        What is not recorded here, clients look up at the origin.
-
-        Parameters
-        ----------
-        index : TaskIndex
-            What the task has: blobs that are there.
-        logs : iterable of (str, bytes)
-            Names and contents of its logs.
-        origin_run, origin_task : str
-            Where it is from.
-        """
-        began = json.dumps({"time": time.time()}).encode()
-        files = [(self.store.key(0, name), data) for name, data in logs]
-        self._storage.put([(self.store.key(0, "attempt.json"), began), *files], overwrite=True)
-        self.store.write_index(index)
-        self.store.mark_done(0)
-        storage = (self._storage.kind, self._storage.root)
-        facts = {"attempt": "0", "origin-run-id": origin_run, "origin-task-id": origin_task}
-        if storage != ("local", self._provider.root):
-            facts |= {"ds-type": storage[0], "ds-root": storage[1]}
-        noted = [Fact(name, value, name) for name, value in facts.items()]
-        noted += [Fact("attempt_ok", "True", "internal_attempt_status"), Fact("attempt-done", "0", "attempt-done")]
-        self._provider.register_task(
-            self.path,
-            tags=self._tags,
-            system_tags=self._system_tags,
-            whole=WholeAttempt(noted, _artifact_facts(index), storage),
-        )
 
     def close_dead(self, failure: TaskFailed, frames: Sequence[ForeachFrame]) -> None:
         """Close an attempt whose process died before it could; `frames` are the foreaches around it."""
@@ -174,7 +140,7 @@ class AttemptRecord:
         failure : TaskFailed, optional
             Why it failed, also if a decorator has caught it.
         """
-        self.store.write_index(index)
+        self.store.write(self.store.index(index))
         self._provider.record_artifacts(
             self.path,
             self.attempt,
@@ -185,8 +151,71 @@ class AttemptRecord:
         )
         facts = [Fact("failure", json.dumps(failure.record()), "failure")] if failure is not None else []
         self.note([*facts, Fact("attempt_ok", str(ok), "internal_attempt_status")])
-        self.store.mark_done(self.attempt)
+        self.store.write(self.store.done(self.attempt))
         self.note([Fact("attempt-done", str(self.attempt), "attempt-done")])
+
+
+class Copy(NamedTuple):
+    """A task that is taken over from another run of the flow, as one that finished well in its first attempt.
+
+    Attributes
+    ----------
+    path, origin : TaskPath
+        The new task, and the one that it is taken over from.
+    before : TaskIndex
+        What the origin has, as `read_indexes` returned it.
+    now : TaskIndex
+        What the new task has: `before`, or another index whose blobs are there.
+    """
+
+    path: TaskPath
+    origin: TaskPath
+    before: TaskIndex
+    now: TaskIndex
+
+
+def write_copies(
+    copies: Sequence[Copy], storage: Storage, provider: Provider, *, tags: Sequence[str], system_tags: Sequence[str]
+) -> None:
+    """Write the whole records of tasks that are taken over, all of them together.
+
+    What is not recorded here, clients look up at the origin.
+
+    Parameters
+    ----------
+    copies : sequence of Copy
+        The tasks.
+    storage : Storage
+        Where they are written and the origins are.
+    provider : Provider
+        Where they are registered.
+    tags, system_tags : sequence of str
+        The run's.
+    """
+    storage.copy([pair for copy in copies for pair in _files(copy)])
+    changed = [copy for copy in copies if copy.now is not copy.before]
+    storage.put([TaskStore(storage, str(copy.path)).index(copy.now) for copy in changed], overwrite=True)
+    storage.copy([_file(copy, "DONE.lock") for copy in copies])
+    where = (storage.kind, storage.root)
+    places = {"ds-type": storage.kind, "ds-root": storage.root} if where != ("local", provider.root) else {}
+    for copy in copies:
+        facts = {"origin-run-id": copy.origin.run, "origin-task-id": copy.origin.task, "attempt-done": "0", **places}
+        noted = [Fact(name, value, name) for name, value in facts.items()]
+        artifacts = [fact for fact in _artifact_facts(copy.now) if fact.name != "_exception"]  # there was none
+        whole = WholeAttempt(noted, artifacts, where)
+        provider.register_task(copy.path, tags=tags, system_tags=system_tags, whole=whole)
+
+
+def _files(copy: Copy) -> Iterator[tuple[str, str]]:
+    """Yield the keys of the origin's files that are the new task's too, with those that they get."""
+    for name in copy.before.beside:
+        yield _file(copy, name.partition(".")[2])
+    if copy.now is copy.before:
+        yield _file(copy, "data.json")
+
+
+def _file(copy: Copy, name: str) -> tuple[str, str]:
+    return f"{copy.origin}/{copy.before.attempt}.{name}", f"{copy.path}/0.{name}"
 
 
 def _artifact_facts(index: TaskIndex) -> list[ArtifactFact]:

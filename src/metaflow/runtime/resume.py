@@ -18,9 +18,9 @@ from metaflow.exception import CommandException
 from metaflow.provider.protocol import Provider, TaskPath
 from metaflow.runtime.elements import with_elements
 from metaflow.runtime.events import Launch, Outcome
-from metaflow.runtime.record import PARAMETERS, AttemptRecord, stored_outcome
+from metaflow.runtime.record import PARAMETERS, Copy, stored_outcome, write_copies
 from metaflow.store import serializers
-from metaflow.store.artifacts import TaskIndex, TaskStore, read_index, read_indexes
+from metaflow.store.artifacts import TaskIndex, read_index, read_indexes
 from metaflow.store.blobs import Blobs
 from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Storage
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
 
 _AT_ONCE = 2000
-"""Tasks that are taken over before they are written, together."""
+"""Most tasks that are decided on before they are written."""
+_TOGETHER = 64
+"""Tasks that are written by one call of each room below."""
 _WRITERS = 2
-"""Tasks that are written at a time: the system works while the interpreter does."""
+"""Such calls at a time: the system works while the interpreter does."""
 
 _NEEDED = ("_task_ok", "_transition", "_foreach_num_splits", "_foreach_stack", "_iteration_stack")
 """What must be known of a task to take it over."""
 
-_LOGS = ("runtime_stdout.log", "runtime_stderr.log")
 _Place = tuple[int, ...]
 
 
@@ -162,7 +163,7 @@ class Resumption:
         self._taken: dict[int, TaskIndex] = {0: origin.parameters}
         self._changed: set[str] = set()
         self.remark = ""
-        self._unwritten: list[tuple[str, int, _Finished, TaskIndex]] = []
+        self._unwritten: list[Copy] = []
 
     @property
     def origin_run(self) -> str:
@@ -204,7 +205,8 @@ class Resumption:
             opens=task.outcome.width is not None,
         )
         self._taken[launch.task] = index
-        self._unwritten.append((launch.step, launch.task, task, index))
+        path = TaskPath(self._origin.flow, self._run, launch.step, str(launch.task))
+        self._unwritten.append(Copy(path, path._replace(run=self._origin.run, task=task.id), task.stored, index))
         if len(self._unwritten) >= _AT_ONCE:
             self.settle()
         return f"{self._origin.run}/{launch.step}/{task.id}", task.outcome
@@ -212,8 +214,8 @@ class Resumption:
     def settle(self) -> None:
         """Write what was taken over and is not written yet; a task that runs may then read it."""
         copies, self._unwritten = self._unwritten, []
-        parts = [copies[number::_WRITERS] for number in range(_WRITERS)]
-        for _ in overlap(self._write_all, [part for part in parts if part], _WRITERS):
+        parts = (copies[first : first + _TOGETHER] for first in range(0, len(copies), _TOGETHER))
+        for _ in overlap(self._write, parts, _WRITERS):
             pass
 
     def _leads_on(self, step: str, outcome: Outcome) -> bool:
@@ -231,19 +233,8 @@ class Resumption:
             return (*place, launch.split_index)
         return place[:-1] if self._graph.closes_foreach(launch.step) else place
 
-    def _write_all(self, copies: Iterable[tuple[str, int, _Finished, TaskIndex]]) -> None:
-        for copy in copies:
-            self._write(copy)
-
-    def _write(self, copy: tuple[str, int, _Finished, TaskIndex]) -> None:
-        step, number, task, index = copy
-        origin = self._origin
-        path = TaskPath(origin.flow, self._run, step, str(number))
-        record = AttemptRecord(path, 0, origin.storage, self._provider, tags=self._tags, system_tags=self._system_tags)
-        before = TaskStore(origin.storage, f"{origin.flow}/{origin.run}/{step}/{task.id}")
-        logs = origin.storage.get([before.key(task.stored.attempt, name) for name in _LOGS])
-        kept = [(name, data) for name, (_, data) in zip(_LOGS, logs, strict=True) if data]
-        record.write_copy(index, kept, origin.run, task.id)
+    def _write(self, copies: Sequence[Copy]) -> None:
+        write_copies(copies, self._origin.storage, self._provider, tags=self._tags, system_tags=self._system_tags)
 
 
 def _in_order(id: str) -> tuple[int, str]:

@@ -27,6 +27,7 @@ from metaflow.store.protocol import Storage
 
 _DECODER = json.JSONDecoder()
 _FETCHED_ALONG = 1 << 16
+_WRITTEN_LAST = (".data.json", ".DONE.lock")
 
 
 class TaskIndex:
@@ -40,15 +41,18 @@ class TaskIndex:
         Artifact name to ``{"size": bytes, "type": text, "encoding": text, …}``.
     attempt : int
         The attempt's number, from 0.
+    beside : list of str
+        Names of the attempt's other files, the done marker excepted, if the index was read by `read_indexes`.
     """
 
-    __slots__ = ("_info", "_text", "attempt", "objects")
+    __slots__ = ("_info", "_text", "attempt", "beside", "objects")
 
     def __init__(self, objects: dict[str, str], info: dict[str, dict[str, Any]] | None, attempt: int = 0) -> None:
         self.objects = objects
         self._info = info
         self._text = ""
         self.attempt = attempt
+        self.beside: list[str] = []
 
     @property
     def info(self) -> dict[str, dict[str, Any]]:
@@ -268,41 +272,41 @@ class TaskStore:
         """Return the storage key of one of the attempt's files."""
         return f"{self.prefix}/{attempt}.{name}"
 
-    def begin(self, attempt: int, now: float) -> None:
-        """Mark the attempt as begun at `now` (seconds since the epoch)."""
-        self._storage.put([(self.key(attempt, "attempt.json"), json.dumps({"time": now}).encode())], overwrite=True)
+    def begun(self, attempt: int, now: float) -> tuple[str, bytes]:
+        """Return what marks the attempt as begun at `now` (seconds since the epoch)."""
+        return self.key(attempt, "attempt.json"), json.dumps({"time": now}).encode()
 
-    def write_index(self, index: TaskIndex) -> None:
-        """Write the index; all blobs that it names must be there."""
-        key = self.key(index.attempt, "data.json")
+    def index(self, index: TaskIndex) -> tuple[str, bytes]:
+        """Return the index as it is stored; all blobs that it names must be there."""
         text = index.text
-        if text is not None:
-            self._storage.put([(key, text.encode())], overwrite=True)
-            return
-        document = {
-            "datastore": self._storage.kind,
-            "version": "1.0",
-            "attempt": index.attempt,
-            "python_version": sys.version,
-            "objects": index.objects,
-            "info": index.info,
-        }
-        self._storage.put([(key, json.dumps(document).encode())], overwrite=True)
+        if text is None:
+            document = {
+                "datastore": self._storage.kind,
+                "version": "1.0",
+                "attempt": index.attempt,
+                "python_version": sys.version,
+                "objects": index.objects,
+                "info": index.info,
+            }
+            text = json.dumps(document)
+        return self.key(index.attempt, "data.json"), text.encode()
 
-    def mark_done(self, attempt: int) -> None:
-        """Mark the attempt as ended: last of all."""
-        self._storage.put([(self.key(attempt, "DONE.lock"), b'""')], overwrite=True)
+    def done(self, attempt: int) -> tuple[str, bytes]:
+        """Return what marks the attempt as ended: last of all."""
+        return self.key(attempt, "DONE.lock"), b'""'
+
+    def write(self, item: tuple[str, bytes]) -> None:
+        """Write one of the above."""
+        self._storage.put([item], overwrite=True)
+
+    def names(self) -> list[str]:
+        """Return the names of the task's files."""
+        return [key.rpartition("/")[2] for key, is_object in self._storage.list(self.prefix) if is_object]
 
     def attempts(self) -> tuple[list[int], list[int]]:
         """Return the numbers of the attempts that have begun, and of those that are done; both sorted."""
-        begun: set[int] = set()
-        done: set[int] = set()
-        for key, _ in self._storage.list(self.prefix):
-            if key.endswith((".attempt.json", ".DONE.lock")):
-                number, _, rest = key.rpartition("/")[2].partition(".")
-                if number.isdecimal() and rest in ("attempt.json", "DONE.lock"):
-                    (done if rest == "DONE.lock" else begun).add(int(number))
-        return sorted(begun), sorted(done)
+        names = self.names()
+        return _attempts(names, "attempt.json"), _attempts(names, "DONE.lock")
 
     def read_index(self, attempt: int | None = None) -> TaskIndex | None:
         """Read an attempt's index: the latest that is done, or that of `attempt`, done or not."""
@@ -344,21 +348,31 @@ def read_indexes(storage: Storage, tasks: Sequence[str]) -> list[TaskIndex | Non
     """
     stores = [TaskStore(storage, task) for task in tasks]
     if not storage.far:
-        return [_latest(store, store.attempts()[1], None) for store in stores]
-    questions: list[Callable[[], Any]] = [store.attempts for store in stores]
+        return [_latest(store, store.names(), None) for store in stores]
+    questions: list[Callable[[], Any]] = [store.names for store in stores]
     questions += [partial(store.index_content, 0) for store in stores]
     answers = list(overlap(_call, questions, 2 * WIDTH))
     return [
-        _latest(store, done, content)
-        for store, (_, done), content in zip(stores, answers[: len(stores)], answers[len(stores) :], strict=True)
+        _latest(store, names, content)
+        for store, names, content in zip(stores, answers[: len(stores)], answers[len(stores) :], strict=True)
     ]
 
 
-def _latest(store: TaskStore, done: list[int], first: bytes | None) -> TaskIndex | None:
+def _latest(store: TaskStore, names: list[str], first: bytes | None) -> TaskIndex | None:
+    done = _attempts(names, "DONE.lock")
     if not done:
         return None
     attempt = done[-1]
-    return store.parse(attempt, first if first is not None and attempt == 0 else store.index_content(attempt))
+    index = store.parse(attempt, first if first is not None and attempt == 0 else store.index_content(attempt))
+    if index is not None:
+        index.beside = [name for name in names if name.startswith(f"{attempt}.") and not name.endswith(_WRITTEN_LAST)]
+    return index
+
+
+def _attempts(names: Iterable[str], kind: str) -> list[int]:
+    """Return the numbers of the attempts that have a file of this kind, in order."""
+    numbers = (name.partition(".") for name in names if name.endswith(kind))
+    return sorted({int(number) for number, _, rest in numbers if rest == kind and number.isdecimal()})
 
 
 def _call(question: Callable[[], Any]) -> Any:

@@ -67,11 +67,15 @@ class LocalStorage:
         try:
             if attributes is not None:
                 files.write(target + _NOTED, attributes)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
+            files.make_directory(os.path.dirname(target))
             os.rename(path, target)
         except OSError as error:
             files.discard(path)
             files.unavailable(error, target)
+
+    def copy(self, keys: Iterable[tuple[str, str]]) -> None:
+        for key, new in keys:
+            files.link(self.describe(key), self.describe(new))
 
     def append(self, key: str, data: bytes) -> None:
         path = self.describe(key)
@@ -79,7 +83,7 @@ class LocalStorage:
             try:
                 fd = os.open(path, _APPEND, 0o666)
             except FileNotFoundError:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
+                files.make_directory(os.path.dirname(path))
                 fd = os.open(path, _APPEND, 0o666)
             try:
                 view = memoryview(data)

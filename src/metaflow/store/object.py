@@ -83,6 +83,10 @@ class ObjectStorage:
         finally:
             files.discard(path)
 
+    def copy(self, keys: Iterable[tuple[str, str]]) -> None:
+        for _ in overlap(lambda pair: self._do("_copy", *pair), keys):
+            pass
+
     def append(self, key: str, data: bytes) -> None:
         before = next(iter(self.get([key])))[1] or b""
         self._do("_put", key, before + data, None, True)
@@ -147,6 +151,9 @@ class ObjectStorage:
         if isinstance(found, Trouble) and found.kind == "unsupported":
             self._creates = False  # an older store; what is not to be overwritten is equal anyway
             self._requests.ask("write", key, send)
+
+    def _copy(self, key: str, new: str) -> None:
+        self._requests.ask("copy", key, lambda client: _obstore().copy(client, key, new))
 
     def _send(self, key: str, path: str, size: int, attributes: bytes | None) -> None:
         from pathlib import Path

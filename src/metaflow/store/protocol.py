@@ -78,6 +78,12 @@ class Storage(Protocol):
     def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
         """Take over the local file at `path` as the object `key`; the file is gone afterwards, whatever happens."""
 
+    def copy(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Make objects known under a second, new key, in any order: ``(key, new key)``.
+
+        The bytes stay where they are, if the backend can do that. For objects that are complete and have no attributes.
+        """
+
     def append(self, key: str, data: bytes) -> None:
         """Add to the end of an object that grows while a task runs: a log. Not atomic, for one writer."""
 

@@ -68,7 +68,8 @@ class WrittenRun:
         assert document is not None
         tags, system = document["tags"], document["system_tags"]
         self.place.provider.register_task(path, tags=tags, system_tags=system)
-        TaskStore(self.place.storage, str(path)).begin(attempt, 1.0)
+        store = TaskStore(self.place.storage, str(path))
+        store.write(store.begun(attempt, 1.0))
         self.facts(step, task, attempt, attempt=str(attempt))
 
     def task(
@@ -92,12 +93,12 @@ class WrittenRun:
         index = TaskIndex({}, {}, attempt)
         save_artifacts(Blobs(self.place.storage, self.flow), (values | artifacts).items(), index)
         store = TaskStore(self.place.storage, str(path))
-        store.write_index(index)
+        store.write(store.index(index))
         facts = [ArtifactFact(name, sha) for name, sha in index.objects.items()]
         storage = ("local", self.place.root)
         self.place.provider.record_artifacts(path, attempt, facts, storage=storage, tags=[], system_tags=[])
         self.facts(step, task, attempt, attempt_ok=str(error is None), **{"attempt-done": str(attempt)})
-        store.mark_done(attempt)
+        store.write(store.done(attempt))
 
     def facts(self, step: str, task: str, attempt: int | None, /, **values: str) -> None:
         """Record facts about a task."""

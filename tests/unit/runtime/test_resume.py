@@ -67,7 +67,7 @@ class Place:
         if done:
             record.close(index, ok=ok)
         else:
-            record.store.write_index(index)
+            record.store.write(record.store.index(index))
 
     def resumption(self, sketch: str, rerun: str | None = None) -> Resumption:
         self.run = self.provider.new_run(FLOW, tags=[], system_tags=[], latest=False)
@@ -109,11 +109,26 @@ def test_a_finished_task_is_taken_over_with_names_and_no_data(place: Place) -> N
     facts = {fact["field_name"]: fact["value"] for fact in place.provider.facts((FLOW, place.run, "start", "1"))}
     assert facts["origin-run-id"] == place.origin
     assert facts["origin-task-id"] == "1"
-    assert facts["attempt_ok"] == "True"
+    assert facts["attempt-done"] == "0"
     assert "python_version" not in facts, "a client takes what is not here from the origin"
     document = place.provider.get((FLOW, place.run, "start", "1"))
     assert document is not None
     assert document["tags"] == ["t"]
+
+
+def test_the_logs_of_the_attempt_come_along_whoever_stamped_them(place: Place) -> None:
+    place.task("start", "1", to=None, ok=False)
+    place.task("start", "1", to="middle", attempt=1)
+    path = f"{FLOW}/{place.origin}/start/1"
+    place.storage.put([(f"{path}/0.runtime_stdout.log", b"of the failed one")])
+    place.storage.put([(f"{path}/1.task_stdout.log", b"of a container"), (f"{path}/1.runtime_stderr.log", b"ours")])
+    assert place.resumption(LINE).take_over(launch(1, "start")) is not None
+    place.going_on.settle()
+    directory = place.directory / ".metaflow" / FLOW / place.run / "start" / "1"
+    assert {file.name: file.read_bytes() for file in directory.glob("*.log")} == {
+        "0.task_stdout.log": b"of a container",
+        "0.runtime_stderr.log": b"ours",
+    }
 
 
 def test_nothing_is_written_before_it_is_settled_and_then_all(place: Place) -> None:

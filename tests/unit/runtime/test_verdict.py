@@ -46,7 +46,7 @@ class Court:
         if done:
             record.close(index, ok=bool(values.get("_task_ok")))
         else:
-            record.store.write_index(index)
+            record.store.write(record.store.index(index))
 
     def of(self, *, told: dict[str, Any] | None = None, stopped: bool = False, **ending: Any) -> Verdict:
         ended = Ended(

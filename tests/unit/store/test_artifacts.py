@@ -208,15 +208,15 @@ def index_of(attempt: int, **objects: str) -> TaskIndex:
 def test_an_attempt_from_its_beginning_to_its_mark(storage: LocalStorage) -> None:
     store = TaskStore(storage, TASK)
     assert store.attempts() == ([], [])
-    store.begin(0, 123.5)
+    store.write(store.begun(0, 123.5))
     assert store.attempts() == ([0], [])
     assert read_index(storage, TASK) is None
-    store.write_index(index_of(0, x="ab"))
+    store.write(store.index(index_of(0, x="ab")))
     assert read_index(storage, TASK) is None, "without a mark it is not read"
     unfinished = read_index(storage, TASK, 0)
     assert unfinished is not None
     assert unfinished.objects == {"x": "ab"}
-    store.mark_done(0)
+    store.write(store.done(0))
     assert store.attempts() == ([0], [0])
     index = read_index(storage, TASK)
     assert index is not None
@@ -226,7 +226,7 @@ def test_an_attempt_from_its_beginning_to_its_mark(storage: LocalStorage) -> Non
 
 
 def test_the_document_of_an_index(storage: LocalStorage) -> None:
-    TaskStore(storage, TASK).write_index(index_of(2, x="ab"))
+    TaskStore(storage, TASK).write(TaskStore(storage, TASK).index(index_of(2, x="ab")))
     assert json.loads((Path(storage.root) / TASK / "2.data.json").read_bytes()) == {
         "datastore": "local",
         "version": "1.0",
@@ -240,10 +240,10 @@ def test_the_document_of_an_index(storage: LocalStorage) -> None:
 def test_the_latest_attempt_that_is_done_counts(storage: LocalStorage) -> None:
     store = TaskStore(storage, TASK)
     for attempt in (0, 2, 10, 11):
-        store.begin(attempt, 0.0)
-        store.write_index(index_of(attempt, x=f"of-{attempt}"))
+        store.write(store.begun(attempt, 0.0))
+        store.write(store.index(index_of(attempt, x=f"of-{attempt}")))
         if attempt != 11:
-            store.mark_done(attempt)
+            store.write(store.done(attempt))
     assert store.attempts() == ([0, 2, 10, 11], [0, 2, 10])
     latest = store.read_index()
     assert latest is not None
