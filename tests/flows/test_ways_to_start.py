@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from support.debugger import Debugger
 from support.interpreter import PYTHON
 from support.site import Site
 
@@ -100,3 +103,36 @@ def test_a_driver_that_runs_the_flow_file(site: Site) -> None:
     finished = site.run_flow("talking.py", "run", command=[PYTHON, driver.name], within=30).succeeded()
     assert (site.directory / "driven.txt").read_text() == "driven\n"
     assert finished.run.data.words == ["aa", "bb"]
+
+
+def test_a_debugger_follows_a_resumed_run_into_its_steps(site: Site) -> None:
+    source = """
+        import os
+        from metaflow import FlowSpec, step
+
+        class DebuggedFlow(FlowSpec):
+            @step
+            def start(self):
+                self.x = 41
+                self.next(self.end)
+
+            @step
+            def end(self):
+                if not os.path.exists("mended"):
+                    raise ValueError("not yet")
+                self.y = self.x + 1
+
+        if __name__ == "__main__":
+            DebuggedFlow()
+    """
+    path = site.write("flow.py", source)
+    site.run_flow("flow.py", "run").failed()
+    site.write("mended", "")
+    line = path.read_text().splitlines().index("        self.y = self.x + 1") + 1
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    words = [PYTHON, "-Xfrozen_modules=off", "-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client"]
+    running = site.start_flow("flow.py", "resume", command=words)
+    debugger = Debugger(port, path, line, "self.x")
+    assert "taken over" in running.wait().succeeded().stdout
+    assert debugger.seen == ["41"]

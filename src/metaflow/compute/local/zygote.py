@@ -28,6 +28,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import posix
 import select
 import signal
 import socket
@@ -156,7 +157,8 @@ class Zygote:
             return
         id = message["spawn"]
         try:
-            pid = os.fork()
+            # A debugger puts its own in the place of `os.fork` and `os.execve`, and can follow a process only once.
+            pid = posix.fork() if message["exec"] else os.fork()
         except OSError as error:
             self._send({"ended": id, "status": None, "reason": f"no process for it: {error.strerror}"})
             for fd in descriptors:
