@@ -21,6 +21,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
 
 from metaflow import files
@@ -94,8 +95,9 @@ class LocalMetadata:
             self._introduce(f"{path}/{name}", document)
         elif not self._introduce_whole(task, document, whole):
             self._introduce(f"{path}/{name}", document)
+            artifacts = [*whole.artifacts, *whole.shared]
             self.record_artifacts(
-                task, 0, whole.artifacts, storage=whole.storage, tags=marks["tags"], system_tags=marks["system_tags"]
+                task, 0, artifacts, storage=whole.storage, tags=marks["tags"], system_tags=marks["system_tags"]
             )
             self.record(task, 0, whole.facts)
 
@@ -118,6 +120,14 @@ class LocalMetadata:
             try:
                 for name, text in texts.items():
                     _create(name, text.encode(), fd)
+                if whole.origin is not None:
+                    there = self._task_directory(whole.origin)
+                    for each in whole.shared:
+                        name = f"0_artifact_{each.name}.json"
+                        try:
+                            os.link(f"{there}/{name}", name, dst_dir_fd=fd)
+                        except OSError:  # not recorded there, or the file system has no links
+                            _create(name, artifact(each).encode(), fd)
             finally:
                 os.close(fd)
             os.rename(temporary, directory)
@@ -197,8 +207,8 @@ class LocalMetadata:
         )
         tail = (
             f'", "ds_type": {quote(kind)}, "location": {quote(f":root:{root}")}, "flow_id": {quote(flow)}, '
-            f'"user_name": {quote(self.user)}, "tags": {json.dumps(marks["tags"])}, '
-            f'"system_tags": {json.dumps(marks["system_tags"])}, "ts_epoch": {time.time_ns() // 1_000_000}}}'
+            f'"user_name": {quote(self.user)}, "tags": {_listed(tuple(marks["tags"]))}, '
+            f'"system_tags": {_listed(tuple(marks["system_tags"]))}, "ts_epoch": {time.time_ns() // 1_000_000}}}'
         )
 
         def text(artifact: ArtifactFact) -> str:
@@ -299,6 +309,11 @@ class LocalMetadata:
         except OSError as error:
             files.discard(temporary)
             files.unavailable(error, target)
+
+
+@lru_cache(maxsize=4)
+def _listed(texts: tuple[str, ...]) -> str:
+    return json.dumps(texts)
 
 
 def _read(path: str) -> Document | None:

@@ -49,11 +49,28 @@ class ArtifactFact(NamedTuple):
 
 
 class WholeAttempt(NamedTuple):
-    """All that is recorded of the only attempt of a task that is over."""
+    """All that is recorded of the only attempt of a task that is over.
+
+    Attributes
+    ----------
+    facts : sequence of Fact
+        Facts about it.
+    artifacts : sequence of ArtifactFact
+        Its artifacts that are as new as the task.
+    storage : tuple of (str, str)
+        Kind and root of what has the artifacts.
+    origin : TaskPath, optional
+        Another task of the flow.
+    shared : sequence of ArtifactFact
+        The other artifacts. The first attempt of `origin` has the same, and what is recorded of them there, its time
+        included, may stand for what would be recorded here.
+    """
 
     facts: Sequence[Fact]
     artifacts: Sequence[ArtifactFact]
     storage: tuple[str, str]
+    origin: TaskPath | None = None
+    shared: Sequence[ArtifactFact] = ()
 
 
 class Provider(Protocol):

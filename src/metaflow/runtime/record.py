@@ -201,8 +201,12 @@ def write_copies(
     for copy in copies:
         facts = {"origin-run-id": copy.origin.run, "origin-task-id": copy.origin.task, "attempt-done": "0", **places}
         noted = [Fact(name, value, name) for name, value in facts.items()]
-        artifacts = [fact for fact in _artifact_facts(copy.now) if fact.name != "_exception"]  # there was none
-        whole = WholeAttempt(noted, artifacts, where)
+        artifacts = {fact.name: fact for fact in _artifact_facts(copy.now)}
+        artifacts.pop("_exception", None)  # there was none
+        # A task has finished, clients say, when its `_task_ok` was recorded. Of a later attempt nothing can be shared.
+        new = [artifacts.pop(name) for name in (tuple(artifacts) if copy.before.attempt else ("_task_ok",))]
+        shared = list(artifacts.values())
+        whole = WholeAttempt(noted, new, where, copy.origin, shared)
         provider.register_task(copy.path, tags=tags, system_tags=system_tags, whole=whole)
 
 

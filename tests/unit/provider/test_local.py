@@ -293,6 +293,23 @@ def test_a_task_known_whole_is_as_one_recorded_bit_by_bit(provider: LocalMetadat
     assert os.listdir(f"{provider.root}/{'/'.join(third)}") == ["_meta"]
 
 
+def test_what_an_origin_has_recorded_of_an_artifact_stands_for_its_copy_as_far_as_it_is_there(
+    provider: LocalMetadata,
+) -> None:
+    origin = TaskPath("Flow", provider.new_run("Flow", tags=["t"], system_tags=SYSTEM), "work", "1")
+    one_by_one(provider, origin)
+    copy = TaskPath("Flow", provider.new_run("Flow", tags=["u"], system_tags=SYSTEM), "work", "7")
+    shared = [*WHOLE.artifacts, ArtifactFact("y", "cd" * 20)]
+    whole = WHOLE._replace(artifacts=[ArtifactFact("z", "ef" * 20)], origin=origin, shared=shared)
+    provider.register_task(copy, tags=["u"], system_tags=SYSTEM, whole=whole)
+    assert provider.get((*copy, "x")) == provider.get((*origin, "x"))
+    assert os.stat(f"{provider.root}/{'/'.join(copy)}/_meta/0_artifact_x.json").st_nlink == 2
+    for name, sha in (("y", "cd" * 20), ("z", "ef" * 20)):
+        document = provider.get((*copy, name))
+        assert document is not None
+        assert (document["sha"], document["task_id"], document["tags"]) == (sha, "7", ["u"])
+
+
 def test_a_task_that_cannot_be_written_whole_is_not_written_at_all(provider: LocalMetadata) -> None:
     run = provider.new_run("Flow", tags=[], system_tags=[])
     task = TaskPath("Flow", run, "work", "1")

@@ -131,6 +131,21 @@ def test_the_logs_of_the_attempt_come_along_whoever_stamped_them(place: Place) -
     }
 
 
+@pytest.mark.parametrize("attempt", [0, 1])
+def test_an_artifact_is_as_old_as_at_the_origin_and_the_end_of_the_task_is_new(place: Place, attempt: int) -> None:
+    place.task("start", "1", to="middle", attempt=attempt, x=1)
+    assert place.resumption(LINE).take_over(launch(1, "start")) is not None
+    place.going_on.settle()
+    path = (FLOW, place.run, "start", "1")
+    documents = {name: place.provider.get((*path, name)) for name in ("x", "_task_ok", "_transition")}
+    before = place.provider.get((FLOW, place.origin, "start", "1", "x"), attempt)
+    assert all(document and document["attempt_id"] == 0 for document in documents.values())
+    assert documents["x"]["sha"] == before["sha"]
+    assert documents["_task_ok"]["run_number"] == place.run
+    assert (documents["x"] == before) == (attempt == 0)
+    assert place.provider.get((*path, "_exception")) is None
+
+
 def test_nothing_is_written_before_it_is_settled_and_then_all(place: Place) -> None:
     place.task("start", "1", to="middle", x=1)
     resumption = place.resumption(LINE)
