@@ -8,6 +8,10 @@ in cross-validation, and tries it on images that no model has seen.
     python examples/read_back.py
 """
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the tasks share the cores; before numpy is imported
+
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression

@@ -1,12 +1,14 @@
 """Every kind of failure in every shape of flow, and what the client reads afterwards.
 
 One run goes through all failures of a shape, caught or passing when tried again; one more for each way to fail for
-good. Start reading at `test_failures_that_a_run_survives`.
+good. `make matrix` goes through all combinations, `make test` through some that cover each pair. Start reading at
+`test_failures_that_a_run_survives`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import textwrap
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from support.interpreter import is_ours
 from support.site import Site
 
+WHOLE = "MILLRACE_WHOLE_MATRIX" in os.environ
 SHAPES = ["linear", "branch", "foreach", "nested", "switch", "recursion"]
 KINDS = ["raised", "timed out", "killed", "memory"]
 CASES = [(when, kind) for when in ("once", "always") for kind in KINDS]
@@ -239,7 +242,7 @@ def check_caught(task: Any, kind: str) -> None:
 
 def cases_of(shape: str, mode: str) -> list[tuple[str, str]]:
     """Return the cases to go through: all, but new interpreters take their time, and there half of them will do."""
-    if mode == "fork" or shape == "foreach":
+    if WHOLE or mode == "fork" or shape == "foreach":
         return CASES
     rest = SHAPES.index(shape) % 2
     return [(when, kind) for when, kind in CASES if (KINDS.index(kind) % 2 == rest) == (when == "once")]
@@ -268,7 +271,12 @@ def test_failures_that_a_run_survives(site: Site, mode: str, shape: str) -> None
 
 
 LASTING = [(shape, KINDS[number % 4]) for number, shape in enumerate(SHAPES)]
-LASTING += [("foreach", kind) for kind in KINDS if ("foreach", kind) not in LASTING]
+LASTING += [
+    (shape, kind)
+    for shape in SHAPES
+    for kind in KINDS
+    if (WHOLE or shape == "foreach") and (shape, kind) not in LASTING
+]
 
 
 @pytest.mark.parametrize(("shape", "kind"), LASTING)
