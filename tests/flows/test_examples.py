@@ -1,4 +1,7 @@
-"""The examples run as their first lines say, and what they left can be read back."""
+"""The examples run as their first lines say, and what they left can be read back.
+
+As most people run them: here a new interpreter for each task would spend its time on imports.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
-def examples(site: Site) -> Site:
+def examples(one_site: Site) -> Site:
     """A site with a copy of the examples."""
-    shutil.copytree(EXAMPLES, site.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    return site
+    shutil.copytree(
+        EXAMPLES, one_site.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__")
+    )
+    return one_site
 
 
 @pytest.mark.slow

@@ -74,7 +74,6 @@ def test_a_flow_file_in_another_directory_with_modules_beside_it(site: Site) -> 
         "-u -O linear.py",
         "-bb linear.py",
         "-m cProfile -o profile linear.py",
-        "-m trace --count --missing --coverdir=counted linear.py",
     ],
 )
 def test_a_flow_can_be_started_as_any_program_can(site: Site, words: str) -> None:
