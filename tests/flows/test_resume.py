@@ -222,7 +222,15 @@ def changed(site: Site, *changes: tuple[str, str]) -> None:
 def test_code_of_steps_that_had_not_finished(one_site: Site) -> None:
     failed_run(one_site, "Line", "middle")
     changed(one_site, ('["start"]', '["other start"]'), ('"middle"]', '"other middle"]'))
-    assert resume(one_site, "Line").succeeded().run.data.result == ["start", "other middle"]
+    resumed = resume(one_site, "Line").succeeded()
+    assert resumed.run.data.result == ["start", "other middle"]
+    told = (
+        "The source of the step start is another now; what had finished of it is taken over as it was: `resume start`"
+    )
+    assert resumed.stdout.count("is another now") == resumed.stdout.count(told) == 1
+    again = resume(one_site, "Line", "--origin-run-id", str(resumed.run_id)).succeeded()
+    assert again.stdout.count("is another now") == again.stdout.count(told) == 1, "it is still the first run's"
+    assert "is another now" not in resume(one_site, "Line", "start").succeeded().stdout
 
 
 def test_a_step_that_was_added(one_site: Site) -> None:

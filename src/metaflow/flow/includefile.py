@@ -145,8 +145,10 @@ def _why_not(path: str, full: str) -> tuple[str, str | None]:
             os.close(os.open(full, os.O_RDONLY))
     except FileNotFoundError:
         return "does not exist", None if full == path else f"it is looked for at {full}"
-    except (OSError, ValueError) as error:
-        return f"cannot be read: {getattr(error, 'strerror', None) or error}", None
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}", None
+    except ValueError:  # its words are not the same in all Pythons
+        return "cannot be read: no name of a file has such characters", None
     if stat.S_ISDIR(mode):
         return "is a directory", None
     if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and full != os.devnull):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable, Iterator
+from hashlib import sha1
 from typing import Any, NamedTuple
 
 from metaflow.exception import InvalidFlow
@@ -70,6 +71,8 @@ class Definition(NamedTuple):
         Line of the ``def``, and of the class around it; 0 if there is none.
     doc : str
         The docstring without its indentation; empty if there is none.
+    fingerprint : str
+        SHA-1 of its arguments and body as they are written, but for the docstring, empty lines and lines of comment.
     arguments : int
         Number of positional arguments, ``self`` included.
     fault : str
@@ -84,6 +87,7 @@ class Definition(NamedTuple):
     line: int
     class_line: int
     doc: str
+    fingerprint: str
     arguments: int
     fault: str
     last: Transition | None
@@ -93,10 +97,11 @@ class Definition(NamedTuple):
 class Sources:
     """The files of one flow, each read and parsed once."""
 
-    __slots__ = ("_functions",)
+    __slots__ = ("_functions", "_lines")
 
     def __init__(self) -> None:
         self._functions: dict[str, dict[int, tuple[Def, int]]] = {}
+        self._lines: dict[str, list[bytes]] = {}
 
     def definition(self, name: str, member: Any) -> Definition:
         """Return what the source of a step says.
@@ -125,7 +130,7 @@ class Sources:
                 code.co_filename,
                 hint="write the step as a method with `def`; if the file has changed meanwhile, start again",
             )
-        return _definition(node, class_line, code)
+        return _definition(node, class_line, code, self._lines[code.co_filename])
 
     def _functions_of(self, name: str, function: Callable[..., Any]) -> dict[int, tuple[Def, int]]:
         filename = function.__code__.co_filename
@@ -141,6 +146,7 @@ class Sources:
                 if not text:
                     raise SyntaxError("no source")
                 self._functions[filename] = dict(_functions(ast.parse(text, filename).body))
+                self._lines[filename] = (text if isinstance(text, bytes) else text.encode()).split(b"\n")
             except SyntaxError as error:
                 raise InvalidFlow(
                     f"The source of the step '{name}' cannot be read from {filename}: {error.msg}.",
@@ -241,7 +247,7 @@ def _short(expression: ast.expr) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _definition(node: Def, class_line: int, code: Any) -> Definition:
+def _definition(node: Def, class_line: int, code: Any, lines: list[bytes]) -> Definition:
     positional = [*node.args.posonlyargs, *node.args.args]
     me = positional[0].arg if positional else "self"
     others = []
@@ -257,11 +263,19 @@ def _definition(node: Def, class_line: int, code: Any) -> Definition:
         node.lineno,
         class_line,
         _doc(node),
+        _fingerprint(node, lines),
         len(positional),
         _fault(node, code),
         last,
         tuple(others),
     )
+
+
+def _fingerprint(node: Def, lines: list[bytes]) -> str:
+    first = node.body[1] if _doc(node) and len(node.body) > 1 else node.body[0]
+    written = [*lines[node.lineno - 1 : node.body[0].lineno - 1], *lines[first.lineno - 1 : node.end_lineno]]
+    code = [line.rstrip() for line in written if line.strip() and not line.lstrip().startswith(b"#")]
+    return sha1(b"\n".join(code), usedforsecurity=False).hexdigest()
 
 
 def _fault(node: Def, code: Any) -> str:

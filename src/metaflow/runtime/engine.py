@@ -263,11 +263,13 @@ class Engine:
             self._place(running.launch.step).launcher.cancel(task)
 
     def _take_over(self, launch: Launch) -> bool:
-        taken = self._resumption.take_over(launch) if self._resumption and launch.attempt == 0 else None
+        if self._resumption is None or launch.attempt > 0:
+            return False
+        taken = self._resumption.take_over(launch)
+        if self._resumption.remark:
+            self._console.run(self._resumption.remark)
+            self._resumption.remark = ""
         if taken is None:
-            if self._resumption and self._resumption.remark:
-                self._console.run(self._resumption.remark)
-                self._resumption.remark = ""
             return False
         origin, outcome = taken
         self._console.run(f"[{self._run}/{launch.step}/{launch.task}] Task taken over from {origin}.")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import CommandException
+from metaflow.flow.description import fingerprint_in
 from metaflow.provider.protocol import Provider, TaskPath
 from metaflow.runtime.elements import with_elements
 from metaflow.runtime.events import Launch, Outcome
@@ -35,7 +36,7 @@ _TOGETHER = 64
 _WRITERS = 2
 """Such calls at a time: the system works while the interpreter does."""
 
-_NEEDED = ("_task_ok", "_transition", "_foreach_num_splits", "_foreach_stack", "_iteration_stack")
+_NEEDED = ("_task_ok", "_transition", "_foreach_num_splits", "_foreach_stack", "_iteration_stack", "_graph_info")
 """What must be known of a task to take it over."""
 
 _Place = tuple[int, ...]
@@ -49,6 +50,8 @@ class _Finished(NamedTuple):
     frames: Sequence[Any]
     outcome: Outcome
     turn: Any
+    flow: Any
+    """The description of the flow as it was."""
 
 
 class Origin:
@@ -105,7 +108,8 @@ class Origin:
                 values = {name: self._values[index.objects[name]] for name in _NEEDED if name in index.objects}
                 outcome = stored_outcome(values)
                 if outcome is not None:
-                    yield _Finished(id, index, values["_foreach_stack"], outcome, values.get("_iteration_stack"))
+                    turn, flow = values.get("_iteration_stack"), values.get("_graph_info")
+                    yield _Finished(id, index, values["_foreach_stack"], outcome, turn, flow)
 
     def _fetch(self, indexes: Iterable[TaskIndex | None]) -> None:
         """Load what is needed of many tasks; most of it is the same in all of them."""
@@ -136,7 +140,8 @@ class Resumption:
     Attributes
     ----------
     remark : str
-        Why the task that was asked for last is not taken over, if that is worth saying; its reader empties it.
+        What is worth saying of the task that was asked for last: why it is not taken over, or that its step was another
+        then. Its reader empties it.
     """
 
     def __init__(
@@ -187,14 +192,19 @@ class Resumption:
             return None
         task = tasks[turn]
         if not self._leads_on(launch.step, task.outcome):
-            if launch.step not in self._changed:
-                self._changed.add(launch.step)
-                went = ", ".join(task.outcome.next) or "nowhere"
-                self.remark = (
-                    f"The step {launch.step} had finished and runs again: in the run {self._origin.run} it went on to "
-                    f"{went}{' by a foreach' if task.outcome.width is not None else ''}, and its source is another now."
-                )
+            went = ", ".join(task.outcome.next) or "nowhere"
+            self._remark(
+                launch.step,
+                f"The step {launch.step} had finished and runs again: in the run {self._origin.run} it went on to "
+                f"{went}{' by a foreach' if task.outcome.width is not None else ''}, and its source is another now.",
+            )
             return None
+        if self._has_changed(launch.step, task):
+            self._remark(
+                launch.step,
+                f"The source of the step {launch.step} is another now; what had finished of it is taken over as it "
+                f"was: `resume {launch.step}` runs it again.",
+            )
         before = self._taken[launch.inputs[0].id]
         index = with_elements(
             self._origin.blobs,
@@ -217,6 +227,16 @@ class Resumption:
         parts = (copies[first : first + _TOGETHER] for first in range(0, len(copies), _TOGETHER))
         for _ in overlap(self._write, parts, _WRITERS):
             pass
+
+    def _remark(self, step: str, text: str) -> None:
+        if step not in self._changed:
+            self._changed.add(step)
+            self.remark = text
+
+    def _has_changed(self, step: str, task: _Finished) -> bool:
+        """Tell whether the step's own source is another than when the task ran, as far as that was noted."""
+        then = fingerprint_in(task.flow, step) if task.flow is not None else None
+        return then is not None and then != self._graph[step].definition.fingerprint
 
     def _leads_on(self, step: str, outcome: Outcome) -> bool:
         """Tell whether the step, as its source is now, can go on as the counterpart did."""

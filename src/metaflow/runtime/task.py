@@ -163,7 +163,8 @@ class Task:
     def _start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
         if len(paths) != 1:
             raise MetaflowInternalError(f"The step '{self._plan.step}' is no join and got {len(paths)} inputs.")
-        (parent,) = self._read(paths)
+        resumed = self._plan.origin_run is not None
+        parent, *rest = self._read([*paths, *([f"{self._plan.run}/{PARAMETERS}/0"] if resumed else [])])
         self._blobs.note_present(parent.objects.values())
         values = Artifacts(self._blobs, parent)
         frames: list[ForeachFrame] = list(values["_foreach_stack"]) if "_foreach_stack" in values else []
@@ -173,6 +174,9 @@ class Task:
             {name: key for name, key in parent.objects.items() if name not in _OWN_TO_EACH_TASK},
             {name: info for name, info in parent.info.items() if name not in _OWN_TO_EACH_TASK},
         )
+        for parameters in rest:  # the parent may be taken over from a run whose source was another
+            incoming.objects["_graph_info"] = parameters.objects["_graph_info"]
+            incoming.info["_graph_info"] = parameters.info["_graph_info"]
         if self._plan.split_index is not None:
             depth = foreach_values_name(len(frames))
             incoming.objects[depth] = parent.objects["_foreach_values"]

@@ -100,7 +100,7 @@ def test_defaults_that_are_no_path() -> None:
         ("directory", "--p: the file directory is a directory."),
         ("file/inside", "--p: the file file/inside cannot be read: Not a directory."),
         ("", "--p: the file '' is a directory."),
-        ("a\0b", "--p: the file a\0b cannot be read: embedded null byte."),
+        ("a\0b", "--p: the file a\0b cannot be read: no name of a file has such characters."),
         ("x" * 300, f"--p: the file {'x' * 300} cannot be read: File name too long."),
         ("loop", "--p: the file loop cannot be read: Too many levels of symbolic links."),
         ("s3://bucket/key", "--p: the file s3://bucket/key is not on this machine."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -276,3 +277,38 @@ def test_a_lambda_is_no_step(tmp_path: Path) -> None:
 )
 def test_docstrings_lose_their_indentation(doc: str | None, expected: str) -> None:
     assert without_indentation(doc) == expected
+
+
+STEP = """
+@step
+def start(self):
+    \"\"\"Begin.\"\"\"
+    self.x = 1  # one
+    self.next(self.end)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("Begin.", "Another doc.", True),
+        ("    self.x", "\n    # why\n\n    self.x", True),
+        ("@step", "@retry(times=1)\n@step", True),
+        ("self.end)\n", "self.end)   \n\n\n", True),
+        ("= 1", "= 2", False),
+        ("self.x", "if True:\n        self.x", False),
+        ("(self):", "(self, *, y=2):", False),
+        ("self.next(self.end)", "self.next(self.other)", False),
+    ],
+)
+def test_a_fingerprint_changes_with_the_code_and_not_with_what_is_around_it(
+    tmp_path: Path, old: str, new: str, same: bool
+) -> None:
+    head = "from metaflow import FlowSpec, retry, step\n\nclass Sketch(FlowSpec):\n"
+    ends = "@step\ndef end(self):\n    pass\n@step\ndef other(self):\n    self.next(self.end)\n"
+    assert old in STEP
+    before, after = (
+        graph_of(tmp_path, head + indent(text + ends, "    "))["start"].definition.fingerprint
+        for text in (STEP, STEP.replace(old, new))
+    )
+    assert (before == after) == same
