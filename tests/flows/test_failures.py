@@ -11,6 +11,7 @@ import json
 import os
 import re
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ KINDS = ["raised", "timed out", "killed", "memory"]
 CASES = [(when, kind) for when in ("once", "always") for kind in KINDS]
 TYPES = {"raised": "builtins.ValueError", "timed out": ".TimeoutException", "memory": "builtins.MemoryError"}
 CLASSES = {"raised": "user code", "timed out": "timeout", "killed": "killed", "memory": "memory"}
+RAISES = {"raised": "raise ValueError(", "timed out": "time.sleep(60)", "memory": "bytearray(4"}
 SAYS = {
     "raised": "ValueError: it never works",
     "timed out": "longer than its @timeout of 0.6 s",
@@ -142,6 +144,10 @@ def steps(shape: str, guard: str, cases: list[tuple[str, str]]) -> str:
 def source(shape: str, cases: list[tuple[str, str]], *, caught: bool) -> str:
     guard = (CATCH if caught else "") + GUARDS
     return HEAD.format(cases=cases, caught=caught) + textwrap.indent(steps(shape, guard, cases), "    ") + TAIL
+
+
+def line_of(path: Path, words: str) -> int:
+    return next(number for number, line in enumerate(path.read_text().splitlines(), 1) if words in line)
 
 
 def facts(task: Any, name: str) -> list[str]:
@@ -300,8 +306,12 @@ def test_failures_that_end_the_run(site: Site, shape: str, kind: str) -> None:
         assert facts(task, "attempt_ok") == ["False", "False"]
         assert task.status == "failed"
         assert run.status == "failed"
-        assert run.failure.values == {"step": task.parent.id, "task": task.id, "cause": CLASSES[kind]}
+        values = {"step": task.parent.id, "task": task.id, "cause": CLASSES[kind]}
+        if kind != "killed":
+            values["where"] = f"{finished.flow_file}:{line_of(finished.flow_file, RAISES[kind])}"
+        assert run.failure.values == values
         ending = finished.stdout[finished.stdout.rindex("Workflow failed.") :] + finished.stderr
+        assert values.get("where", "") in ending
         assert SAYS[kind] in ending
         assert f"Step {task.parent.id} (task-id {task.id}) failed." in ending
 

@@ -116,10 +116,16 @@ def test_an_interrupted_run_and_a_failed_one(one_site: Site) -> None:
     assert "Ctrl-C" in str(run.failure)
     assert (run["work"].task.status, run["work"].task.failure.kind) == ("failed", "cancelled")
 
-    run = one_site.run_flow(running.flow_file.name, "run", "--how", "fail").failed().run
+    failed = one_site.run_flow(running.flow_file.name, "run", "--how", "fail").failed()
+    run = failed.run
     assert run.status == "failed"
     assert str(run.failure) == "ValueError: no good"
-    assert run.failure.values == {"step": "work", "task": "2", "cause": "user code"}
+    values = dict(run.failure.values)
+    where = values.pop("where")
+    assert values == {"step": "work", "task": "2", "cause": "user code"}
+    assert str(where).startswith(f"{running.flow_file}:")
+    told = one_site.run_flow(running.flow_file.name, "status").succeeded().stdout
+    assert all(f"    ValueError: no good\n    {where}\n" in text for text in (told, failed.stderr))
 
 
 def test_status_of_nothing(one_site: Site) -> None:

@@ -266,6 +266,7 @@ def _failure(
 ) -> MetaflowException:
     lines = [
         f"    {finish.reason}",
+        *([f"    {cause.values['where']}"] if cause is not None and "where" in cause.values else []),
         *([f"    hint: {cause.hint}"] if cause is not None and cause.hint else []),
         f"    Finished tasks are kept; to go on from them: python {session.script} resume --origin-run-id {run_id}",
     ]

@@ -25,6 +25,8 @@ def status(session: Session, run_id: str | None) -> None:
     failure = run.failure
     if failure is not None:
         session.echo(f"    {failure.message}")
+        if "where" in failure.values:
+            session.echo(f"    {failure.values['where']}")
         if "step" in failure.values:
             session.echo(f"    Step {failure.values['step']} (task-id {failure.values['task']}) failed.")
         if failure.hint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 
@@ -21,7 +22,8 @@ from metaflow.flow.spec import FlowSpec, hint_for_missing
 def failure_of_error(error: BaseException, step: str) -> TaskFailed:
     """Return the failure that what a step raised stands for: its class, its sentence, what is known of it."""
     sentence = failure_sentence(error, step)
-    where = _last_user_frame(user_frames(error.__traceback__))
+    where = error.where if isinstance(error, MetaflowException) else None
+    where = where or _last_user_frame(user_frames(error.__traceback__))
     values: dict[str, float | str] = {"where": where} if where else {}
     match error:
         case TaskFailed():
@@ -139,8 +141,18 @@ def _is_ours(trace: TracebackType) -> bool:
 
 
 def _last_user_frame(trace: TracebackType | None) -> str | None:
-    where = None
+    """Return ``file:line`` of the innermost frame that is in no library, or else of the innermost one."""
+    where = own = None
     while trace is not None:
-        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        path = trace.tb_frame.f_code.co_filename
+        where = f"{path}:{trace.tb_lineno}"
+        if not _is_of_a_library(path):
+            own = where
         trace = trace.tb_next
-    return where
+    return own or where
+
+
+def _is_of_a_library(path: str) -> bool:
+    return path.startswith(("<frozen ", os.path.dirname(os.__file__))) or any(
+        f"{os.sep}{name}{os.sep}" in path for name in ("site-packages", "dist-packages")
+    )

@@ -28,6 +28,8 @@ def standing_of(finish: Finish, interrupted: int | None, cause: TaskFailed | Non
         values = {"step": finish.culprit.step, "task": str(finish.culprit.id)}
     if cause is not None:
         values["cause"] = cause.kind
+        if "where" in cause.values:
+            values["where"] = cause.values["where"]
     return Standing("failed", RunFailed(finish.reason, hint=cause.hint if cause is not None else None, **values))
 
 

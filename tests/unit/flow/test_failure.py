@@ -55,6 +55,15 @@ def test_what_was_raised(error: BaseException, kind: type[TaskFailed], words: st
     assert failure.values == {**values, "where": "flow.py:2"}
 
 
+def test_where_is_the_users_line_and_not_that_of_a_library_below_it() -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile("import json\ndef work():\n    return json.loads('{')\n", "flow.py", "exec"), names)
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        names["work"]()
+    assert failure_of_error(caught.value, "train").values["where"] == "flow.py:3"
+    assert failure_of_error(InvalidNextException("No.", 7, "other.py"), "train").values["where"] == "other.py:7"
+
+
 def test_our_own_errors_keep_their_hint() -> None:
     failure = raised(InvalidNextException("It goes nowhere.", hint="call self.next"))
     assert (type(failure), failure.message, failure.hint) == (StepRaised, "It goes nowhere.", "call self.next")
