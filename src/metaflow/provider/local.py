@@ -104,32 +104,16 @@ class LocalMetadata:
     def _introduce_whole(self, task: TaskPath, document: Document, whole: WholeAttempt) -> bool:
         """Write all documents of a task into a new directory that then gets its name; False if there is one."""
         directory = self._task_directory(task)
-        parent = os.path.dirname(directory)
         now = time.time_ns() // 1_000_000
         fact, artifact = self._fact_text(task, 0), self._artifact_text(task, 0, document, whole.storage)
         texts = {f"sysmeta_{each.name}_{now}.json": f"{fact(each)}{now}}}" for each in whole.facts}
         texts |= {f"0_artifact_{each.name}.json": artifact(each) for each in whole.artifacts}
         texts[_SELF] = json.dumps(document | {"ts_epoch": now})
-        temporary = files.temporary_name(parent)
+        there = self._task_directory(whole.origin) if whole.origin is not None else directory
+        temporary = files.temporary_name(os.path.dirname(directory))
         try:
-            try:
-                os.mkdir(temporary)
-            except FileNotFoundError:
-                os.makedirs(temporary)
-            fd = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                for name, text in texts.items():
-                    _create(name, text.encode(), fd)
-                if whole.origin is not None:
-                    there = self._task_directory(whole.origin)
-                    for each in whole.shared:
-                        name = f"0_artifact_{each.name}.json"
-                        try:
-                            os.link(f"{there}/{name}", name, dst_dir_fd=fd)
-                        except OSError:  # not recorded there, or the file system has no links
-                            _create(name, artifact(each).encode(), fd)
-            finally:
-                os.close(fd)
+            files.make_directory(temporary)
+            _fill(temporary, texts, whole.shared, artifact, there)
             os.rename(temporary, directory)
         except OSError as error:
             _discard_directory(temporary)
@@ -292,12 +276,7 @@ class LocalMetadata:
         text = json.dumps(document | {"ts_epoch": time.time_ns() // 1_000_000})
         temporary = files.temporary_name(directory)
         try:
-            try:
-                os.mkdir(directory)
-            except FileExistsError:
-                pass
-            except FileNotFoundError:
-                os.makedirs(directory, exist_ok=True)
+            files.make_directory(directory)
             _create(temporary, text.encode())
             try:
                 os.link(temporary, target)  # of siblings that come at once, the first wins
@@ -333,7 +312,7 @@ def _open_directory(path: str) -> int:
         try:
             return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            os.makedirs(path, exist_ok=True)
+            files.make_directory(path)
             return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         files.unavailable(error, path)
@@ -349,6 +328,28 @@ def _create(name: str, data: bytes, directory: int | None = None) -> None:
     except OSError:
         os.unlink(name, dir_fd=directory)
         raise
+    finally:
+        os.close(fd)
+
+
+def _fill(
+    directory: str,
+    texts: dict[str, str],
+    shared: Iterable[ArtifactFact],
+    text_of: Callable[[ArtifactFact], str],
+    there: str,
+) -> None:
+    """Write documents into a new directory; those of `shared` artifacts are links to those `there`, if they can be."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name, text in texts.items():
+            _create(name, text.encode(), fd)
+        for artifact in shared:
+            name = f"0_artifact_{artifact.name}.json"
+            try:
+                os.link(f"{there}/{name}", name, dst_dir_fd=fd)
+            except OSError:  # not recorded there, or the file system has no links
+                _create(name, text_of(artifact).encode(), fd)
     finally:
         os.close(fd)
 
