@@ -35,9 +35,10 @@ def describe(
 
 
 def fingerprint_in(description: Any, step: str) -> str | None:
-    """Return the fingerprint of a step in the description of a run's flow; None if it has none."""
-    fingerprint: str | None = description["steps"].get(step, {}).get("node_info", {}).get(_FINGERPRINT)
-    return fingerprint
+    """Return the fingerprint of a step in a description that any version has stored; None if it has none."""
+    for name in ("steps", step, "node_info", _FINGERPRINT):
+        description = description.get(name) if isinstance(description, Mapping) else None
+    return description if isinstance(description, str) else None
 
 
 def _step(node: Node, first: bool) -> dict[str, Any]:

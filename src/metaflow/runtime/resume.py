@@ -235,7 +235,7 @@ class Resumption:
 
     def _has_changed(self, step: str, task: _Finished) -> bool:
         """Tell whether the step's own source is another than when the task ran, as far as that was noted."""
-        then = fingerprint_in(task.flow, step) if task.flow is not None else None
+        then = fingerprint_in(task.flow, step)
         return then is not None and then != self._graph[step].definition.fingerprint
 
     def _leads_on(self, step: str, outcome: Outcome) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from metaflow.flow.description import fingerprint_in
 from metaflow.flow.graph import DecoratorSpec, read
 from support.sketch import flow_class, graph_of
 
@@ -64,6 +65,10 @@ class Whole(FlowSpec):
     info = graph.info([("b", "Parameter"), ("a", "Parameter")])
     fingerprints = [step.pop("node_info")["source_sha1"] for step in info["steps"].values()]
     assert len(set(fingerprints)) == len(fingerprints)
+    assert fingerprint_in(graph.info([]), "work") == fingerprints[1]
+    assert [fingerprint_in(other, "work") for other in (None, {}, {"steps": {"work": {"node_info": {}}}}, "?")] == 4 * [
+        None
+    ]
     assert info == {
         "file": Path(graph.source_file).name,
         "start_step": "start",
