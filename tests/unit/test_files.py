@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from threading import Thread
@@ -71,6 +73,24 @@ def test_link_copies_where_there_can_be_no_link(tmp_path: Path) -> None:
         files.link(source.name, str(tmp_path / "a" / "name"))
     assert (tmp_path / "a" / "name").read_bytes() == b"content"
     assert names(tmp_path / "a") == ["name"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may act as somebody else")
+def test_link_copies_what_belongs_to_somebody_else(tmp_path: Path) -> None:
+    """Linux refuses a link to a file that one may only read (``fs.protected_hardlinks``)."""
+    (tmp_path / "file").write_bytes(b"content")
+    tmp_path.chmod(0o777)
+    nobody = 65534
+    words = [sys.executable, "-c", "from metaflow import files; files.link('file', 'name')"]
+    try:
+        done = subprocess.run(words, cwd=tmp_path, user=nobody, group=nobody, extra_groups=[], capture_output=True)
+    except PermissionError:
+        pytest.skip("nobody may not run this interpreter")
+    if b"ModuleNotFoundError" in done.stderr:
+        pytest.skip("nobody may not read this checkout")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "name").read_bytes() == b"content"
+    assert (tmp_path / "name").stat().st_uid in (0, nobody)
 
 
 def test_link_to_what_is_not_there_says_so(tmp_path: Path) -> None:
