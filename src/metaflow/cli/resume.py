@@ -27,6 +27,7 @@ def _resume(session: Session, /, **options: Any) -> None:
         )
     origin = _origin(session, options["origin_run_id"])
     _check_parameters(session, origin)
+    session.say(f"Looking at what had finished in the run {origin.run}.")
     begin(session, options, {}, origin, rerun)
 
 
