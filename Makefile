@@ -12,13 +12,12 @@ ORIGINAL_BIN := .venv-original/bin
 ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)-kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test seeds matrix check bench interop live clean
+.PHONY: help demo test seeds check bench interop live clean
 
 help:
 	@echo "make demo     run a real flow on real data and read its result back"
 	@echo "make test     run the tests that need nothing but this machine"
 	@echo "make seeds    kill engines at many random moments and resume; SEEDS=200 for more"
-	@echo "make matrix   every kind of failure in every shape of flow, of which make test runs a part"
 	@echo "make check    lint, format, types and the import contract"
 	@echo "make bench    measure this project and the original in turn; ARGS='--quick --only hello' narrows it"
 	@echo "make interop  test that this project and the original read each other's runs"
@@ -35,9 +34,6 @@ test: $(READY)
 
 seeds: $(READY)
 	MILLRACE_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n $(WORKERS) tests/flows/test_resume.py -k killed $(ARGS)
-
-matrix: $(READY)
-	MILLRACE_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n $(WORKERS) tests/flows/test_failures.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check

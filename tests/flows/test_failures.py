@@ -1,14 +1,12 @@
 """Every kind of failure in every shape of flow, and what the client reads afterwards.
 
 One run goes through all failures of a shape, caught or passing when tried again; one more for each way to fail for
-good. `make matrix` goes through all combinations, `make test` through some that cover each pair. Start reading at
-`test_failures_that_a_run_survives`.
+good. Start reading at `test_failures_that_a_run_survives`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import textwrap
 from pathlib import Path
@@ -19,7 +17,6 @@ import pytest
 from support.interpreter import is_ours
 from support.site import Site
 
-WHOLE = "MILLRACE_WHOLE_MATRIX" in os.environ
 SHAPES = ["linear", "branch", "foreach", "nested", "switch", "recursion"]
 KINDS = ["raised", "timed out", "killed", "memory"]
 CASES = [(when, kind) for when in ("once", "always") for kind in KINDS]
@@ -246,18 +243,9 @@ def check_caught(task: Any, kind: str) -> None:
         assert task.status == "caught"
 
 
-def cases_of(shape: str, mode: str) -> list[tuple[str, str]]:
-    """Return the cases to go through: all, but new interpreters take their time, and there half of them will do."""
-    if WHOLE or mode == "fork" or shape == "foreach":
-        return CASES
-    rest = SHAPES.index(shape) % 2
-    return [(when, kind) for when, kind in CASES if (KINDS.index(kind) % 2 == rest) == (when == "once")]
-
-
 @pytest.mark.parametrize("shape", SHAPES)
-def test_failures_that_a_run_survives(site: Site, mode: str, shape: str) -> None:
-    cases = cases_of(shape, mode)
-    finished = site.run_flow(source(shape, cases, caught=True), "run").succeeded()
+def test_failures_that_a_run_survives(site: Site, shape: str) -> None:
+    finished = site.run_flow(source(shape, CASES, caught=True), "run").succeeded()
     run = finished.run
     assert run.successful
     seen = []
@@ -269,23 +257,15 @@ def test_failures_that_a_run_survives(site: Site, mode: str, shape: str) -> None
         case = noted[0] if noted else ("always", "killed")  # which leaves nothing that says so
         seen.append(case)
         (check_passed if case[0] == "once" else check_caught)(task, case[1])
-    assert sorted(seen) == sorted(cases)
+    assert sorted(seen) == sorted(CASES)
     if shape == "switch":
         assert sorted(task.current_attempt for task in run["choose"]) == sorted(
-            int(when == "once") for when, _ in cases
+            int(when == "once") for when, _ in CASES
         )
 
 
-LASTING = [(shape, KINDS[number % 4]) for number, shape in enumerate(SHAPES)]
-LASTING += [
-    (shape, kind)
-    for shape in SHAPES
-    for kind in KINDS
-    if (WHOLE or shape == "foreach") and (shape, kind) not in LASTING
-]
-
-
-@pytest.mark.parametrize(("shape", "kind"), LASTING)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_failures_that_end_the_run(site: Site, shape: str, kind: str) -> None:
     finished = site.run_flow(source(shape, [("always", kind)], caught=False), "run").failed()
     assert finished.returncode == 1
