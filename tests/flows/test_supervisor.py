@@ -196,7 +196,7 @@ def test_what_a_task_leaves_behind_ends_with_it(container: Container) -> None:
                     os.setsid()
                     if os.fork():
                         os._exit(0)
-                os.write(1, b"left\n")
+                os.write(1, b"left\\n")
                 time.sleep(100)
         time.sleep(0.3)
         """
