@@ -16,6 +16,8 @@ PLACES = {"ds-root"}
 BEYOND = {"failure", "peak-memory-mb", "retry-reason", "retry-of", "minutes_between_retries"}
 """Facts that Metaflow does not record."""
 LEFT_OUT = VERSIONS | PLACES | BEYOND
+FINGERPRINT = "'source_sha1'"
+"""What `_graph_info` has for each step, where Metaflow has an empty dictionary."""
 
 
 def normal(report: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -50,11 +52,12 @@ def _task(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def without(value: Any, names: set[str]) -> Any:
-    """Return `value` without the entries of these names, and without the version among the tags."""
+    """Return `value` without the entries of these names, the version among the tags, and the steps' fingerprints."""
     if isinstance(value, dict):
         return {key: without(item, names) for key, item in value.items() if key not in names}
     if isinstance(value, list):
-        return [without(item, names) for item in value if not str(item).startswith("metaflow_version:")]
+        kept = [item for item in value if not (isinstance(item, list) and item[:1] == [FINGERPRINT])]
+        return [without(item, names) for item in kept if not str(item).startswith("metaflow_version:")]
     return value
 
 
