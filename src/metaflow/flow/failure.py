@@ -22,8 +22,7 @@ from metaflow.flow.spec import FlowSpec, hint_for_missing
 def failure_of_error(error: BaseException, step: str) -> TaskFailed:
     """Return the failure that what a step raised stands for: its class, its sentence, what is known of it."""
     sentence = failure_sentence(error, step)
-    where = error.where if isinstance(error, MetaflowException) else None
-    where = where or _last_user_frame(user_frames(error.__traceback__))
+    where = _where(error, user_frames(error.__traceback__))
     values: dict[str, float | str] = {"where": where} if where else {}
     match error:
         case TaskFailed():
@@ -90,7 +89,7 @@ def describe_failure(error: BaseException, step: str) -> str:
             # Nobody wrote the line that was too slow so that it raises: tell the way to it.
             lines += [f"  {line}" for part in traceback.format_tb(frames) for line in part.splitlines()]
         else:
-            where_line = error.where or _last_user_frame(frames)
+            where_line = _where(error, frames)
             lines += [f"    {where_line}"] if where_line else []
         lines += [f"    hint: {error.hint}"] if error.hint else []
         return "\n".join(lines) + "\n"
@@ -138,6 +137,12 @@ def user_frames(trace: TracebackType | None) -> TracebackType | None:
 def _is_ours(trace: TracebackType) -> bool:
     name: str = trace.tb_frame.f_globals.get("__name__", "")
     return name == "metaflow" or name.startswith("metaflow.")
+
+
+def _where(error: BaseException, frames: TracebackType | None) -> str | None:
+    """Return ``file:line`` of what an error is about: as it says itself, else where the user's code raised it."""
+    said = error.where if isinstance(error, MetaflowException) else None
+    return said or _last_user_frame(frames)
 
 
 def _last_user_frame(trace: TracebackType | None) -> str | None:

@@ -201,11 +201,11 @@ def write_copies(
     for copy in copies:
         facts = {"origin-run-id": copy.origin.run, "origin-task-id": copy.origin.task, "attempt-done": "0", **places}
         noted = [Fact(name, value, name) for name, value in facts.items()]
-        artifacts = {fact.name: fact for fact in _artifact_facts(copy.now)}
-        artifacts.pop("_exception", None)  # there was none
+        artifacts = [fact for fact in _artifact_facts(copy.now) if fact.name != "_exception"]  # there was none
         # A task has finished, clients say, when its `_task_ok` was recorded. Of a later attempt nothing can be shared.
-        new = [artifacts.pop(name) for name in (tuple(artifacts) if copy.before.attempt else ("_task_ok",))]
-        shared = list(artifacts.values())
+        can_share = copy.before.attempt == 0
+        shared = [fact for fact in artifacts if can_share and fact.name != "_task_ok"]
+        new = [fact for fact in artifacts if not can_share or fact.name == "_task_ok"]
         whole = WholeAttempt(noted, new, where, copy.origin, shared)
         provider.register_task(copy.path, tags=tags, system_tags=system_tags, whole=whole)
 
