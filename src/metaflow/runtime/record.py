@@ -211,9 +211,11 @@ def write_copies(
 
 
 def _files(copy: Copy) -> Iterator[tuple[str, str]]:
-    """Yield the keys of the origin's files that are the new task's too, with those that they get."""
-    for name in copy.before.beside:
-        yield _file(copy, name.partition(".")[2])
+    """Yield the keys of the origin's files that the new task has too, its done marker excepted, with the new keys."""
+    for name in copy.before.names:
+        attempt, _, rest = name.partition(".")
+        if attempt == str(copy.before.attempt) and rest not in ("data.json", "DONE.lock"):
+            yield _file(copy, rest)
     if copy.now is copy.before:
         yield _file(copy, "data.json")
 

@@ -27,7 +27,6 @@ from metaflow.store.protocol import Storage
 
 _DECODER = json.JSONDecoder()
 _FETCHED_ALONG = 1 << 16
-_WRITTEN_LAST = (".data.json", ".DONE.lock")
 
 
 class TaskIndex:
@@ -41,18 +40,18 @@ class TaskIndex:
         Artifact name to ``{"size": bytes, "type": text, "encoding": text, …}``.
     attempt : int
         The attempt's number, from 0.
-    beside : list of str
-        Names of the attempt's other files, the done marker excepted, if the index was read by `read_indexes`.
+    names : list of str
+        Names of the task's files, if the index was read by `read_indexes`.
     """
 
-    __slots__ = ("_info", "_text", "attempt", "beside", "objects")
+    __slots__ = ("_info", "_text", "attempt", "names", "objects")
 
     def __init__(self, objects: dict[str, str], info: dict[str, dict[str, Any]] | None, attempt: int = 0) -> None:
         self.objects = objects
         self._info = info
         self._text = ""
         self.attempt = attempt
-        self.beside: list[str] = []
+        self.names: list[str] = []
 
     @property
     def info(self) -> dict[str, dict[str, Any]]:
@@ -365,7 +364,7 @@ def _latest(store: TaskStore, names: list[str], first: bytes | None) -> TaskInde
     attempt = done[-1]
     index = store.parse(attempt, first if first is not None and attempt == 0 else store.index_content(attempt))
     if index is not None:
-        index.beside = [name for name in names if name.startswith(f"{attempt}.") and not name.endswith(_WRITTEN_LAST)]
+        index.names = names
     return index
 
 
