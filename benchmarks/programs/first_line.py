@@ -39,7 +39,7 @@ program["main"]()
 
 def traced_argv(python=None):
     """Return the container's command, with stamps."""
-    from metaflow.compute.remote.entry import argv
+    from metaflow.compute.jobs.entry import argv
 
     source = argv(python)[-1]
     return (python or "python", "-c", BOOT.format(submitted=time.time(), source=source, variable=STAMPS))
@@ -78,7 +78,7 @@ class FirstLineBench(FlowSpec):
 
 if __name__ == "__main__":
     if "step" not in sys.argv[1:]:
-        import metaflow.compute.remote.launcher as launcher
+        import metaflow.compute.jobs.launcher as launcher
 
         launcher.argv = traced_argv
     FirstLineBench()

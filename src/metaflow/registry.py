@@ -20,8 +20,8 @@ _TABLE: dict[str, dict[str, str]] = {
         "s3": "metaflow.store.object:S3Storage",
     },
     "metadata": {
-        "carried": "metaflow.provider.carried:CarriedMetadata",
-        "local": "metaflow.provider.local:LocalMetadata",
+        "carried": "metaflow.metadata_provider.carried:CarriedMetadata",
+        "local": "metaflow.metadata_provider.local:LocalMetadata",
     },
     "launcher": {
         "local": "metaflow.compute.local.launcher:LocalLauncher",
@@ -46,7 +46,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "exit_hook": "metaflow.decorators.exit_hook:exit_hook",
     },
     "lease": {
-        "local": "metaflow.provider.lease:LocalLease",
+        "local": "metaflow.metadata_provider.lease:LocalLease",
     },
     "client object": {
         "Run": "metaflow.client:Run",

@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 
 from metaflow.compute.archive import Member, pack
-from metaflow.compute.remote import boot
+from metaflow.compute.jobs import boot
 from support import processes
 from support.container import PATIENCE, TASK, Container, runtime
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from metaflow.compute.package import FORMAT
-from metaflow.provider.local import LocalMetadata
-from metaflow.provider.protocol import Fact, TaskPath
+from metaflow.metadata_provider.local import LocalMetadata
+from metaflow.metadata_provider.protocol import Fact, TaskPath
 from metaflow.store.blobs import Blobs
 from metaflow.store.local import LocalStorage
 from support.interpreter import PYTHON

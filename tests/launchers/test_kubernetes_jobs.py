@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.kubernetes.names import job_name
 from metaflow.compute.kubernetes.owned import Patience
 from metaflow.compute.protocol import Waiting
-from metaflow.compute.remote.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
     ImageUnavailable,
@@ -676,7 +676,7 @@ def test_preflight_names_what_is_missing() -> None:
 MANY = """
 import asyncio, os, sys, time
 from metaflow.compute.kubernetes.backend import KubernetesBackend
-from metaflow.compute.remote.protocol import Job, JobStarted
+from metaflow.compute.jobs.protocol import Job, JobStarted
 from metaflow.compute.resources import ResourceRequest
 from metaflow.settings.kubeconfig import Cluster
 

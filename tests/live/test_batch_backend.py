@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from metaflow.compute.batch.backend import BatchBackend
+from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Waiting
-from metaflow.compute.remote.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskNotPlaced
 from support.fault_proxy import Answer, Cut, FaultProxy

@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
+from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.kubernetes.api import Api
 from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.kubernetes.owned import Patience
 from metaflow.compute.protocol import Waiting
-from metaflow.compute.remote.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
     ImageUnavailable,
@@ -368,7 +368,7 @@ def test_an_api_server_that_is_away(namespace: str) -> None:
 LAUNCHER = """
 import asyncio, sys
 from metaflow.compute.kubernetes.backend import KubernetesBackend
-from metaflow.compute.remote.protocol import Job, JobStarted
+from metaflow.compute.jobs.protocol import Job, JobStarted
 from metaflow.compute.resources import ResourceRequest
 
 async def main(namespace, run, image, code):

@@ -103,7 +103,7 @@ import asyncio, os, sys, time
 from metaflow.compute.command import TaskCommand
 from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.protocol import Output, Started, TaskRequest
-from metaflow.compute.remote.launcher import RemoteLauncher, RunLabels
+from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
 from metaflow.compute.resources import ResourceRequest
 from metaflow.settings.kubeconfig import Cluster
 from metaflow.store.local import LocalStorage

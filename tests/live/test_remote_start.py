@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from metaflow.compute.archive import Member, pack
-from metaflow.compute.remote import boot, entry
-from metaflow.compute.remote.packages import TaskPackages
-from metaflow.compute.remote.runtime_package import Platform, runtime_archive
+from metaflow.compute.jobs import boot, entry
+from metaflow.compute.jobs.packages import TaskPackages
+from metaflow.compute.jobs.runtime_package import Platform, runtime_archive
 from metaflow.store import logs
 from metaflow.store.object import S3Storage
 

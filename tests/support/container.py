@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metaflow.compute.archive import Member, pack
-from metaflow.compute.remote import entry
-from metaflow.compute.remote.runtime_package import here, runtime_archive
+from metaflow.compute.jobs import entry
+from metaflow.compute.jobs.runtime_package import here, runtime_archive
 from metaflow.store import logs
 from metaflow.store.local import LocalStorage
 from support import processes

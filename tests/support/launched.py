@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from metaflow.compute.archive import Member, pack
 from metaflow.compute.command import TaskCommand
+from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
+from metaflow.compute.jobs.packages import TaskPackages
+from metaflow.compute.jobs.runtime_package import Platform, runtime_archive
 from metaflow.compute.local.launcher import LocalLauncher
 from metaflow.compute.local.zygote_process import ZygoteProcess
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest
-from metaflow.compute.remote.launcher import RemoteLauncher, RunLabels
-from metaflow.compute.remote.packages import TaskPackages
-from metaflow.compute.remote.runtime_package import Platform, runtime_archive
 from metaflow.store.local import LocalStorage
 from support import processes
 from support.process_backend import ProcessBackend

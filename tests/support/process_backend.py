@@ -15,15 +15,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.protocol import Problem
-from metaflow.compute.remote.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.resources import ResourceRequest
 
 _TAIL = 50
 
 
 class ProcessBackend:
-    """Runs jobs as processes (`metaflow.compute.remote.protocol.JobBackend`).
+    """Runs jobs as processes (`metaflow.compute.jobs.protocol.JobBackend`).
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ import os
 from typing import Any
 
 from metaflow import registry
+from metaflow.compute.jobs.protocol import JobBackend, RunningJob
 from metaflow.compute.kubernetes.api import Api, Refused
-from metaflow.compute.remote.protocol import JobBackend, RunningJob
 from metaflow.settings.kubeconfig import load
 from support import processes
 from support.site import Site

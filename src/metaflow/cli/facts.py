@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from metaflow.provider.protocol import Fact
+from metaflow.metadata_provider.protocol import Fact
 from metaflow.version import __version__
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from metaflow.cli.session import Session
 from metaflow.exception import CommandException
 
 if TYPE_CHECKING:
-    from metaflow.compute.remote.protocol import RunningJob
+    from metaflow.compute.jobs.protocol import RunningJob
 
 
 def job_commands(backend: str, title: str) -> click.Group:

@@ -15,7 +15,7 @@ from metaflow.version import __version__
 if TYPE_CHECKING:
     import click
 
-    from metaflow.compute.remote.packages import TaskPackages
+    from metaflow.compute.jobs.packages import TaskPackages
 
 _LIMIT_MB = 100.0
 
@@ -28,8 +28,8 @@ def task_packages(session: Session) -> TaskPackages:
     MetaflowException
         A file cannot be read, there is too much of them, or a setting cannot be used.
     """
-    from metaflow.compute.remote.packages import TaskPackages
-    from metaflow.compute.remote.runtime_package import platform_of, runtime_archive
+    from metaflow.compute.jobs.packages import TaskPackages
+    from metaflow.compute.jobs.runtime_package import platform_of, runtime_archive
 
     manifest = _gather(session)
     platform = platform_of(session.settings.entries.get("METAFLOW_REMOTE_PLATFORM"))

@@ -17,8 +17,8 @@ from metaflow.exception import CommandException, SettingsError
 from metaflow.settings.datastores import ROOTS
 
 if TYPE_CHECKING:
-    from metaflow.compute.remote.packages import TaskPackages
-    from metaflow.compute.remote.protocol import JobBackend
+    from metaflow.compute.jobs.packages import TaskPackages
+    from metaflow.compute.jobs.protocol import JobBackend
     from metaflow.compute.resources import ResourceRequest
     from metaflow.runtime.engine import Place
 
@@ -139,7 +139,7 @@ def _local(session: Session, frame: RunFrame, packages: TaskPackages | None) -> 
 
 
 def _remote(session: Session, frame: RunFrame, packages: TaskPackages, backend: str) -> Place:
-    from metaflow.compute.remote.launcher import RemoteLauncher, RunLabels
+    from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
     from metaflow.runtime.engine import Place
 
     script = os.path.basename(session.path)
@@ -161,7 +161,7 @@ def _remote(session: Session, frame: RunFrame, packages: TaskPackages, backend: 
 def _spot(session: Session, backend: str) -> dict[str, str]:
     """Return what makes a task listen for the notice that its machine is taken away: where that may be one of AWS."""
     may_be = backend == "batch" or (session.datastore == "s3" and session.object_stores.s3_endpoint is None)
-    from metaflow.compute.remote.entry import SPOT
+    from metaflow.compute.jobs.entry import SPOT
 
     return {SPOT: "aws"} if may_be else {}
 

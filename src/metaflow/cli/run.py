@@ -17,7 +17,7 @@ from metaflow.cli.resources import decorator_options, resource_requests, take_de
 from metaflow.cli.session import Session
 from metaflow.cli.structure import check_flow
 from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted, TaskFailed
-from metaflow.provider.lease import Lease, lease_of
+from metaflow.metadata_provider.lease import Lease, lease_of
 from metaflow.settings.numbers import whole_number
 from metaflow.version import MILLRACE
 
@@ -74,7 +74,7 @@ def _run(session: Session, /, **options: Any) -> None:
 
 def prepare(session: Session, options: dict[str, Any], verb: str) -> None:
     """Check the options and the flow, before anything is written."""
-    from metaflow.provider.tags import check_tags
+    from metaflow.metadata_provider.tags import check_tags
 
     options["tags"] = check_tags(options["tags"])
     take_decorators(session, options)

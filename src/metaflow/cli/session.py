@@ -16,7 +16,7 @@ from metaflow import registry
 if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
     from metaflow.flow.spec import FlowSpec
-    from metaflow.provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Provider
     from metaflow.settings import Settings
     from metaflow.settings.datastores import Datastores
     from metaflow.store.protocol import Storage

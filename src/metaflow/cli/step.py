@@ -18,7 +18,7 @@ from metaflow.exception import CommandException, MetaflowException
 if TYPE_CHECKING:
     import click
 
-    from metaflow.provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Provider
 
 _OUTCOME = "MILLRACE_OUTCOME"
 """Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote or the supervisor."""
@@ -158,7 +158,7 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
 
 def _with_facts(provider: Provider, report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
     """Let the facts that the provider has noted go home with the outcome."""
-    from metaflow.provider.carried import CarriedMetadata
+    from metaflow.metadata_provider.carried import CarriedMetadata
 
     assert isinstance(provider, CarriedMetadata)
     return lambda outcome: report({**outcome, "recorded": provider.calls})

@@ -13,7 +13,7 @@ from metaflow.store.artifacts import TaskIndex, load_artifact
 
 if TYPE_CHECKING:
     from metaflow.client.tasks import Task
-    from metaflow.provider.protocol import Document
+    from metaflow.metadata_provider.protocol import Document
     from metaflow.store.blobs import Blobs
 
 

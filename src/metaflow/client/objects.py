@@ -20,7 +20,7 @@ from metaflow.exception import MetaflowInvalidPathspec, MetaflowNotFound
 
 if TYPE_CHECKING:
     from metaflow.client.site import Site
-    from metaflow.provider.protocol import Document
+    from metaflow.metadata_provider.protocol import Document
 
 _STATE_VERSION = "2.12.27"
 _FORMS = ("FlowName", "RunID", "StepName", "TaskID", "ArtifactName")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from metaflow.client.objects import Container
 from metaflow.client.scope import scope
 from metaflow.client.tasks import Step, Task
-from metaflow.provider.lease import Standing, lease_of
+from metaflow.metadata_provider.lease import Standing, lease_of
 
 if TYPE_CHECKING:
     from metaflow.client.artifacts import MetaflowData
     from metaflow.client.code import MetaflowCode
     from metaflow.exception import TaskFailed
-    from metaflow.provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Provider
 
 PARAMETERS = "_parameters"
 """The pseudo-step whose task 0 holds the parameters and the graph of a run."""

@@ -17,7 +17,7 @@ from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
-    from metaflow.provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Provider
     from metaflow.settings import Settings
 
 _ROOT = ".metaflow"
@@ -36,7 +36,7 @@ class Site:
     Attributes
     ----------
     address : str
-        ``kind@place``, as `metaflow.provider` takes it.
+        ``kind@place``, as `metaflow.metadata_provider` takes it.
     """
 
     __slots__ = ("_blobs", "_storages", "address", "provider", "storage")

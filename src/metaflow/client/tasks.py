@@ -16,7 +16,7 @@ from metaflow.store.artifacts import Artifacts, TaskStore, load_artifact
 
 if TYPE_CHECKING:
     from metaflow.client.code import MetaflowCode
-    from metaflow.provider.protocol import Document
+    from metaflow.metadata_provider.protocol import Document
     from metaflow.store.protocol import Storage
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metaflow.flow.spec import FlowSpec, constants_of
-from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.record import PARAMETERS, AttemptRecord
 from metaflow.store.artifacts import TaskIndex, save_artifacts
 from metaflow.store.blobs import Blobs

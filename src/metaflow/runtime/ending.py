@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metaflow.exception import MetaflowException, RunFailed, TaskFailed
-from metaflow.provider.lease import Standing
+from metaflow.metadata_provider.lease import Standing
 from metaflow.runtime.events import Finish
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 from metaflow.compute.command import FlowCommand
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
 from metaflow.exception import MetaflowException, TaskFailed, TaskTimedOut
-from metaflow.provider.carried import replay
-from metaflow.provider.lease import RENEWED_EVERY, Lease, NoLease
-from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.metadata_provider.carried import replay
+from metaflow.metadata_provider.lease import RENEWED_EVERY, Lease, NoLease
+from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime import preflight
 from metaflow.runtime.console import Console, StepCount, TaskLabel
 from metaflow.runtime.events import (

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
 from metaflow.flow.frames import ForeachFrame, PicklableFrames
-from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath, WholeAttempt
+from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath, WholeAttempt
 from metaflow.runtime.events import Outcome
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import CommandException
 from metaflow.flow.description import fingerprint_in
-from metaflow.provider.protocol import Provider, TaskPath
+from metaflow.metadata_provider.protocol import Provider, TaskPath
 from metaflow.runtime.elements import with_elements
 from metaflow.runtime.events import Launch, Outcome
 from metaflow.runtime.record import PARAMETERS, Copy, stored_outcome, write_copies

@@ -33,7 +33,7 @@ from metaflow.flow.decorator import StepContext, StepDecorator
 from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.spec import FlowSpec
-from metaflow.provider.protocol import Fact, Provider, TaskPath
+from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, is_storable, missing_input
 from metaflow.runtime.record import FAILURE, PARAMETERS, AttemptRecord
 from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts

@@ -14,7 +14,7 @@ from metaflow.compute.endings import PEAK_FACT, cancelled, failure_of
 from metaflow.compute.protocol import Ended
 from metaflow.exception import StepRaised, StorageUnavailable, TaskCancelled, TaskFailed
 from metaflow.flow.frames import ForeachFrame
-from metaflow.provider.protocol import Provider, TaskPath
+from metaflow.metadata_provider.protocol import Provider, TaskPath
 from metaflow.runtime.events import Launch, Outcome
 from metaflow.runtime.record import AttemptRecord, stored_failure, stored_outcome
 from metaflow.store.artifacts import Artifacts, read_index

@@ -10,7 +10,7 @@ import pytest
 from metaflow import registry
 from metaflow.cli.batch import batch
 from metaflow.cli.jobs import job_commands
-from metaflow.compute.remote.protocol import JobReport, RunningJob
+from metaflow.compute.jobs.protocol import JobReport, RunningJob
 from metaflow.exception import CommandException
 
 from ..client.written import Place

@@ -164,7 +164,7 @@ def test_places_to_look_in(place: Place, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_function_and_the_room_share_a_name(place: Place) -> None:
-    import metaflow.provider.local  # noqa: F401 - from now on the package has the name
+    import metaflow.metadata_provider.local  # noqa: F401 - from now on the package has the name
     from metaflow import metadata as either
 
     assert either(place.directory) == get_metadata()  # type: ignore[operator]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metaflow.client import Run, Task
 from metaflow.exception import MetaflowExceptionWrapper, RunFailed, StepRaised, TaskKilled, TaskLost
-from metaflow.provider.lease import lease_of
+from metaflow.metadata_provider.lease import lease_of
 
 from .written import Place, WrittenRun
 

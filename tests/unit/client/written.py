@@ -7,8 +7,8 @@ from typing import Any
 
 from metaflow.exception import MetaflowExceptionWrapper
 from metaflow.flow.frames import ForeachFrame
-from metaflow.provider.local import LocalMetadata
-from metaflow.provider.protocol import ArtifactFact, Fact, TaskPath
+from metaflow.metadata_provider.local import LocalMetadata
+from metaflow.metadata_provider.protocol import ArtifactFact, Fact, TaskPath
 from metaflow.store import logs
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs

@@ -11,8 +11,8 @@ import pytest
 from metaflow.exception import CommandException
 from metaflow.flow.frames import ForeachFrame
 from metaflow.flow.graph import Graph
-from metaflow.provider.local import LocalMetadata
-from metaflow.provider.protocol import TaskPath
+from metaflow.metadata_provider.local import LocalMetadata
+from metaflow.metadata_provider.protocol import TaskPath
 from metaflow.runtime.events import Launch, Outcome, TaskRef
 from metaflow.runtime.record import PARAMETERS, AttemptRecord
 from metaflow.runtime.resume import Origin, Resumption

@@ -11,8 +11,8 @@ import pytest
 from metaflow.compute.endings import PEAK_FACT
 from metaflow.compute.protocol import Ended
 from metaflow.exception import StorageUnavailable, TaskFailed, TaskKilled, TaskOutOfMemory
-from metaflow.provider.local import LocalMetadata
-from metaflow.provider.protocol import TaskPath
+from metaflow.metadata_provider.local import LocalMetadata
+from metaflow.metadata_provider.protocol import TaskPath
 from metaflow.runtime.events import Launch, Outcome, TaskRef
 from metaflow.runtime.record import PARAMETERS, AttemptRecord
 from metaflow.runtime.verdict import Judge, Verdict

@@ -1,4 +1,4 @@
-"""Jobs on AWS Batch, all of a run through one client: `BatchBackend`, a `metaflow.compute.remote.protocol.JobBackend`.
+"""Jobs on AWS Batch, all of a run through one client: `BatchBackend`, a `metaflow.compute.jobs.protocol.JobBackend`.
 
 A job is submitted (`submitter`), then it is on the watchlist: a hundred jobs are described by one call, at a pace that
 follows how long they have been as they are (`watchlist`). What their descriptions say becomes reports; how one ended is
@@ -21,8 +21,8 @@ from metaflow.compute.batch.service import Description, Service, ServiceAway, Se
 from metaflow.compute.batch.submitter import Submitter
 from metaflow.compute.batch.survey import Survey
 from metaflow.compute.batch.watchlist import Watchlist
+from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.protocol import Problem, Waiting
-from metaflow.compute.remote.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost, TaskNotPlaced
 

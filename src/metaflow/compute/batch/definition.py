@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from metaflow.compute.batch import fargate
 from metaflow.compute.batch.service import Description
-from metaflow.compute.remote.protocol import Job
+from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.resources import ResourceRequest
 
 LABELS = {

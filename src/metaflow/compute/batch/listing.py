@@ -9,7 +9,7 @@ from metaflow.compute.batch import waiting
 from metaflow.compute.batch.calls import Calls
 from metaflow.compute.batch.definition import NAME_LENGTH, fit_name, labels_of
 from metaflow.compute.batch.service import AT_ONCE, Description, Service, ServiceRefused
-from metaflow.compute.remote.protocol import RunningJob
+from metaflow.compute.jobs.protocol import RunningJob
 
 
 async def unfinished(

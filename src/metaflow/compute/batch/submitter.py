@@ -13,7 +13,7 @@ from metaflow.compute.batch.calls import Calls, Pauses, Timing
 from metaflow.compute.batch.definition import plan
 from metaflow.compute.batch.service import Description, Service, ServiceAway, ServiceRefused
 from metaflow.compute.batch.survey import NO_QUEUE, Survey
-from metaflow.compute.remote.protocol import Job
+from metaflow.compute.jobs.protocol import Job
 from metaflow.exception import TaskNotPlaced
 
 Answer = TypeVar("Answer")

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.kubernetes import endings, listing
 from metaflow.compute.kubernetes.api import Api, Away, Pauses, Refused
 from metaflow.compute.kubernetes.creator import Creator
@@ -24,7 +25,6 @@ from metaflow.compute.kubernetes.refusals import no_way
 from metaflow.compute.kubernetes.survey import Survey
 from metaflow.compute.kubernetes.watch import Watch
 from metaflow.compute.protocol import Problem, Waiting
-from metaflow.compute.remote.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost
 from metaflow.settings.kubeconfig import Cluster, load

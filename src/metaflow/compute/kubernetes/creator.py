@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.kubernetes.api import Api, Away, Pauses, Refused
 from metaflow.compute.kubernetes.inquiry import Inquiry, jobs_path
 from metaflow.compute.kubernetes.manifest import manifest
 from metaflow.compute.kubernetes.owned import Owned
 from metaflow.compute.kubernetes.refusals import not_created
-from metaflow.compute.remote.protocol import Job
 from metaflow.exception import TaskFailed, TaskNotPlaced
 
 _QUOTA_PAUSE = 3.0

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from metaflow.compute.jobs.protocol import RunningJob
 from metaflow.compute.kubernetes.api import Api, Refused
 from metaflow.compute.kubernetes.inquiry import jobs_path, pods_path
 from metaflow.compute.kubernetes.names import selector, true_labels
 from metaflow.compute.kubernetes.pods import Pod, read, why_waiting
-from metaflow.compute.remote.protocol import RunningJob
 
 _PATIENCE = 10.0
 

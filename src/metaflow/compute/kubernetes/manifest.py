@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.kubernetes.names import LAUNCH, POOL, job_name, marks
-from metaflow.compute.remote.protocol import Job
 from metaflow.compute.resources import ResourceRequest
 
 GRACE = 30

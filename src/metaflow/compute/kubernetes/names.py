@@ -18,7 +18,7 @@ LABELS = {
     "attempt": "metaflow/attempt",
     "user": "metaflow/user",
 }
-"""Name of a label in `metaflow.compute.remote.protocol.Job` to the name of the label and annotation in the cluster."""
+"""Name of a label in `metaflow.compute.jobs.protocol.Job` to the name of the label and annotation in the cluster."""
 
 LAUNCH = "millrace/launch"
 """Label: by which process' backend a job was created; its watch asks for it."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.kubernetes import endings
 from metaflow.compute.kubernetes.manifest import GRACE, container_name, namespace_of
 from metaflow.compute.kubernetes.names import job_name
 from metaflow.compute.kubernetes.pods import BAD_CONFIG, BAD_IMAGE, Pod, is_hopeless_image, why_waiting
-from metaflow.compute.remote.protocol import Job
 from metaflow.exception import TaskFailed, TaskNotPlaced
 
 

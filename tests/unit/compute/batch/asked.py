@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metaflow.compute.remote.protocol import Job
+from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.resources import ResourceRequest
 from support.batch_service import QUEUE
 

@@ -12,8 +12,8 @@ import pytest
 from metaflow.compute.batch.backend import BatchBackend
 from metaflow.compute.batch.calls import Timing
 from metaflow.compute.batch.service import ServiceAway, ServiceRefused
+from metaflow.compute.jobs.protocol import JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Waiting
-from metaflow.compute.remote.protocol import JobEnded, JobReport, JobStarted
 from metaflow.exception import MetaflowException, TaskCancelled, TaskLost, TaskNotPlaced, TaskOutOfMemory
 from support.batch_service import QUEUE, BatchInMemory
 

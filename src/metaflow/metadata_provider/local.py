@@ -10,7 +10,7 @@ The layout is that of Metaflow 2.19, below one root::
 Every task of a run writes some two dozen of these files, so writing is what this module is shaped by: one descriptor
 per directory, the common part of the texts rendered once, a temporary name and one rename per file, or one for the
 whole directory of a task that is known whole; no fsync. Reading takes what it finds: other files (such as the lease of
-a run, `metaflow.provider.lease`) and texts that are no JSON are passed over. Start at `LocalMetadata.record` for the
+a run, `metaflow.metadata_provider.lease`) and texts that are no JSON are passed over. Start at `LocalMetadata.record` for the
 writing, at `LocalMetadata.get` for the reading.
 """
 
@@ -26,8 +26,8 @@ from json.encoder import encode_basestring_ascii as quote
 
 from metaflow import files
 from metaflow.exception import MetaflowNotFound
-from metaflow.provider import tags as tag_rules
-from metaflow.provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt
+from metaflow.metadata_provider import tags as tag_rules
+from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt
 
 _META = "_meta"
 _SELF = "_self.json"
@@ -35,7 +35,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class LocalMetadata:
-    """Facts in files below a directory (`metaflow.provider.protocol.Provider`).
+    """Facts in files below a directory (`metaflow.metadata_provider.protocol.Provider`).
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from metaflow.exception import RunFailed, TaskFailed
-from metaflow.provider.lease import LOST_AFTER, LocalLease, NoLease, Standing, lease_of
-from metaflow.provider.local import LocalMetadata
+from metaflow.metadata_provider.lease import LOST_AFTER, LocalLease, NoLease, Standing, lease_of
+from metaflow.metadata_provider.local import LocalMetadata
 
 
 @pytest.fixture

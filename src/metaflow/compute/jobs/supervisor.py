@@ -28,17 +28,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
+from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
+from metaflow.compute.jobs.entry import SPOT
+from metaflow.compute.jobs.keptlog import KeptLog
+from metaflow.compute.jobs.livelog import END, STOPPED
 from metaflow.compute.lines import LineReader
 from metaflow.compute.local import processes
-from metaflow.compute.remote.cgroup import CONTROL_GROUPS, MemoryGroup
-from metaflow.compute.remote.entry import SPOT
-from metaflow.compute.remote.keptlog import KeptLog
-from metaflow.compute.remote.livelog import END, STOPPED
 from metaflow.exception import MetaflowException
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
-    from metaflow.compute.remote.spot import SpotWatch
+    from metaflow.compute.jobs.spot import SpotWatch
 
 _LOG_BYTES = 10_000_000
 _OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
@@ -56,7 +56,7 @@ def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) 
     Parameters
     ----------
     config : dict
-        As in `metaflow.compute.remote.entry.boot_variable`. It may also have ``log_bytes``, most bytes of a stream,
+        As in `metaflow.compute.jobs.entry.boot_variable`. It may also have ``log_bytes``, most bytes of a stream,
         ``grace``, seconds between a request to end and the kill, and ``cgroup``, where control groups are mounted.
     place : str
         Directory of this task alone, with ``runtime`` and ``code`` in it.
@@ -133,7 +133,7 @@ class Supervisor:
         return storage
 
     def _watch_for_notice(self, spot: str) -> None:
-        from metaflow.compute.remote.spot import SERVICE, SpotWatch
+        from metaflow.compute.jobs.spot import SERVICE, SpotWatch
 
         self._spot = SpotWatch(self._environ[_NOTICE], SERVICE if spot == "aws" else spot)
         self._spot.start()

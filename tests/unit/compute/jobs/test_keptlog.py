@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from metaflow.compute.remote import keptlog
-from metaflow.compute.remote.keptlog import KeptLog
-from metaflow.compute.remote.livelog import END, STOPPED, Attempt, LiveLogs, marker
+from metaflow.compute.jobs import keptlog
+from metaflow.compute.jobs.keptlog import KeptLog
+from metaflow.compute.jobs.livelog import END, STOPPED, Attempt, LiveLogs, marker
 from metaflow.exception import StorageUnavailable
 from metaflow.store import logs
 from support.memory_storage import MemoryStorage

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metaflow.compute.remote.cgroup import MemoryGroup
+from metaflow.compute.jobs.cgroup import MemoryGroup
 
 
 def test_version_2(tmp_path: Path) -> None:

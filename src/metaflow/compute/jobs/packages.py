@@ -12,9 +12,9 @@ from hashlib import sha1, sha256
 from threading import Lock
 
 from metaflow import files
+from metaflow.compute.jobs.entry import Package
+from metaflow.compute.jobs.runtime_package import RuntimeArchive
 from metaflow.compute.package import FORMAT
-from metaflow.compute.remote.entry import Package
-from metaflow.compute.remote.runtime_package import RuntimeArchive
 from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
 

@@ -22,7 +22,7 @@ from metaflow import files, registry
 from metaflow.exception import RunFailed, StorageUnavailable, TaskFailed
 
 if TYPE_CHECKING:
-    from metaflow.provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Provider
 
 RENEWED_EVERY = 10.0
 """Seconds between two renewals."""

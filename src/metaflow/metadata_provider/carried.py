@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from metaflow.exception import MetaflowNotFound
-from metaflow.provider.protocol import ArtifactFact, Document, Fact, Provider, TaskPath, WholeAttempt
+from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, Provider, TaskPath, WholeAttempt
 
 
 class CarriedMetadata:
-    """Notes what is recorded (`metaflow.provider.protocol.Provider`); knows nothing of any run.
+    """Notes what is recorded (`metaflow.metadata_provider.protocol.Provider`); knows nothing of any run.
 
     Parameters
     ----------

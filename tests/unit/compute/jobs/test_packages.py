@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from metaflow.compute.remote import runtime_package
-from metaflow.compute.remote.packages import TaskPackages
-from metaflow.compute.remote.runtime_package import Platform, RuntimeArchive, here, platform_of, runtime_archive
+from metaflow.compute.jobs import runtime_package
+from metaflow.compute.jobs.packages import TaskPackages
+from metaflow.compute.jobs.runtime_package import Platform, RuntimeArchive, here, platform_of, runtime_archive
 from metaflow.exception import MetaflowException, SettingsError
 from support.memory_storage import MemoryStorage
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from metaflow.exception import MetaflowNotFound, MetaflowTaggingError, StorageUnavailable
-from metaflow.provider.local import LocalMetadata
-from metaflow.provider.protocol import ArtifactFact, Fact, TaskPath, WholeAttempt
+from metaflow.metadata_provider.local import LocalMetadata
+from metaflow.metadata_provider.protocol import ArtifactFact, Fact, TaskPath, WholeAttempt
 
 SYSTEM = ["user:ann", "runtime:dev"]
 

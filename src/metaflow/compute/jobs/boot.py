@@ -2,7 +2,7 @@
 
 The text of this file is the command of every remote task, ``python -c <text>``. Nothing of ours is in the container
 yet, so it is standard library only, and any Python 3 gets far enough to say that it is too old. What differs from task
-to task is in MILLRACE_BOOT (`metaflow.compute.remote.entry`). Every failure is one line on stderr and its own status.
+to task is in MILLRACE_BOOT (`metaflow.compute.jobs.entry`). Every failure is one line on stderr and its own status.
 """
 
 import json
@@ -34,7 +34,7 @@ def main() -> "NoReturn":
     if wanted != here:
         raise failure(OTHER_PLATFORM, f"The image is for {here}, and the task was packaged for {wanted}.")
     sys.path[:] = [runtime, *(entry for entry in sys.path if entry)]
-    from metaflow.compute.remote import supervisor
+    from metaflow.compute.jobs import supervisor
 
     supervisor.main(config, place, os.environ)
 

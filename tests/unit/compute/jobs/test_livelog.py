@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from metaflow.compute.remote import livelog
-from metaflow.compute.remote.livelog import Attempt, LiveLogs
+from metaflow.compute.jobs import livelog
+from metaflow.compute.jobs.livelog import Attempt, LiveLogs
 from metaflow.store import logs
 from metaflow.store.logs import format_line
 from support.memory_storage import MemoryStorage

@@ -1,7 +1,7 @@
 """A task's log, kept in the storage while the task runs: by its supervisor, for the launcher and for good.
 
 What is new is put as *segments*, at most once a second, the first a quarter of a second after it was printed; when
-there are many, the log object is put as a whole and the segments go. `metaflow.compute.remote.livelog` is the other
+there are many, the log object is put as a whole and the segments go. `metaflow.compute.jobs.livelog` is the other
 side and has the names. In the end the log objects are whole, and no segment is left. One thread talks to the storage,
 so that a slow storage never holds up the task; it starts after the task, since the storage's client must not exist when
 that is forked.
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from itertools import count
 from threading import Condition, Thread
 
-from metaflow.compute.remote.livelog import END, marker
+from metaflow.compute.jobs.livelog import END, marker
 from metaflow.store.logs import STREAMS, format_line
 from metaflow.store.protocol import Storage
 
@@ -87,7 +87,7 @@ class KeptLog:
         last : tuple of (str, bytes)
             A key and the object.
         mark : str
-            Which end to mark: see `metaflow.compute.remote.livelog`.
+            Which end to mark: see `metaflow.compute.jobs.livelog`.
 
         Raises
         ------

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from metaflow.exception import MetaflowNotFound
-from metaflow.provider.carried import CarriedMetadata, replay
-from metaflow.provider.local import LocalMetadata
-from metaflow.provider.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.metadata_provider.carried import CarriedMetadata, replay
+from metaflow.metadata_provider.local import LocalMetadata
+from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath
 
 
 def record(provider: Provider, run: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaflow.exception import MetaflowTaggingError
-from metaflow.provider.tags import MAX_COUNT, MAX_LENGTH, changed, check_tags
+from metaflow.metadata_provider.tags import MAX_COUNT, MAX_LENGTH, changed, check_tags
 
 TAGS = st.lists(st.text("abcdef", min_size=1, max_size=2), max_size=12)
 

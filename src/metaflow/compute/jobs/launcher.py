@@ -1,6 +1,6 @@
 """Tasks as jobs in containers, wherever a `JobBackend` runs them: the engine's side of a remote task.
 
-A task becomes a job whose command fetches the code by signed URLs and starts it (`metaflow.compute.remote.boot`).
+A task becomes a job whose command fetches the code by signed URLs and starts it (`metaflow.compute.jobs.boot`).
 Inside, a supervisor keeps the task's log and, as the last thing it writes, one *outcome object*: what the task told,
 the facts that it carried home, how its process ended. This side shows the log while it grows, waits for the backend's
 word that the job has ended, and reads the outcome. What the backend knows (evicted, out of memory, image) and what the
@@ -19,10 +19,10 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from metaflow.compute.endings import PEAK_FACT
+from metaflow.compute.jobs.entry import GRACE, Package, argv, boot_failure, boot_variable
+from metaflow.compute.jobs.livelog import END, Attempt, LiveLogs
+from metaflow.compute.jobs.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
-from metaflow.compute.remote.entry import GRACE, Package, argv, boot_failure, boot_variable
-from metaflow.compute.remote.livelog import END, Attempt, LiveLogs
-from metaflow.compute.remote.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
     MetaflowException,
