@@ -9,9 +9,9 @@ The layout is that of Metaflow 2.19, below one root::
 
 Every task of a run writes some two dozen of these files, so writing is what this module is shaped by: one descriptor
 per directory, the common part of the texts rendered once, a temporary name and one rename per file, or one for the
-whole directory of a task that is known whole; no fsync. Reading takes what it finds: other files (such as the lease of
-a run, `metaflow.metadata_provider.lease`) and texts that are no JSON are passed over. Start at `LocalMetadata.record` for the
-writing, at `LocalMetadata.get` for the reading.
+whole directory of a task that is known whole; no fsync. Reading takes what it finds: other files (such as a run's
+lease, `metaflow.metadata_provider.lease`) and texts that are no JSON are passed over. Start at `LocalMetadata.record`
+for the writing, at `LocalMetadata.get` for the reading.
 """
 
 from __future__ import annotations
