@@ -627,6 +627,42 @@ def test_unfinished_and_end() -> None:
     play(scene)
 
 
+def test_a_job_whose_pod_has_ended_is_over_before_its_conditions_say_so() -> None:
+    async def scene(run: Run) -> None:
+        for task in (1, 2, 3):
+            run.backend.submit(a_job(task))
+        for task in (1, 2, 3):
+            run.server.start(await run.pod(task))
+        run.server.finish(await run.pod(1))
+        run.server.finish(await run.pod(2), 3)
+        await run.ended(1)
+        await run.ended(2)
+        assert not any("conditions" in job.get("status", {}) for job in run.server.jobs.values())
+        (left,) = await run.backend.unfinished({"flow": "Flow"})
+        assert left.labels["task"] == "3"
+
+    play(scene)
+
+
+def test_a_job_that_may_get_another_pod_is_not_over() -> None:
+    async def scene(run: Run) -> None:
+        run.backend.submit(a_job())
+        pod = await run.pod()
+        run.server.start(pod)
+        await run.started()
+        run.server.fault = lambda request: status(503, "Busy", "busy") if request.method == "DELETE" else None
+        run.server.take(pod)
+        (left,) = await run.backend.unfinished({"flow": "Flow"})
+        assert left.status.startswith("being ended")
+        run.server.make_pod(next(iter(run.server.jobs.values())), "other")  # as old job controllers do
+        run.server.finish(pod, 143)
+        (left,) = await run.backend.unfinished({"flow": "Flow"})
+        assert left.status.startswith("waiting")
+        run.server.fault = None
+
+    play(scene)
+
+
 def test_unfinished_where_only_one_namespace_may_be_seen() -> None:
     async def scene(run: Run) -> None:
         no = status(403, "Forbidden", "not in all namespaces")

@@ -1,8 +1,11 @@
-"""The unfinished jobs with some labels, of whichever run and process: what `list` shows and `kill` ends."""
+"""The unfinished jobs with some labels, of whichever run and process: what `list` shows and `kill` ends.
+
+A job is over when its pods are: its conditions, which the job controller sets, follow a second or two later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,15 +36,27 @@ async def unfinished(api: Api, labels: Mapping[str, str], namespace: str) -> lis
             raise
         jobs = await api.list(jobs_path(namespace), patience=_PATIENCE, labelSelector=selector(labels))
         pods_at = pods_path(namespace)
-    jobs = [job for job in jobs if _is_meant(job, labels) and not _is_finished(job)]
+    jobs = [job for job in jobs if _is_meant(job, labels) and not _is_closed(job)]
     if not jobs:
         return []
-    pods: dict[tuple[str, str], Pod] = {}
+    pods: dict[tuple[str, str], list[Pod]] = {}
     async for page in api.pages(pods_at, patience=_PATIENCE, labelSelector=selector(labels)):
         for pod in page.get("items") or ():
             metadata = pod["metadata"]
-            pods[metadata["namespace"], (metadata.get("labels") or {}).get("job-name", "")] = read(pod)
-    return sorted((_running(job, pods) for job in jobs), key=lambda job: job.created)
+            name = (metadata["namespace"], (metadata.get("labels") or {}).get("job-name", ""))
+            pods.setdefault(name, []).append(read(pod))
+    found = [(job, pods.get((job["metadata"]["namespace"], job["metadata"]["name"]), [])) for job in jobs]
+    running = [_running(job, members) for job, members in found if not is_over(members)]
+    return sorted(running, key=lambda job: job.created)
+
+
+def is_over(pods: Sequence[Pod]) -> bool:
+    """Tell whether a job with these pods is over, whatever its conditions say.
+
+    It is when all have ended, for none is started again (`backoffLimit` 0). Not yet over is a job without a pod; and
+    one whose pod is being deleted, even if its container has ended: job controllers before Kubernetes 1.26 replace it.
+    """
+    return bool(pods) and all(pod.has_ended and not pod.is_deleted for pod in pods)
 
 
 def _is_meant(job: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -50,20 +65,20 @@ def _is_meant(job: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return all(true.get(name) == value for name, value in labels.items())
 
 
-def _is_finished(job: Mapping[str, Any]) -> bool:
+def _is_closed(job: Mapping[str, Any]) -> bool:
+    """Tell whether the job itself says that it is over, or is being deleted."""
     if job["metadata"].get("deletionTimestamp"):
         return True
     conditions = (job.get("status") or {}).get("conditions") or ()
     return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in conditions)
 
 
-def _running(job: Mapping[str, Any], pods: Mapping[tuple[str, str], Pod]) -> RunningJob:
+def _running(job: Mapping[str, Any], pods: Sequence[Pod]) -> RunningJob:
     metadata = job["metadata"]
-    name = (metadata["namespace"], metadata["name"])
     return RunningJob(
-        id="/".join(name),
+        id=f"{metadata['namespace']}/{metadata['name']}",
         labels=true_labels(metadata.get("annotations") or {}),
-        status=_status(pods.get(name)),
+        status=_status(next((pod for pod in reversed(pods) if not pod.has_ended), pods[-1] if pods else None)),
         created=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
     )
 
@@ -73,8 +88,6 @@ def _status(pod: Pod | None) -> str:
         return "waiting for its pod"
     if pod.is_deleted:
         return f"being ended, pod {pod.name}"
-    if pod.has_ended:
-        return f"ended, pod {pod.name}"
     if pod.has_started:
         return f"running on {pod.node}, pod {pod.name}"
     reason = why_waiting(pod)
