@@ -14,6 +14,7 @@ import click
 from metaflow.cli.session import Session
 from metaflow.exception import CommandException, MetaflowException, MetaflowNotFound
 from metaflow.store import logs as stored_logs
+from metaflow.store.layout import STREAMS
 
 if TYPE_CHECKING:
     from metaflow.client import Task
@@ -166,7 +167,7 @@ def _streams(stdout: bool, stderr: bool, both: bool) -> list[str]:
     chosen = [name for name, given in (("stdout", stdout), ("stderr", stderr)) if given]
     if not chosen and not both:
         raise CommandException("--no-both leaves no stream.", hint="give --stdout or --stderr")
-    return chosen or list(stored_logs.STREAMS)
+    return chosen or list(STREAMS)
 
 
 def _tasks(session: Session, path: str) -> list[Task]:

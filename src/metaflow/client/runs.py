@@ -10,6 +10,7 @@ from metaflow.client.objects import Container
 from metaflow.client.scope import scope
 from metaflow.client.tasks import Step, Task
 from metaflow.metadata_provider.lease import Standing, lease_of
+from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
     from metaflow.client.artifacts import MetaflowData
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from metaflow.exception import TaskFailed
     from metaflow.metadata_provider.protocol import Provider
 
-PARAMETERS = "_parameters"
 """The pseudo-step whose task 0 holds the parameters and the graph of a run."""
 
 

@@ -13,6 +13,7 @@ from metaflow.client.objects import Container, moment
 from metaflow.exception import StepRaised, TaskFailed, TaskLost
 from metaflow.store import logs
 from metaflow.store.artifacts import Artifacts, TaskStore, load_artifact
+from metaflow.store.layout import STREAMS
 
 if TYPE_CHECKING:
     from metaflow.client.code import MetaflowCode
@@ -358,8 +359,8 @@ class Task(Container[DataArtifact], depth=4):
         tuple
             When the line was printed (UTC, without a time zone in the object; None if it is not known), and the line.
         """
-        if stream not in logs.STREAMS:
-            raise ValueError(f"There is no stream '{stream}'; there are: {', '.join(logs.STREAMS)}.")
+        if stream not in STREAMS:
+            raise ValueError(f"There is no stream '{stream}'; there are: {', '.join(STREAMS)}.")
         attempt = None if meta_dict is None else meta_dict.get("attempt")
         for line in self._lines(stream, None if attempt is None else int(attempt)):
             yield line.time, line.text.decode(errors="replace") if as_unicode else line.text

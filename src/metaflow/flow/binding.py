@@ -59,7 +59,7 @@ class Binding:
     artifacts : mapping of str to object
         The artifacts that come in; loading happens in ``[]``.
     keys : mapping of str to str
-        Name to content hash of the same artifacts: what merging compares.
+        Name to content hash of those of them that a join may merge.
     frames : list of ForeachFrame
         The foreaches around the task, outermost first.
     is_join : bool

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from metaflow.flow.binding import Binding
     from metaflow.flow.spec import FlowSpec
 
-_OF_THE_RUNTIME = frozenset(
-    {
-        "_configs_processed", "_current_step", "_exception", "_graph_info", "_iteration_stack", "_success", "_task_ok",
-        "_transition", "name",
-    }
-)  # fmt: skip
-"""Artifacts that the runtime keeps, besides those named ``_foreach_…``; a join does not merge them."""
-
 
 def merge(
     flow: FlowSpec,
@@ -40,10 +32,10 @@ def merge(
     sources: dict[str, tuple[str, FlowSpec]] = {}
     conflicts: set[str] = set()
     own = flow.__dict__.keys() | binding.merged.keys()
-    skip = unwanted | own | flow._constants | set(type(flow)._parameter_names()) | _OF_THE_RUNTIME
+    skip = unwanted | own | flow._constants | set(type(flow)._parameter_names())
     for source in inputs:
         for name, key in source._binding.keys.items():
-            if name in skip or (wanted and name not in wanted) or name.startswith("_foreach_"):
+            if name in skip or (wanted and name not in wanted):
                 continue
             if sources.setdefault(name, (key, source))[0] != key:
                 conflicts.add(name)

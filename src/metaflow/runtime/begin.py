@@ -11,9 +11,10 @@ from typing import Any
 
 from metaflow.flow.spec import FlowSpec, constants_of
 from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
-from metaflow.runtime.record import PARAMETERS, AttemptRecord
+from metaflow.runtime.record import AttemptRecord
 from metaflow.store.artifacts import TaskIndex, save_artifacts
 from metaflow.store.blobs import Blobs
+from metaflow.store.layout import PARAMETERS
 from metaflow.store.protocol import Storage
 
 

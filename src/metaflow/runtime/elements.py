@@ -14,8 +14,7 @@ from typing import Any
 from metaflow.flow.binding import foreach_values_name, is_indexable
 from metaflow.store.artifacts import Artifacts, TaskIndex, save_artifacts
 from metaflow.store.blobs import Blobs
-
-_VALUES = "_foreach_values"
+from metaflow.store.internals import ELEMENTS
 
 
 def with_elements(
@@ -44,7 +43,7 @@ def with_elements(
     index = TaskIndex(dict(stored.objects), dict(stored.info))
     for depth in missing:
         name = foreach_values_name(depth)
-        source = _VALUES if opened and depth == len(frames) - 1 else name
+        source = ELEMENTS if opened and depth == len(frames) - 1 else name
         index.objects[name], index.info[name] = before.objects[source], before.info[source]
     _settle(blobs, index)
     return index
@@ -53,13 +52,13 @@ def with_elements(
 def _settle(blobs: Blobs, index: TaskIndex) -> None:
     artifacts = Artifacts(blobs, index)
     var = artifacts.get("_foreach_var")
-    if var not in index.objects or index.objects.get(_VALUES) == index.objects[var]:
+    if var not in index.objects or index.objects.get(ELEMENTS) == index.objects[var]:
         return
-    value, values = artifacts[var], artifacts.get(_VALUES)
+    value, values = artifacts[var], artifacts.get(ELEMENTS)
     if is_indexable(value):
-        index.objects[_VALUES], index.info[_VALUES] = index.objects[var], index.info[var]
+        index.objects[ELEMENTS], index.info[ELEMENTS] = index.objects[var], index.info[var]
     elif not _are_elements(values, elements := list(value)):
-        save_artifacts(blobs, [(_VALUES, elements)], index)
+        save_artifacts(blobs, [(ELEMENTS, elements)], index)
 
 
 def _are_elements(values: Any, elements: list[Any]) -> bool:

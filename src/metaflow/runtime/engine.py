@@ -37,10 +37,10 @@ from metaflow.runtime.events import (
 )
 from metaflow.runtime.inputs import encode_input_paths
 from metaflow.runtime.policy import StepPolicy
-from metaflow.runtime.record import PARAMETERS
 from metaflow.runtime.scheduler import Scheduler
 from metaflow.runtime.tasklogs import TaskLog, TaskLogs
 from metaflow.runtime.verdict import Judge, Verdict
+from metaflow.store.layout import PARAMETERS
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:

@@ -16,18 +16,11 @@ from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
 from metaflow.flow.frames import ForeachFrame, PicklableFrames
 from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath, WholeAttempt
 from metaflow.runtime.events import Outcome
+from metaflow.store import internals, layout
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs
+from metaflow.store.internals import FAILURE
 from metaflow.store.protocol import Storage
-
-PARAMETERS = "_parameters"
-"""The pseudo-step whose task 0 holds the parameters of a run."""
-
-FAILURE = "_failure"
-"""The artifact of a failed attempt that says why: `TaskFailed.record`."""
-
-_INTERNALS = frozenset({"_exception", "_foreach_stack", "_graph_info", "_success", "_task_ok", "_transition"})
-"""The internal artifacts that clients ask the provider for; the index has all."""
 
 
 def stored_outcome(values: Mapping[str, Any]) -> Outcome | None:
@@ -195,7 +188,7 @@ def write_copies(
     storage.copy([pair for copy in copies for pair in _files(copy)])
     changed = [copy for copy in copies if copy.now is not copy.before]
     storage.put([TaskStore(storage, str(copy.path)).index(copy.now) for copy in changed], overwrite=True)
-    storage.copy([_file(copy, "DONE.lock") for copy in copies])
+    storage.copy([_file(copy, layout.DONE) for copy in copies])
     where = (storage.kind, storage.root)
     places = {"ds-type": storage.kind, "ds-root": storage.root} if where != ("local", provider.root) else {}
     for copy in copies:
@@ -212,19 +205,19 @@ def write_copies(
 
 def _files(copy: Copy) -> Iterator[tuple[str, str]]:
     """Yield the keys of the origin's files that the new task has too, its done marker excepted, with the new keys."""
-    for name in copy.before.names:
-        attempt, _, rest = name.partition(".")
-        if attempt == str(copy.before.attempt) and rest not in ("data.json", "DONE.lock"):
-            yield _file(copy, rest)
+    for name in layout.files_of_attempt(copy.before.attempt, copy.before.names):
+        if name not in (layout.INDEX, layout.DONE):
+            yield _file(copy, name)
     if copy.now is copy.before:
-        yield _file(copy, "data.json")
+        yield _file(copy, layout.INDEX)
 
 
 def _file(copy: Copy, name: str) -> tuple[str, str]:
-    return f"{copy.origin}/{copy.before.attempt}.{name}", f"{copy.path}/0.{name}"
+    return (
+        layout.attempt_file(str(copy.origin), copy.before.attempt, name),
+        layout.attempt_file(str(copy.path), 0, name),
+    )
 
 
 def _artifact_facts(index: TaskIndex) -> list[ArtifactFact]:
-    return [
-        ArtifactFact(name, key) for name, key in index.objects.items() if not name.startswith("_") or name in _INTERNALS
-    ]
+    return [ArtifactFact(name, key) for name, key in index.objects.items() if internals.has_document(name)]

@@ -19,10 +19,11 @@ from metaflow.flow.description import fingerprint_in
 from metaflow.metadata_provider.protocol import Provider, TaskPath
 from metaflow.runtime.elements import with_elements
 from metaflow.runtime.events import Launch, Outcome
-from metaflow.runtime.record import PARAMETERS, Copy, stored_outcome, write_copies
+from metaflow.runtime.record import Copy, stored_outcome, write_copies
 from metaflow.store import serializers
 from metaflow.store.artifacts import TaskIndex, read_index, read_indexes
 from metaflow.store.blobs import Blobs
+from metaflow.store.layout import PARAMETERS
 from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Storage
 

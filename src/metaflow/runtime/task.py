@@ -35,21 +35,17 @@ from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.spec import FlowSpec
 from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, is_storable, missing_input
-from metaflow.runtime.record import FAILURE, PARAMETERS, AttemptRecord
+from metaflow.runtime.record import AttemptRecord
+from metaflow.store import internals
 from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
+from metaflow.store.internals import ELEMENTS, FAILURE
+from metaflow.store.layout import PARAMETERS
 from metaflow.store.overlap import WIDTH, beside
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
-
-_OWN_TO_EACH_TASK = frozenset(
-    {
-        "_current_step", "_exception", "_failure", "_foreach_num_splits", "_foreach_stack", "_foreach_values",
-        "_foreach_var", "_iteration_stack", "_success", "_task_ok", "_transition",
-    }
-)  # fmt: skip
 
 
 class TaskPlan(NamedTuple):
@@ -120,7 +116,7 @@ class Task:
         paths = decode_input_paths(plan.input_paths)
         incoming, frames = self._begin(paths)
         self._record.note_place(frames, plan.origin_run, plan.facts)
-        binding = Binding(plan.step, Artifacts(self._blobs, incoming), incoming.objects, frames, self._is_join)
+        binding = Binding(plan.step, Artifacts(self._blobs, incoming), {}, frames, self._is_join)
         binding.values.update(self._element)
         flow = self._instance(binding)
         self._set_current(incoming)
@@ -170,26 +166,23 @@ class Task:
         frames: list[ForeachFrame] = list(values["_foreach_stack"]) if "_foreach_stack" in values else []
         if paths[0].split("/")[1] == self._plan.step:
             self._turn = (values.get("_iteration_stack") or [0])[-1] + 1
-        incoming = TaskIndex(
-            {name: key for name, key in parent.objects.items() if name not in _OWN_TO_EACH_TASK},
-            {name: info for name, info in parent.info.items() if name not in _OWN_TO_EACH_TASK},
-        )
+        incoming = TaskIndex(internals.inherited(parent.objects), internals.inherited(parent.info))
         for parameters in rest:  # the parent may be taken over from a run whose source was another
             incoming.objects["_graph_info"] = parameters.objects["_graph_info"]
             incoming.info["_graph_info"] = parameters.info["_graph_info"]
         if self._plan.split_index is not None:
             depth = foreach_values_name(len(frames))
-            incoming.objects[depth] = parent.objects["_foreach_values"]
-            incoming.info[depth] = parent.info["_foreach_values"]
+            incoming.objects[depth] = parent.objects[ELEMENTS]
+            incoming.info[depth] = parent.info[ELEMENTS]
             frames.append(self._new_frame(values, self._plan.split_index, len(frames)))
         return incoming, frames
 
     def _new_frame(self, parent: Artifacts, index: int, depth: int) -> ForeachFrame:
-        parent.fetch("_foreach_num_splits", "_foreach_values", "_foreach_var")
+        parent.fetch("_foreach_num_splits", ELEMENTS, "_foreach_var")
         # The text of the element is for listings only: not worth loading a long list of big elements.
         value = None
-        if parent.index.info["_foreach_values"]["size"] <= SPOOL_ABOVE:
-            element = parent["_foreach_values"][index]
+        if parent.index.info[ELEMENTS]["size"] <= SPOOL_ABOVE:
+            element = parent[ELEMENTS][index]
             self._element[depth] = element
             value = frame_value(element)
         return ForeachFrame(self._plan.step, parent["_foreach_var"], parent["_foreach_num_splits"], index, value)
@@ -215,7 +208,8 @@ class Task:
         flows = []
         for path, index in zip(paths, indexes, strict=True):
             artifacts = Artifacts(self._blobs, index, siblings)
-            binding = Binding(path.split("/")[1], artifacts, index.objects, artifacts["_foreach_stack"])
+            merging = internals.mergeable(index.objects)
+            binding = Binding(path.split("/")[1], artifacts, merging, artifacts["_foreach_stack"])
             flows.append(self._instance(binding))
         return flows
 
@@ -384,10 +378,10 @@ class Task:
         assert transition.foreach is not None
         artifact = assigned.get(transition.foreach, binding.unchanging.get(transition.foreach))
         if artifact is transition.values:
-            index.objects["_foreach_values"] = index.objects[transition.foreach]
-            index.info["_foreach_values"] = index.info[transition.foreach]
+            index.objects[ELEMENTS] = index.objects[transition.foreach]
+            index.info[ELEMENTS] = index.info[transition.foreach]
         else:
-            save_artifacts(self._blobs, [("_foreach_values", transition.values)], index)
+            save_artifacts(self._blobs, [(ELEMENTS, transition.values)], index)
 
     def _save_failed(
         self,

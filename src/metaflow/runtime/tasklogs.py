@@ -15,8 +15,9 @@ from collections.abc import Callable
 from itertools import count
 from threading import Condition, Thread
 
-from metaflow.store.artifacts import TaskStore
-from metaflow.store.logs import STREAMS, format_line
+from metaflow.store import layout
+from metaflow.store.layout import STREAMS
+from metaflow.store.logs import format_line
 from metaflow.store.protocol import Storage
 
 _FIRST_PAUSE = 1.0
@@ -43,8 +44,7 @@ class TaskLogs:
 
     def open(self, task: str, attempt: int) -> TaskLog:
         """Return the log of an attempt of ``flow/run/step/task``."""
-        store = TaskStore(self._storage, task)
-        keys = {stream: store.key(attempt, f"runtime_{stream}.log") for stream in STREAMS}
+        keys = {stream: layout.log(task, attempt, stream, "runtime") for stream in STREAMS}
         if self._collector is None:
             return TaskLog(keys, self._limit, self._storage.append, lambda keys: None)
         return TaskLog(keys, self._limit, self._collector.add, self._collector.settle)

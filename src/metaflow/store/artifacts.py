@@ -1,14 +1,8 @@
-"""A task's attempt in the storage: its index (artifact name → blob), its log files, its done marker.
+"""A task's attempt in the storage: its index (artifact name → blob) and its done marker.
 
-Keys below ``<flow>/<run>/<step>/<task>/``, in the layout of Metaflow 2.19, where N is the attempt:
-
-``N.attempt.json``   the attempt has begun
-``N.data.json``      the index: ``objects`` (name → SHA-1) and ``info`` (name → type, size in bytes, encoding)
-``N.DONE.lock``      the attempt has ended, well or not; what is above is final
-``N.runtime_stdout.log``, ``N.runtime_stderr.log``
-
-The order of writing is blobs, index, marker: who sees a name can read its bytes. Attempts without a marker are not
-read, unless asked for by number.
+The index has ``objects`` (name → SHA-1) and ``info`` (name → type, size in bytes, encoding), as
+Metaflow 2.19 writes it. The order of writing is blobs, index, marker: who sees a name can read its bytes. Attempts
+without a marker are not read, unless asked for by number. `metaflow.store.layout` has the files' names.
 """
 
 from __future__ import annotations
@@ -20,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from metaflow.exception import MetaflowDataMissing
-from metaflow.store import serializers
+from metaflow.store import layout, serializers
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs, Sha1
 from metaflow.store.overlap import WIDTH, overlap
 from metaflow.store.protocol import Storage
@@ -267,13 +261,9 @@ class TaskStore:
         self._storage = storage
         self.prefix = task
 
-    def key(self, attempt: int, name: str) -> str:
-        """Return the storage key of one of the attempt's files."""
-        return f"{self.prefix}/{attempt}.{name}"
-
     def begun(self, attempt: int, now: float) -> tuple[str, bytes]:
         """Return what marks the attempt as begun at `now` (seconds since the epoch)."""
-        return self.key(attempt, "attempt.json"), json.dumps({"time": now}).encode()
+        return layout.attempt_file(self.prefix, attempt, layout.BEGUN), json.dumps({"time": now}).encode()
 
     def index(self, index: TaskIndex) -> tuple[str, bytes]:
         """Return the index as it is stored; all blobs that it names must be there."""
@@ -288,11 +278,11 @@ class TaskStore:
                 "info": index.info,
             }
             text = json.dumps(document)
-        return self.key(index.attempt, "data.json"), text.encode()
+        return layout.attempt_file(self.prefix, index.attempt, layout.INDEX), text.encode()
 
     def done(self, attempt: int) -> tuple[str, bytes]:
         """Return what marks the attempt as ended: last of all."""
-        return self.key(attempt, "DONE.lock"), b'""'
+        return layout.attempt_file(self.prefix, attempt, layout.DONE), b'""'
 
     def write(self, item: tuple[str, bytes]) -> None:
         """Write one of the above."""
@@ -300,12 +290,12 @@ class TaskStore:
 
     def names(self) -> list[str]:
         """Return the names of the task's files."""
-        return [key.rpartition("/")[2] for key, is_object in self._storage.list(self.prefix) if is_object]
+        return [layout.file_name(key) for key, is_object in self._storage.list(self.prefix) if is_object]
 
     def attempts(self) -> tuple[list[int], list[int]]:
         """Return the numbers of the attempts that have begun, and of those that are done; both sorted."""
         names = self.names()
-        return _attempts(names, "attempt.json"), _attempts(names, "DONE.lock")
+        return layout.attempts_with(layout.BEGUN, names), layout.attempts_with(layout.DONE, names)
 
     def read_index(self, attempt: int | None = None) -> TaskIndex | None:
         """Read an attempt's index: the latest that is done, or that of `attempt`, done or not."""
@@ -315,7 +305,7 @@ class TaskStore:
 
     def index_content(self, attempt: int) -> bytes | None:
         """Return an attempt's index as it is stored; None if there is none."""
-        return next(iter(self._storage.get([self.key(attempt, "data.json")])))[1]
+        return next(iter(self._storage.get([layout.attempt_file(self.prefix, attempt, layout.INDEX)])))[1]
 
     def parse(self, attempt: int, content: bytes | None) -> TaskIndex | None:
         """Return what `index_content` returned as an index.
@@ -330,7 +320,7 @@ class TaskStore:
         try:
             return TaskIndex.parse(content, attempt)
         except (ValueError, KeyError, TypeError) as error:
-            place = self._storage.describe(self.key(attempt, "data.json"))
+            place = self._storage.describe(layout.attempt_file(self.prefix, attempt, layout.INDEX))
             raise MetaflowDataMissing(f"The index {place} is damaged: {error}.") from error
 
 
@@ -358,7 +348,7 @@ def read_indexes(storage: Storage, tasks: Sequence[str]) -> list[TaskIndex | Non
 
 
 def _latest(store: TaskStore, names: list[str], first: bytes | None) -> TaskIndex | None:
-    done = _attempts(names, "DONE.lock")
+    done = layout.attempts_with(layout.DONE, names)
     if not done:
         return None
     attempt = done[-1]
@@ -366,12 +356,6 @@ def _latest(store: TaskStore, names: list[str], first: bytes | None) -> TaskInde
     if index is not None:
         index.names = names
     return index
-
-
-def _attempts(names: Iterable[str], kind: str) -> list[int]:
-    """Return the numbers of the attempts that have a file of this kind, in order."""
-    numbers = (name.partition(".") for name in names if name.endswith(kind))
-    return sorted({int(number) for number, _, rest in numbers if rest == kind and number.isdecimal()})
 
 
 def _call(question: Callable[[], Any]) -> Any:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow import files
 from metaflow.exception import BlobCorrupt, MetaflowDataMissing
+from metaflow.store import layout
 from metaflow.store.protocol import OpenObject, Storage
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ class Blobs:
 
     def __init__(self, storage: Storage, flow: str) -> None:
         self._storage = storage
-        self._prefix = f"{flow}/data"
+        self._flow = flow
         self._present: set[str] = set()
         self.far = storage.far
 
     def path(self, key: str) -> str:
         """Return the storage key of the blob `key`."""
-        return f"{self._prefix}/{key[:2]}/{key}"
+        return layout.blob(self._flow, key)
 
     def note_present(self, keys: Iterable[str]) -> None:
         """Take note of blobs that are there for sure, since an index names them; `save` leaves them alone."""

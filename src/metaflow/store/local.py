@@ -12,10 +12,10 @@ from io import FileIO
 from stat import S_ISDIR
 
 from metaflow import files
+from metaflow.store import layout
 from metaflow.store.protocol import Entry
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-_NOTED = "_meta"
 
 
 class OpenFile(FileIO):
@@ -23,7 +23,7 @@ class OpenFile(FileIO):
 
     @property
     def attributes(self) -> bytes:
-        return files.read(f"{self.name}{_NOTED}") or b""
+        return files.read(layout.attributes_file(str(self.name))) or b""
 
 
 class LocalStorage:
@@ -59,14 +59,14 @@ class LocalStorage:
         for key, data in items:
             path = self.describe(key)
             if attributes and key in attributes:
-                files.write(path + _NOTED, attributes[key], overwrite=overwrite)
+                files.write(layout.attributes_file(path), attributes[key], overwrite=overwrite)
             files.write(path, data, overwrite=overwrite)
 
     def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
         target = self.describe(key)
         try:
             if attributes is not None:
-                files.write(target + _NOTED, attributes)
+                files.write(layout.attributes_file(target), attributes)
             files.make_directory(os.path.dirname(target))
             os.rename(path, target)
         except OSError as error:

@@ -22,10 +22,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from metaflow.store import layout
 from metaflow.store.protocol import Storage
 
-STREAMS = ("stdout", "stderr")
-_SOURCES = ("runtime", "task")
 _PREFIX = re.compile(
     rb"^\[MFLOG\|0\|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)Z\|[^|\]]*\|([^\]]*)\]", re.ASCII | re.MULTILINE
 )
@@ -98,24 +97,19 @@ def merge(logs: Iterable[bytes]) -> list[Line]:
     return lines
 
 
-def keys(task: str, attempt: int, stream: str) -> list[str]:
-    """Return the storage keys under which a stream of an attempt of ``flow/run/step/task`` may be."""
-    return [f"{task}/{attempt}.{source}_{stream}.log" for source in _SOURCES]
-
-
 def read(storage: Storage, task: str, attempt: int, stream: str) -> list[Line]:
     """Return the lines of ``stdout`` or ``stderr`` of an attempt; none if there is no log."""
-    return merge(data for _, data in storage.get(keys(task, attempt, stream)) if data)
+    return merge(data for _, data in storage.get(layout.logs(task, attempt, stream)) if data)
 
 
 def size(storage: Storage, task: str, attempt: int, stream: str) -> int:
     """Return the bytes that a stream of an attempt takes in the storage, prefixes included."""
-    return sum(size or 0 for size in storage.head(keys(task, attempt, stream)))
+    return sum(size or 0 for size in storage.head(layout.logs(task, attempt, stream)))
 
 
 def scrub(storage: Storage, task: str, attempt: int, stream: str) -> bool:
     """Replace the content of a stream's files by one line that says so; tell whether there were any."""
-    there = keys(task, attempt, stream)
+    there = layout.logs(task, attempt, stream)
     there = [key for key, size in zip(there, storage.head(there), strict=True) if size is not None]
     line = format_line(b"(this log was scrubbed)", time.time(), "scrubbed")
     storage.put([(key, line) for key in there], overwrite=True)

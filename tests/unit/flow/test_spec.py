@@ -25,6 +25,7 @@ from metaflow.flow.frames import ForeachFrame
 from metaflow.flow.parameters import Parameter
 from metaflow.flow.spec import FlowSpec, constants_of, hint_for_missing
 from metaflow.flow.step import step
+from metaflow.store.internals import mergeable
 
 
 class Stored(Mapping[str, Any]):
@@ -85,7 +86,7 @@ def bound(
     **artifacts: Any,
 ) -> Any:
     """Return an instance in a task; the key of an artifact is a hash of its text."""
-    keys = {name: hashlib.sha1(repr(value).encode()).hexdigest() for name, value in artifacts.items()}
+    keys = mergeable({name: hashlib.sha1(repr(value).encode()).hexdigest() for name, value in artifacts.items()})
     flow = flow_class.__new__(flow_class)
     flow.__dict__["_binding"] = Binding(step, Stored(artifacts), keys, list(frames), is_join)
     return flow

@@ -14,10 +14,12 @@ from metaflow.flow.graph import Graph
 from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import TaskPath
 from metaflow.runtime.events import Launch, Outcome, TaskRef
-from metaflow.runtime.record import PARAMETERS, AttemptRecord
+from metaflow.runtime.record import AttemptRecord
 from metaflow.runtime.resume import Origin, Resumption
+from metaflow.store import layout
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
 from metaflow.store.blobs import Blobs
+from metaflow.store.layout import PARAMETERS
 from metaflow.store.local import LocalStorage
 from support.sketch import graph_of
 
@@ -169,12 +171,12 @@ def test_the_latest_attempt_counts_and_becomes_the_first(place: Place) -> None:
     place.task("start", "1", to=None, ok=False, x="bad")
     place.task("start", "1", to="middle", attempt=1, x="good")
     store = TaskStore(place.storage, f"{FLOW}/{place.origin}/start/1")
-    place.storage.put([(store.key(1, "runtime_stdout.log"), b"of the second attempt")])
+    place.storage.put([(layout.log(store.prefix, 1, "stdout", "runtime"), b"of the second attempt")])
     assert place.resumption(LINE).take_over(launch(1, "start")) is not None
     assert place.new("start", 1)["x"] == "good"
     copy = TaskStore(place.storage, f"{FLOW}/{place.run}/start/1")
     assert copy.attempts() == ([0], [0])
-    ((_, log),) = place.storage.get([copy.key(0, "runtime_stdout.log")])
+    ((_, log),) = place.storage.get([layout.log(copy.prefix, 0, "stdout", "runtime")])
     assert log == b"of the second attempt"
 
 

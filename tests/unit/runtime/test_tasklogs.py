@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from metaflow.exception import StorageUnavailable
 from metaflow.runtime.tasklogs import LogCollector, TaskLog, TaskLogs, _Growing
 from metaflow.store import logs
+from metaflow.store.layout import STREAMS
 from support.memory_storage import MemoryStorage
 
 TASK = "F/7/start/1"
@@ -56,7 +57,7 @@ def test_each_line_has_a_mark_of_its_own(storage: MemoryStorage) -> None:
     task = log(storage)
     for stream in ("stdout", "stderr", "stdout"):
         task.append(stream, [b"same", b"same"], 1.0)
-    marks = [line.ident for stream in logs.STREAMS for line in logs.read(storage, TASK, 0, stream)]
+    marks = [line.ident for stream in STREAMS for line in logs.read(storage, TASK, 0, stream)]
     assert len(set(marks)) == 6
 
 

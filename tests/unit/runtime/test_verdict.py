@@ -14,10 +14,11 @@ from metaflow.exception import StorageUnavailable, TaskFailed, TaskKilled, TaskO
 from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import TaskPath
 from metaflow.runtime.events import Launch, Outcome, TaskRef
-from metaflow.runtime.record import PARAMETERS, AttemptRecord
+from metaflow.runtime.record import AttemptRecord
 from metaflow.runtime.verdict import Judge, Verdict
 from metaflow.store.artifacts import Artifacts, TaskIndex, read_index, save_artifacts
 from metaflow.store.blobs import Blobs
+from metaflow.store.layout import PARAMETERS
 from metaflow.store.local import LocalStorage
 from support.sketch import graph_of
 

@@ -18,7 +18,9 @@ from itertools import count
 from threading import Condition, Thread
 
 from metaflow.compute.jobs.livelog import END, marker
-from metaflow.store.logs import STREAMS, format_line
+from metaflow.store import layout
+from metaflow.store.layout import STREAMS
+from metaflow.store.logs import format_line
 from metaflow.store.protocol import Storage
 
 _FIRST = 0.25
@@ -50,7 +52,9 @@ class KeptLog:
         self._opened: Storage | None = None
         flow, run, _, id = task.split("/")
         self._streams = {
-            stream: _Stream(f"{task}/{attempt}.task_{stream}.log", f"{flow}/{run}/_live/{id}.{attempt}.{stream}", limit)
+            stream: _Stream(
+                layout.log(task, attempt, stream, "task"), f"{flow}/{run}/_live/{id}.{attempt}.{stream}", limit
+            )
             for stream in STREAMS
         }
         self._attempt = (f"{flow}/{run}", id, attempt)

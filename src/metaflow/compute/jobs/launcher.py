@@ -32,6 +32,7 @@ from metaflow.exception import (
     TaskOutOfMemory,
     TaskTimedOut,
 )
+from metaflow.store import layout
 from metaflow.store.logs import Line
 from metaflow.store.protocol import Storage
 
@@ -333,7 +334,8 @@ class RemoteLauncher:
         raise AssertionError
 
     def _outcome(self, attempt: Attempt) -> dict[str, Any]:
-        key = f"{self._labels.flow}/{self._labels.run}/{attempt.step}/{attempt.task}/{attempt.attempt}.outcome.json"
+        task = f"{self._labels.flow}/{self._labels.run}/{attempt.step}/{attempt.task}"
+        key = layout.outcome(task, attempt.attempt)
         data = next(iter(self._storage.get([key])))[1]
         document: dict[str, Any] = json.loads(data) if data else {}
         return document

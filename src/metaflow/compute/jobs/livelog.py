@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from metaflow.exception import StorageUnavailable
-from metaflow.store.logs import STREAMS, Line, parse
+from metaflow.store.layout import STREAMS
+from metaflow.store.logs import Line, parse
 from metaflow.store.protocol import Storage
 
 END, STOPPED = "end", "stopped"

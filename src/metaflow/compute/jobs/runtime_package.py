@@ -19,6 +19,7 @@ from typing import NamedTuple
 from metaflow import files
 from metaflow.compute.archive import Member, pack
 from metaflow.exception import MetaflowException, SettingsError
+from metaflow.store import layout
 
 _FORM = 1
 """Counts changes of what is written here."""
@@ -98,7 +99,7 @@ class RuntimeArchive(NamedTuple):
     @property
     def key(self) -> str:
         """Its name in every storage."""
-        return f"_millrace/runtime/{self.sha256}.tar.gz"
+        return layout.runtime_package(self.sha256)
 
 
 def runtime_archive(cache: str, platform: Platform) -> RuntimeArchive:

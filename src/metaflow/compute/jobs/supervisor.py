@@ -35,6 +35,7 @@ from metaflow.compute.jobs.livelog import END, STOPPED
 from metaflow.compute.lines import LineReader
 from metaflow.compute.local import processes
 from metaflow.exception import MetaflowException
+from metaflow.store import layout
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Supervisor:
             self._close(fd)
         ending = self._ending(self._memory.kills() > kills)
         try:
-            key = f"{self._config['task']}/{self._config['attempt']}.outcome.json"
+            key = layout.outcome(self._config["task"], self._config["attempt"])
             self._log.close((key, self._outcome(ending)), STOPPED if self._terminated else END)
         except MetaflowException as error:
             _write(2, f"How the task ended could not be stored: {error.message}\n".encode())
