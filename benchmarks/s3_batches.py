@@ -30,7 +30,7 @@ class Call(NamedTuple):
     """A row of the table: the call, how many objects, of how many bytes each, and the ceiling's requests for it."""
 
     name: str
-    count: int
+    objects: int
     size: int
     method: str
 
@@ -75,7 +75,7 @@ def _print(call: Call, found: dict[str, list[tuple[float, float]]], ceiling: flo
     memory = {name: max(each for _, each in measures) for name, measures in found.items()}
     size = f"{call.size >> 20} MB" if call.size >= 1 << 20 else f"{call.size} B"
     times = f"{seconds['original'] / seconds['ours']:.1f}" if "original" in seconds else ""
-    cells = [f"`{call.name}` {call.count} x {size}", f"{seconds['ours']:.3f}"]
+    cells = [f"`{call.name}` {call.objects} x {size}", f"{seconds['ours']:.3f}"]
     cells += [f"{seconds['original']:.3f}" if "original" in seconds else "", times, f"{ceiling:.3f}"]
     cells += [f"{memory['ours']:.0f}", f"{memory['original']:.0f}" if "original" in memory else ""]
     print(f"| {' | '.join(cells)} |", flush=True)
@@ -86,7 +86,7 @@ def _measure(python: str, call: Call, url: str, base: str) -> tuple[float, float
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("METAFLOW_", "AWS_"))}
     environment |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_REGION": "us-east-1"}
     environment |= {"AWS_DEFAULT_REGION": "us-east-1", "METAFLOW_S3_ENDPOINT_URL": url, "METAFLOW_USER": "bench"}
-    command = [python, str(_HERE / "programs" / "s3_batches.py"), call.name, str(call.count), str(call.size)]
+    command = [python, str(_HERE / "programs" / "s3_batches.py"), call.name, str(call.objects), str(call.size)]
     done = subprocess.run(
         command, cwd=base, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -118,7 +118,7 @@ async def _ceiling(url: str, call: Call) -> float:
         return await _send(host, int(port), requests, b"")
     body = b"." * call.size
     heads = [
-        f"/bench/ceiling/{call.size}-{number} HTTP/1.1\r\nhost: {host}\r\n".encode() for number in range(call.count)
+        f"/bench/ceiling/{call.size}-{number} HTTP/1.1\r\nhost: {host}\r\n".encode() for number in range(call.objects)
     ]
     puts = [b"PUT " + head + f"content-length: {call.size}\r\n\r\n".encode() for head in heads]
     seconds = await _send(host, int(port), puts, body)

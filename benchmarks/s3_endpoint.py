@@ -114,7 +114,7 @@ class Store:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         after = max(query.get("continuation-token", ""), query.get("start-after", ""))
         first = max(bisect_left(names, prefix), bisect_right(names, after))
-        shown, folders, more = [], dict[str, None](), ""
+        shown, folders, more = list[str](), dict[str, None](), ""
         for name in names[first:]:
             if not name.startswith(prefix):
                 break
@@ -203,7 +203,12 @@ async def _serve() -> None:
     server = await loop.create_server(lambda: Connection(store), "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     closed = loop.create_future()
-    loop.add_reader(sys.stdin, lambda: closed.done() or closed.set_result(None))  # ends with whoever started it
+
+    def end() -> None:
+        if not closed.done():
+            closed.set_result(None)
+
+    loop.add_reader(sys.stdin, end)  # ends with whoever started it
     await closed
 
 

@@ -80,5 +80,5 @@ if __name__ == "__main__":
     if "step" not in sys.argv[1:]:
         import metaflow.compute.jobs.launcher as launcher
 
-        launcher.argv = traced_argv
+        vars(launcher)["argv"] = traced_argv
     FirstLineBench()

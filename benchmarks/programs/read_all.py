@@ -3,4 +3,5 @@
 from metaflow import Flow
 
 run = Flow("WideBench").latest_run
+assert run is not None
 print("total", sum(task["square"].data for task in run["work"]))

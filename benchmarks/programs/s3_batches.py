@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 import uuid
+from typing import Any
 
 from metaflow import S3
 
@@ -23,6 +24,7 @@ def main(call: str, count: int, size: int) -> None:
         if call not in ("put_many", "put_files"):
             s3.put_files(paths) if paths else s3.put_many(values)
         begin = time.perf_counter()
+        found: Any
         if call == "put_many":
             found = [url for _, url in s3.put_many(values)]
         elif call == "put_files":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from support.present import present
 from support.site import Site
 from support.soundness import assert_sound
 
@@ -11,23 +12,23 @@ from support.soundness import assert_sound
 def test_values_of_many_types_travel(site: Site) -> None:
     finished = site.run_flow("artifacts.py", "run").succeeded()
     run = finished.run
-    data = run["end"].task.data
+    data = present(run["end"].task).data
     assert [name for name, good in data.checks.items() if not good] == []
     assert data.limit_at_end == 5
     assert {"limit", "constant", "del limit"} <= set(data.read_only)
-    assert run["start"].task.data.mutable == [1, 2]
+    assert present(run["start"].task).data.mutable == [1, 2]
     assert_sound(finished.root)
 
 
 def test_a_read_artifact_that_was_changed_in_place_is_stored_anew(site: Site) -> None:
     finished = site.run_flow("artifacts.py", "run").succeeded()
-    assert finished.run["middle"].task.data.mutable == [1, 2, 3]
-    assert finished.run["end"].task.data.mutated == [1, 2, 3]
+    assert finished.task("middle").data.mutable == [1, 2, 3]
+    assert finished.task("end").data.mutated == [1, 2, 3]
 
 
 def test_locals_and_deleted_names_are_no_artifacts(site: Site) -> None:
     finished = site.run_flow("linear.py", "run").succeeded()
-    names = {artifact.id for artifact in finished.run["start"].task}
+    names = {artifact.id for artifact in finished.task("start")}
     assert names == {"answer", "history", "changed", "name", "constant"}
     middle = finished.values("middle")
     assert (middle["had_gone"], middle["had_answer"], middle["default"]) == (False, True, "default")
@@ -41,7 +42,7 @@ def test_locals_and_deleted_names_are_no_artifacts(site: Site) -> None:
 
 def test_underscored_attributes_are_stored_and_hidden(site: Site) -> None:
     finished = site.run_flow("artifacts.py", "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert "_private" not in {artifact.id for artifact in task}
     assert task["_private"].data == "underscored"
 
@@ -49,7 +50,7 @@ def test_underscored_attributes_are_stored_and_hidden(site: Site) -> None:
 def test_equal_blobs_are_stored_once_per_flow(site: Site) -> None:
     first = site.run_flow("artifacts.py", "run").succeeded()
     second = site.run_flow("artifacts.py", "run").succeeded()
-    shas = [one.run[step].task["big"].sha for one in (first, second) for step in ("start", "middle", "end")]
+    shas = [one.task(step)["big"].sha for one in (first, second) for step in ("start", "middle", "end")]
     assert len(set(shas)) == 1
     assert (first.root / "ArtifactsFlow" / "data" / shas[0][:2] / shas[0]).exists()
 
@@ -75,9 +76,9 @@ def test_artifacts_of_tasks_that_succeeded_outlive_a_failed_run(site: Site) -> N
     finished = site.run_flow(source, "run").failed()
     run = finished.run
     assert (run.successful, run.finished) == (False, False)
-    assert run["start"].task.successful
-    assert run["start"].task.data.kept == "good"
-    failed = run["end"].task
+    assert present(run["start"].task).successful
+    assert present(run["start"].task).data.kept == "good"
+    failed = present(run["end"].task)
     assert not failed.successful
     assert (failed.exception.type, failed.exception.exception) == ("builtins.ValueError", "halfway")
     assert "halfway" in failed.exception.stacktrace
@@ -130,7 +131,7 @@ def test_a_failed_task_keeps_what_it_had_set(site: Site) -> None:
         if __name__ == "__main__":
             RemainsFlow()
     """
-    task = site.run_flow(source, "run").failed().run["start"].task
+    task = site.run_flow(source, "run").failed().task("start")
     assert task["begun"].data == 1
     assert task["_task_ok"].data is False
     assert not task.successful

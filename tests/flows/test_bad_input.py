@@ -1,6 +1,6 @@
 """Whatever a person gets wrong is answered by one clear error: file and line or option, a hint, no traceback of ours.
 
-The mistakes are in the tables of `bad_flows`; those that need more than a flow and a command line are here.
+The mistakes are in the tables of `support.bad_flows`; those that need more than a flow and a command line are here.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bad_flows import COMMANDS, GRAPH, HERE, PARAMETERS, TASKS, Case
 
+from support.bad_flows import COMMANDS, GRAPH, HERE, PARAMETERS, TASKS, Case
 from support.interpreter import PYTHON
 from support.site import Finished, Site
 
@@ -84,7 +84,7 @@ def test_steps(site: Site, case: Case) -> None:
     finished = site.run_flow(case.source, *case.words)
     check(case, finished)
     assert "    Step start (task-id 1) failed." in finished.stderr
-    assert not finished.run["start"].task.successful
+    assert not finished.task("start").successful
 
 
 def test_a_syntax_error_in_the_flow_file(one_site: Site) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from support.interpreter import PYTHON
+from support.present import present
 from support.site import Finished, Site
 
 LINE = re.compile(
@@ -75,12 +76,12 @@ def test_lines_of_a_run_that_succeeds(site: Site) -> None:
     ended = datetime.now()
     lines = lines_of(finished)
     assert all(begun.replace(microsecond=0) <= line.time <= ended for line in lines)
-    assert finished.run_id in lines[0].text
+    assert str(finished.run_id) in lines[0].text
     assert lines[-1].task is None
 
     of_start = [line for line in lines if line.step == "start"]
     assert {line.task for line in of_start} == {"1"}
-    assert {line.pid for line in of_start} == {finished.run["start"].task.data.pid}
+    assert {line.pid for line in of_start} == {finished.task("start").data.pid}
     texts = [line.text for line in of_start]
     spoken = ["one", "two", "", "bad \ufffd\ufffd bytes", "grüße ☃", "x" * 100_000, "unfinished"]
     assert [text for text in texts[1:-1] if text != "to stderr"] == spoken
@@ -94,7 +95,7 @@ def test_lines_of_a_run_that_succeeds(site: Site) -> None:
 def test_a_line_carries_the_moment_of_its_emission(site: Site) -> None:
     finished = site.run_flow(SPEAKING, "run").succeeded()
     one, two = (
-        next(at for at, line in finished.run["start"].task.loglines("stdout") if word in line)
+        next(present(at) for at, line in finished.task("start").loglines("stdout") if word in line)
         for word in ("one", "two")
     )
     assert 0.3 < (two - one).total_seconds() < 1.5
@@ -109,15 +110,15 @@ def test_a_line_is_printed_when_it_is_emitted(site: Site) -> None:
 
 def test_stored_logs_keep_every_byte(site: Site) -> None:
     finished = site.run_flow(SPEAKING, "run").succeeded()
-    raw = [line for _, line in finished.run["start"].task.loglines("stdout", as_unicode=False)]
+    raw = [line for _, line in finished.task("start").loglines("stdout", as_unicode=False)]
     assert b"bad \xff\xfe bytes" in raw
-    assert finished.run["end"].task.stdout == "".join(f"line {number}\n" for number in range(2000))
+    assert finished.task("end").stdout == "".join(f"line {number}\n" for number in range(2000))
 
 
 @pytest.mark.ours
 def test_the_client_reads_logs_that_are_not_text(site: Site) -> None:
     finished = site.run_flow(SPEAKING, "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert task.stdout.startswith("  one\ntwo\n\n")
     assert "grüße ☃\n" + "x" * 100_000 + "\nunfinished" in task.stdout
     assert "bad \ufffd\ufffd bytes" in task.stdout
@@ -213,7 +214,7 @@ def test_siblings_of_a_failed_task_do_not_start_new_steps(site: Site) -> None:
     assert "Step bad" in finished.stderr
     run = finished.run
     assert "after" not in run
-    assert not run["good"].task.successful
+    assert not present(run["good"].task).successful
 
 
 BIG_SUM = """
@@ -311,6 +312,6 @@ def test_a_run_goes_on_without_the_standard_streams_of_its_engine(site: Site, cl
     finished = site.run_flow(
         "talking.py", "run", command=["sh", "-c", f'exec {PYTHON} "$@" {closed}', "sh"]
     ).succeeded()
-    assert finished.run["start"].task.stdout == "hello from start\n"
-    assert finished.run["start"].task.stderr == "a complaint\n"
+    assert finished.task("start").stdout == "hello from start\n"
+    assert finished.task("start").stderr == "a complaint\n"
     assert "Traceback" not in finished.output

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.interpreter import has
+from support.present import present
 from support.processes import eventually
 from support.site import Finished, Site
 
@@ -40,7 +41,7 @@ def one(body: str, *decorators: str, before: str = "", after: str = "self.next(s
 
 
 def failure_of(finished: Finished, name: str = "failure") -> Any:
-    return finished.run["start"].task[name].data
+    return finished.task("start")[name].data
 
 
 # --- @retry ----------------------------------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ COUNTED = "print('attempt', current.retry_count)\nif current.retry_count < 2:\n 
 
 
 def test_retry_until_it_passes(one_site: Site) -> None:
-    task = one_site.run_flow(one(COUNTED, "@retry"), "run").succeeded().run["start"].task
+    task = one_site.run_flow(one(COUNTED, "@retry"), "run").succeeded().task("start")
     assert task.current_attempt == 2
     assert task.stdout == "attempt 2\n"
 
@@ -57,9 +58,9 @@ def test_retry_until_it_passes(one_site: Site) -> None:
 def test_retry_only_after_some_classes_of_failure(site: Site) -> None:
     killed = "if current.retry_count == 0:\n    os.kill(os.getpid(), signal.SIGKILL)\nraise ValueError('bad')"
     finished = site.run_flow(one(killed, "@retry(times=5, only=['killed'])"), "run").failed()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert task.current_attempt == 1
-    assert task.failure.kind == "user code"
+    assert present(task.failure).kind == "user code"
     assert "ValueError: bad" in finished.stderr
 
 
@@ -67,7 +68,7 @@ def test_retry_only_after_some_classes_of_failure(site: Site) -> None:
 def test_catch_after_a_failure_that_retry_does_not_take(site: Site, body: str) -> None:
     decorators = ("@retry(times=5, only='memory')", "@catch(var='failure')")
     finished = site.run_flow(one(f"self.before = 1\n{body}", *decorators), "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     raised = "ValueError" in body
     assert task.current_attempt == (0 if raised else 1)
     assert failure_of(finished).type == ("builtins.ValueError" if raised else "metaflow.exception.TaskKilled")
@@ -77,7 +78,7 @@ def test_catch_after_a_failure_that_retry_does_not_take(site: Site, body: str) -
 def test_retry_with_a_backoff_waits(one_site: Site) -> None:
     decorator = "@retry(times=2, minutes_between_retries=0.005, backoff=2, max_minutes=0.008)"
     finished = one_site.run_flow(one(COUNTED, decorator), "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     began = [fact.created_at for fact in task.metadata if fact.name == "attempt"]
     pauses = [later - earlier for earlier, later in itertools.pairwise(sorted(began))]
     assert pauses[0] >= 300
@@ -100,11 +101,11 @@ def test_the_ceiling_of_attempts_is_a_setting(one_site: Site) -> None:
 
 def test_with_retry_goes_to_all_steps_but_those_that_have_one(one_site: Site) -> None:
     words = ("run", "--with", "retry:times=2,minutes_between_retries=0")
-    assert one_site.run_flow(one(COUNTED), *words).succeeded().run["start"].task.current_attempt == 2
+    assert one_site.run_flow(one(COUNTED), *words).succeeded().task("start").current_attempt == 2
     finished = one_site.run_flow(one(COUNTED, "@retry(times=0)"), *words).failed()
-    assert finished.run["start"].task.current_attempt == 0
+    assert finished.task("start").current_attempt == 0
     finished = one_site.run_flow(one(COUNTED, "@retry(times=1)"), *words).failed()
-    assert finished.run["start"].task.current_attempt == 1
+    assert finished.task("start").current_attempt == 1
 
 
 def test_waiting_is_for_trouble_elsewhere(one_site: Site) -> None:
@@ -115,7 +116,7 @@ def test_waiting_is_for_trouble_elsewhere(one_site: Site) -> None:
 @pytest.mark.ours
 def test_more_retries_than_four(one_site: Site) -> None:
     source = one("if current.retry_count < 6:\n    os._exit(1)", "@retry(times=6)")
-    assert one_site.run_flow(source, "run").succeeded().run["start"].task.current_attempt == 6
+    assert one_site.run_flow(source, "run").succeeded().task("start").current_attempt == 6
 
 
 # --- @catch ----------------------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def test_more_retries_than_four(one_site: Site) -> None:
 
 def test_catch_without_a_failure(one_site: Site) -> None:
     finished = one_site.run_flow(one("self.x = 1", "@catch(var='failure')"), "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert task.successful
     assert task["failure"].data is None
     assert task["x"].data == 1
@@ -132,7 +133,7 @@ def test_catch_without_a_failure(one_site: Site) -> None:
 @pytest.mark.parametrize("decorator", ["@catch", "@catch()", "@catch(print_exception=True)"])
 def test_catch_without_a_name(one_site: Site, decorator: str) -> None:
     finished = one_site.run_flow(one("self.x = 1\nraise ValueError('bad')", decorator), "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert not task.successful
     assert "ValueError: bad" in task.stdout + task.stderr
     assert {artifact.id for artifact in task} == {"name", "x"}
@@ -152,7 +153,7 @@ def test_catch_comes_after_all_retries_in_either_order(one_site: Site, order: in
     decorators = ["@catch(var='failure')", "@retry(times=1)", "@timeout(seconds=30)"][::order]
     body = "print('attempt', current.retry_count)\nraise ValueError(current.retry_count)"
     finished = one_site.run_flow(one(body, *decorators), "run").succeeded()
-    assert finished.run["start"].task.current_attempt == 1
+    assert finished.task("start").current_attempt == 1
     assert failure_of(finished).exception == "1"
 
 
@@ -164,7 +165,7 @@ def test_catch_keeps_what_can_be_pickled(site: Site) -> None:
         self.generator = (x for x in ())
         raise ValueError("bad")
     """
-    task = site.run_flow(one(body, "@catch(var='failure')"), "run").succeeded().run["start"].task
+    task = site.run_flow(one(body, "@catch(var='failure')"), "run").succeeded().task("start")
     assert {artifact.id for artifact in task} == {"kept", "also_kept", "failure", "name"}
     assert task["also_kept"].data == {"a": b"b"}
 
@@ -172,7 +173,7 @@ def test_catch_keeps_what_can_be_pickled(site: Site) -> None:
 def test_artifacts_that_cannot_be_saved_are_caught_too(one_site: Site) -> None:
     """Saving comes after the step, so it takes a further attempt, as after a kill."""
     finished = one_site.run_flow(one("self.f = lambda: 0", "@catch(var='failure')"), "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert "self.f" in finished.output
     assert not task.successful
     assert failure_of(finished) is not None
@@ -190,13 +191,13 @@ def test_artifacts_that_cannot_be_saved_are_caught_too(one_site: Site) -> None:
 def test_catch_also_catches_what_is_no_exception_by_name(one_site: Site, body: str, type_name: str) -> None:
     finished = one_site.run_flow(one(body, "@catch(var='failure')"), "run").succeeded()
     assert failure_of(finished).type.endswith(type_name)
-    assert finished.run["start"].task.current_attempt == 0
+    assert finished.task("start").current_attempt == 0
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "os._exit(7)"])
 def test_catch_after_a_death_without_words(site: Site, end: str) -> None:
     finished = site.run_flow(one(f"self.x = 1\n{end}", "@catch(var='failure')"), "run").succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert task.current_attempt == 1
     assert "x" not in task
     assert failure_of(finished).exception
@@ -265,8 +266,8 @@ def test_catch_in_the_last_step(one_site: Site) -> None:
         """
     )
     finished = one_site.run_flow(source, "run").succeeded()
-    assert finished.run.successful == finished.run["end"].task.successful
-    assert finished.run.data.failure is not None
+    assert finished.run.successful == finished.task("end").successful
+    assert finished.data.failure is not None
 
 
 def test_a_failure_after_self_next_goes_on_once(one_site: Site) -> None:
@@ -397,7 +398,7 @@ def test_timeout_ends_by_force_what_does_not_notice(one_site: Site) -> None:
 
     for task in finished.run["work"]:
         first = Task(task.pathspec, attempt=0)
-        assert first.failure.kind == "timeout"
+        assert present(first.failure).kind == "timeout"
         assert task.current_attempt == 1
         assert first.stdout == "begun\n"
         assert "@timeout" in first.stderr
@@ -523,7 +524,7 @@ def good(run):
     said(f"good {run.pathspec} {run.successful} {run.finished}")
 
 def bad(run):
-    said(f"bad {run.pathspec} {run.successful} {run['start'].task.exception.type}")
+    said(f"bad {run.pathspec} {run.successful} {present(run['start'].task).exception.type}")
 
 def plain():
     said("plain")
@@ -698,8 +699,8 @@ def test_an_artifact_whose_name_cannot_be_stored(one_site: Site, name: str) -> N
     finished = one_site.run_flow(one(f"self.good = 1\nsetattr(self, '{name}', 1)"), "run").failed()
     assert "cannot be stored" in finished.stderr
     assert "hint: use a printable name" in finished.output
-    task = finished.run["start"].task
-    assert task.failure.kind == "user code"
+    task = finished.task("start")
+    assert present(task.failure).kind == "user code"
     assert task["good"].data == 1
 
 

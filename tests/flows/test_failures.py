@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from support.interpreter import is_ours
+from support.present import present
 from support.site import Site
 
 SHAPES = ["linear", "branch", "foreach", "nested", "switch", "recursion"]
@@ -190,7 +191,7 @@ def check_failed_attempt(task: Any, kind: str, number: int) -> None:
     if is_ours():
         assert SAYS[kind] in task.stderr
         assert SAYS[kind] in task.failure.message
-        assert task.failure.kind == CLASSES[kind]
+        assert present(task.failure).kind == CLASSES[kind]
         assert task.failure.record() in [json.loads(record) for record in facts(task, "failure")]
 
 
@@ -211,7 +212,7 @@ def check_passed(task: Any, kind: str) -> None:
         assert facts(task, "attempt_ok") == ["False", "True"]
         assert task.failure is None
         assert task.status == "successful"
-        assert facts(task, "retry-reason") == [f"{first.failure.kind}: {first.failure.message}"]
+        assert facts(task, "retry-reason") == [f"{present(first.failure).kind}: {first.failure.message}"]
         assert facts(task, "minutes_between_retries") == ["0"]
 
 
@@ -239,7 +240,7 @@ def check_caught(task: Any, kind: str) -> None:
     assert facts(task, "attempt") == ["0", "1", "2"][: 2 + len(fallback)]
     if is_ours():
         assert facts(task, "attempt_ok") == [*["False"] * (1 + len(fallback)), "True"]
-        assert task.failure.kind == CLASSES[kind]
+        assert present(task.failure).kind == CLASSES[kind]
         assert task.status == "caught"
 
 
@@ -275,7 +276,7 @@ def test_failures_that_end_the_run(site: Site, shape: str, kind: str) -> None:
     assert not run.finished
     reached = {step.id for step in run}
     assert not reached & {"join", "end"}
-    assert run["start"].task.successful
+    assert present(run["start"].task).successful
     (task,) = [task for name in reached if name.startswith("work") for task in run[name] if not task.successful]
     first, last = attempts(task)
     check_failed_attempt(first, kind, 0)
@@ -289,7 +290,7 @@ def test_failures_that_end_the_run(site: Site, shape: str, kind: str) -> None:
         values = {"step": task.parent.id, "task": task.id, "cause": CLASSES[kind]}
         if kind != "killed":
             values["where"] = f"{finished.flow_file}:{line_of(finished.flow_file, RAISES[kind])}"
-        assert run.failure.values == values
+        assert present(run.failure).values == values
         ending = finished.stdout[finished.stdout.rindex("Workflow failed.") :] + finished.stderr
         assert values.get("where", "") in ending
         assert SAYS[kind] in ending
@@ -339,7 +340,7 @@ def test_the_first_cause_is_named_and_not_what_it_took_along(site: Site) -> None
     assert finished.stdout.count("Task failed.") == 1
     assert finished.stdout.count("Task ended, since the run ends.") == 3
     run = finished.run
-    kinds = {task.index: task.failure.kind for task in run["work"]}
+    kinds = {task.index: present(task.failure).kind for task in run["work"]}
     assert kinds == {0: "cancelled", 1: "cancelled", 2: "crashed", 3: "cancelled"}
-    assert [task.id for task in run["work"] if task.failure.kind == "crashed"] == [culprit]
-    assert run.failure.values == {"step": "work", "task": culprit, "cause": "crashed"}
+    assert [task.id for task in run["work"] if present(task.failure).kind == "crashed"] == [culprit]
+    assert present(run.failure).values == {"step": "work", "task": culprit, "cause": "crashed"}

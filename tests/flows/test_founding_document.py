@@ -27,8 +27,8 @@ pytestmark = pytest.mark.ours
 @pytest.mark.skipif(not has("numpy"), reason="numpy is not there")
 def test_a_sum_that_fits(one_site: Site) -> None:
     finished = one_site.run_flow(BIG_SUM.replace("80000, 80000", "300, 300"), "run").succeeded()
-    assert finished.run.data.sum == pytest.approx(45000, rel=0.05)
-    assert f"The sum is {finished.run.data.sum:f}." in finished.stdout
+    assert finished.data.sum == pytest.approx(45000, rel=0.05)
+    assert f"The sum is {finished.data.sum:f}." in finished.stdout
 
 
 LIMITED = """
@@ -94,5 +94,5 @@ def test_all_of_it_on_this_machine(site: Site) -> None:
         site.write(f"{country}.data", f"data of {country}\n")
     finished = site.run_flow(with_batch(HYBRID_CLOUD), "run", "--without", "kubernetes,batch").succeeded()
     assert "Without @kubernetes: prepare_data.\nWithout @batch: train, join.\n" in finished.stderr
-    assert finished.run.data.best in ("US", "BR", "IT")
+    assert finished.data.best in ("US", "BR", "IT")
     assert "produced best results" in finished.stdout

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.interpreter import has
+from support.present import present
 from support.site import Site
 
 needs_sklearn = pytest.mark.skipif(not has("sklearn"), reason="scikit-learn is not installed")
@@ -307,7 +308,7 @@ def test_a_directory_changed_at_module_level(site: Site) -> None:
     metadata(f"local@{root.parent}")
     namespace(None)
     run = Run(f"MovedFlow/{finished.run_id}")
-    assert (run["start"].task.data.place, run["end"].task.data.place) == ("below", "below")
+    assert (present(run["start"].task).data.place, present(run["end"].task).data.place) == ("below", "below")
 
 
 def test_exit_handlers_and_threads_complete_before_the_next_step(site: Site) -> None:
@@ -341,7 +342,7 @@ def test_exit_handlers_and_threads_complete_before_the_next_step(site: Site) -> 
     finished = site.run_flow(source, "run").succeeded()
     assert (site.directory / "farewells.txt").read_text() == "farewell\n"
     assert finished.values("end")["saw"]
-    assert "said at exit" in finished.run["start"].task.stdout
+    assert "said at exit" in finished.task("start").stdout
 
 
 @needs_sklearn

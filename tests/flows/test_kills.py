@@ -13,6 +13,7 @@ import time
 import pytest
 
 from support import processes
+from support.present import present
 from support.processes import eventually
 from support.site import Running, Site
 from support.soundness import assert_sound, faults
@@ -69,7 +70,7 @@ def the_client_tells_the_truth(site: Site) -> None:
                         assert artifacts["text"].endswith(str(artifacts["result"]))
                         assert len(artifacts["noise"]) == 200_000
         if run.successful:
-            assert run.data.total == sum(range(16))
+            assert present(run.data).total == sum(range(16))
 
 
 def tasks_of(running: Running) -> list[processes.Process]:
@@ -238,7 +239,7 @@ def test_ctrl_c(site: Site, group: bool, deaf: bool) -> None:
     assert_sound(site.root)
     run = finished.run
     assert not run.finished
-    assert run["start"].task.successful
+    assert present(run["start"].task).successful
     for task in run["wait"]:
         assert not task.successful
         assert task.stdout.startswith("waiting\n")
@@ -325,5 +326,5 @@ def test_a_run_after_a_killed_run_is_none_the_worse(site: Site) -> None:
     running.process.wait()
     processes.assert_gone(site.mark, within=2.0)
     finished = site.run_flow(BUSY, "run").succeeded()
-    assert finished.run.data.total == sum(range(16))
+    assert finished.data.total == sum(range(16))
     assert_sound(site.root)

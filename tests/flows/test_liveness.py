@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support import processes
+from support.present import present
 from support.site import Running, Site
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -64,7 +65,7 @@ def test_a_run_that_lives_and_ends(one_site: Site) -> None:
     running = at_work(one_site)
     run = one_site.flow("LiveFlow")[str(running.run_id)]
     assert (run.status, run.finished, run.successful, run.failure) == ("running", False, False, None)
-    assert run["work"].task.status == "running"
+    assert present(run["work"].task).status == "running"
     assert "running." in status(running)
     (one_site.directory / "go-on").touch()
     running.wait().succeeded()
@@ -80,16 +81,16 @@ def test_a_killed_engine(one_site: Site) -> None:
     run = one_site.flow("LiveFlow")[str(running.run_id)]
     assert (run.status, run.finished, run.successful) == ("lost", False, False)
     assert f"pid {running.process.pid} " in str(run.failure)
-    assert run["start"].task.status == "successful"
-    task = run["work"].task
-    assert (task.status, task.finished, task.failure.kind) == ("lost", False, "lost")
+    assert present(run["start"].task).status == "successful"
+    task = present(run["work"].task)
+    assert (task.status, task.finished, present(task.failure).kind) == ("lost", False, "lost")
     said = status(running)
     assert "lost." in said
     assert f"resume --origin-run-id {run.id}" in said
     (one_site.directory / "go-on").touch()
     resumed = one_site.run_flow(running.flow_file.name, "resume", "--origin-run-id", run.id).succeeded()
     assert "Task taken over" in resumed.stdout
-    assert one_site.flow("LiveFlow").latest_run.status == "successful"
+    assert present(one_site.flow("LiveFlow").latest_run).status == "successful"
 
 
 def test_after_a_reboot_and_seen_from_another_host(one_site: Site) -> None:
@@ -114,13 +115,14 @@ def test_an_interrupted_run_and_a_failed_one(one_site: Site) -> None:
     run = one_site.flow("LiveFlow")[str(running.run_id)]
     assert run.status == "interrupted"
     assert "Ctrl-C" in str(run.failure)
-    assert (run["work"].task.status, run["work"].task.failure.kind) == ("failed", "cancelled")
+    task = present(run["work"].task)
+    assert (task.status, present(task.failure).kind) == ("failed", "cancelled")
 
     failed = one_site.run_flow(running.flow_file.name, "run", "--how", "fail").failed()
     run = failed.run
     assert run.status == "failed"
     assert str(run.failure) == "ValueError: no good"
-    values = dict(run.failure.values)
+    values = dict(present(run.failure).values)
     where = values.pop("where")
     assert values == {"step": "work", "task": "2", "cause": "user code"}
     assert str(where).startswith(f"{running.flow_file}:")

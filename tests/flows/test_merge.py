@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from support.present import present
 from support.site import Site
 
 
@@ -43,7 +44,11 @@ def test_a_merge_copies_no_bytes(site: Site) -> None:
     """What is merged is the same blob: by hash, not by value."""
     finished = site.run_flow("merge.py", "run").succeeded()
     run = finished.run
-    assert run["join"].task["same"].sha == run["left"].task["same"].sha == run["right"].task["same"].sha
+    assert (
+        present(run["join"].task)["same"].sha
+        == present(run["left"].task)["same"].sha
+        == present(run["right"].task)["same"].sha
+    )
 
 
 def test_an_unhandled_conflict_fails_the_join_and_names_it(site: Site) -> None:
@@ -81,6 +86,6 @@ def test_an_unhandled_conflict_fails_the_join_and_names_it(site: Site) -> None:
     """
     finished = site.run_flow(source, "run").failed()
     assert "verdict" in finished.stdout
-    task = finished.run["join"].task
+    task = finished.task("join")
     assert not task.successful
     assert "fine" not in task.data

@@ -71,11 +71,11 @@ def test_values_from_the_command_line(stocked: Site) -> None:
 def test_the_client_reads_parameters_in_every_task(stocked: Site) -> None:
     finished = stocked.run_flow("parameters.py", "run", "--number", "9").succeeded()
     for step in ("start", "end"):
-        data = finished.run[step].task.data
+        data = finished.task(step).data
         assert (data.number, data.text, data.document) == (9, "some text", {"a": [1, None]})
         assert data.file == "first line\nlast line ☃\n"
         assert data.raw == "first line\nlast line ☃\n".encode()
-    assert finished.run.data.number == 9
+    assert finished.data.number == 9
 
 
 def test_a_computed_default_is_asked_once_per_run(stocked: Site) -> None:

@@ -124,17 +124,17 @@ def test_figures_of_a_configuration_file(one_site: Site) -> None:
 
 
 def test_a_decorator_that_works_in_the_task(site: Site) -> None:
-    assert site.run_flow(FAILING, "run").succeeded().run["start"].task.current_attempt == 1
+    assert site.run_flow(FAILING, "run").succeeded().task("start").current_attempt == 1
     finished = site.run_flow(FAILING, "run", "--without", "catch").failed()
-    assert finished.run["start"].task.current_attempt == 1
+    assert finished.task("start").current_attempt == 1
     finished = site.run_flow(FAILING, "--without=catch,retry", "run").failed()
-    assert finished.run["start"].task.current_attempt == 0
-    assert not finished.run["start"].task.successful
+    assert finished.task("start").current_attempt == 0
+    assert not finished.task("start").successful
 
 
 def test_a_decorator_is_replaced(one_site: Site) -> None:
     finished = one_site.run_flow(FAILING, "run", "--without", "retry", "--with", "retry:times=3").succeeded()
-    assert finished.run["start"].task.current_attempt == 3
+    assert finished.task("start").current_attempt == 3
     finished = one_site.run_flow(FAILING, "resume", "start", "--without", "retry").succeeded()
     assert "Without @retry: start." in finished.stderr
 

@@ -18,6 +18,7 @@ import pytest
 
 from metaflow import Run, Task
 from support import processes
+from support.present import present
 from support.processes import eventually
 from support.site import Finished, Running, Site
 from support.soundness import assert_sound
@@ -88,7 +89,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tup
     def of(shape: str) -> tuple[Any, Counter[str]]:
         if shape not in known:
             site = Site(tmp_path_factory.mktemp(shape), "fork")
-            known[shape] = (start(site, shape).wait().succeeded().run.data.result, ran(site))
+            known[shape] = (start(site, shape).wait().succeeded().data.result, ran(site))
         return known[shape]
 
     return of
@@ -100,7 +101,7 @@ def check_resumed(site: Site, origin: Run, resumed: Finished, expected: tuple[An
     resumed.succeeded()
     before, after = tasks_of(origin), tasks_of(resumed.run)
     assert ran(site) == everything - Counter(before.keys())
-    assert resumed.run.data.result == result
+    assert resumed.data.result == result
     assert set(after) == set(everything)
     assert resumed.run.origin_pathspec == origin.pathspec
     for label, task in after.items():
@@ -147,7 +148,7 @@ def test_from_a_step(one_site: Site, undisturbed: Any, shape: str, fails: str, s
     failed_run(one_site, shape, fails, "--max-workers", "1")
     resumed = resume(one_site, shape, step).succeeded()
     assert ran(one_site) == Counter(reruns.split())
-    assert resumed.run.data.result == undisturbed(shape)[0]
+    assert resumed.data.result == undisturbed(shape)[0]
     assert all(
         (task.origin_pathspec is None) == (label in reruns.split()) for label, task in tasks_of(resumed.run).items()
     )
@@ -180,7 +181,7 @@ def test_a_resumed_run(one_site: Site, undisturbed: Any) -> None:
 def test_the_console_names_what_was_taken_over_and_its_log_is_there(one_site: Site) -> None:
     failed = failed_run(one_site, "Line", "middle")
     resumed = resume(one_site, "Line").succeeded()
-    assert resumed.run["start"].task.stdout == "task start\n"
+    assert resumed.task("start").stdout == "task start\n"
     assert f"Looking at what had finished in the run {failed.run_id}." in resumed.stderr
     assert f"[{resumed.run_id}/start/1] Task taken over from {failed.run_id}/start/1." in resumed.stdout
     assert "Task starts" not in "".join(line for line in resumed.stdout.splitlines() if "/start/" in line)
@@ -204,8 +205,8 @@ def test_a_run_of_somebody_else(one_site: Site, undisturbed: Any) -> None:
 
 def test_a_switch_is_chosen_anew_only_where_it_runs(one_site: Site) -> None:
     failed_run(one_site, "Switch", "longer")
-    assert resume(one_site, "Switch", env={"WAY": "short"}).succeeded().run.data.result == "longer"
-    assert resume(one_site, "Switch", "start", env={"WAY": "short"}).succeeded().run.data.result == "short"
+    assert resume(one_site, "Switch", env={"WAY": "short"}).succeeded().data.result == "longer"
+    assert resume(one_site, "Switch", "start", env={"WAY": "short"}).succeeded().data.result == "short"
 
 
 # --- the source has changed -----------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ def test_code_of_steps_that_had_not_finished(one_site: Site) -> None:
     failed_run(one_site, "Line", "middle")
     changed(one_site, ('["start"]', '["other start"]'), ('"middle"]', '"other middle"]'))
     resumed = resume(one_site, "Line").succeeded()
-    assert resumed.run.data.result == ["start", "other middle"]
+    assert resumed.data.result == ["start", "other middle"]
     told = (
         "The source of the step start is another now; what had finished of it is taken over as it was: `resume start`"
     )
@@ -255,8 +256,8 @@ def test_a_step_that_was_added(one_site: Site) -> None:
 def test_a_list_that_is_longer_now(one_site: Site) -> None:
     failed_run(one_site, "Foreach", "work[1]")
     changed(one_site, ('[3, "b", None]', '[3, "b", None, 4]'))
-    assert len(resume(one_site, "Foreach").succeeded().run.data.result) == 3
-    assert len(resume(one_site, "Foreach", "start").succeeded().run.data.result) == 4
+    assert len(resume(one_site, "Foreach").succeeded().data.result) == 3
+    assert len(resume(one_site, "Foreach", "start").succeeded().data.result) == 4
 
 
 def test_a_branch_that_was_added(one_site: Site) -> None:
@@ -315,8 +316,9 @@ def test_parameters_are_those_of_the_origin_and_constants_those_of_the_source(on
     assert "--number cannot be given to resume" in refused.stderr
     one_site.run_flow(later, "resume", env={"METAFLOW_RUN_NUMBER": "8"}).succeeded()
     (run,) = (run for run in one_site.flow("ParameterFlow") if run.id != failed.run_id)
-    assert run.data.seen == (5, {"a": [1]}, "old text", "new", failed.run_id)
-    assert (run.data.number, run.data.text, run["start"].task.data.number) == (5, "old text", 5)
+    data = present(run.data)
+    assert data.seen == (5, {"a": [1]}, "old text", "new", failed.run_id)
+    assert (data.number, data.text, present(run["start"].task).data.number) == (5, "old text", 5)
     help = one_site.run_flow(later, "resume", "--help").succeeded().stdout
     assert "--number" not in help
 

@@ -9,6 +9,7 @@ import stat
 
 import pytest
 
+from support.present import present
 from support.site import Site
 from support.soundness import assert_sound
 
@@ -39,8 +40,8 @@ def test_a_task_that_ends_before_its_step_does(site: Site, what: str) -> None:
     assert "    Step start (task-id 1) failed." in finished.stderr
     assert "src/metaflow" not in finished.output
     run = finished.run
-    assert "before" in run["start"].task.stdout
-    assert (run.successful, run["start"].task.successful) == (False, False)
+    assert "before" in present(run["start"].task).stdout
+    assert (run.successful, present(run["start"].task).successful) == (False, False)
     assert "end" not in run
     assert_sound(finished.root)
 
@@ -79,22 +80,22 @@ def test_a_task_that_ends_well_whatever_it_did(site: Site, what: str) -> None:
     finished = site.run_flow("rough.py", "run", "--what", what, within=30).succeeded()
     run = finished.run
     assert run.successful
-    assert run.data.still_here
-    assert run.data.mask == 0o022
-    assert run["start"].task.stdout.startswith("before\n")
-    assert run["end"].task.stdout == "after\n"
+    assert present(run.data).still_here
+    assert present(run.data).mask == 0o022
+    assert present(run["start"].task).stdout.startswith("before\n")
+    assert present(run["end"].task).stdout == "after\n"
     assert_sound(finished.root)
 
 
 @pytest.mark.ours
 def test_a_child_of_the_task_writes_into_its_log(site: Site) -> None:
     finished = site.run_flow("rough.py", "run", "--what", "run_command").succeeded()
-    assert finished.run["start"].task.stdout == "before\nfrom the shell\n"
+    assert finished.task("start").stdout == "before\nfrom the shell\n"
 
 
 def test_a_thread_that_is_no_daemon_is_waited_for(site: Site) -> None:
     finished = site.run_flow("rough.py", "run", "--what", "thread").succeeded()
-    assert finished.run["start"].task.stdout == "before\nsaid by the thread\n"
+    assert finished.task("start").stdout == "before\nsaid by the thread\n"
 
 
 @pytest.mark.ours
@@ -102,7 +103,7 @@ def test_a_thread_that_is_no_daemon_is_waited_for(site: Site) -> None:
 def test_output_beyond_all_measure_is_cut(site: Site, what: str) -> None:
     """100 MB in one line, and 12 MB in many: the run goes on, the log keeps what it may and says that it was cut."""
     finished = site.run_flow("rough.py", "run", "--what", what, "--max-log-size", "2", within=30).succeeded()
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert 1_000_000 < len(task.stdout) < 3_000_000
     assert task.stdout.startswith("before\n")
     assert "--max-log-size" in task.stdout + task.stderr + finished.output
@@ -136,7 +137,7 @@ def test_a_raised_exception_keeps_what_was_printed_before_it(site: Site) -> None
         if __name__ == "__main__":
             RaisingFlow()
     """
-    task = site.run_flow(source, "run").failed().run["start"].task
+    task = site.run_flow(source, "run").failed().task("start")
     assert task.stdout.startswith("to stdout")
     assert "to stderr\n" in task.stderr
     assert task.exception.type == "builtins.KeyError"
@@ -170,5 +171,5 @@ def test_an_exception_that_cannot_be_pickled_or_printed(site: Site) -> None:
     finished = site.run_flow(source, "run").failed()
     assert "Awkward" in finished.stdout
     assert "Step start" in finished.stderr
-    exception = finished.run["start"].task.exception
+    exception = finished.task("start").exception
     assert exception.type.endswith("Awkward")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from support.present import present
 from support.site import Site
 
 TIMES = """
@@ -80,7 +81,7 @@ def test_tags_and_run_id_file(site: Site) -> None:
     assert run.user_tags == {"a", "b c"}
     assert {"user:tester", "runtime:dev"} <= run.system_tags
     assert run.tags == run.user_tags | run.system_tags
-    assert run["start"].task.tags == run.tags
+    assert present(run["start"].task).tags == run.tags
     assert finished.stdout.count(run.id) > 3
 
 
@@ -104,15 +105,15 @@ def test_the_run_id_is_in_the_file_before_the_first_task_ends(site: Site) -> Non
             EarlyFlow()
     """
     site.run_flow(source, "run", "--run-id-file", "run_id").succeeded()
-    run = site.flow("EarlyFlow").latest_run
-    assert run["start"].task.data.read == run["start"].task.data.own == run.id
+    run = present(site.flow("EarlyFlow").latest_run)
+    assert present(run["start"].task).data.read == present(run["start"].task).data.own == run.id
 
 
 def test_runner_attribute_file(one_site: Site) -> None:
     one_site.run_flow("linear.py", "run", "--runner-attribute-file", "attributes.json").succeeded()
     attributes = json.loads((one_site.directory / "attributes.json").read_text())
     assert attributes["flow_name"] == "LinearFlow"
-    assert attributes["run_id"] == one_site.flow("LinearFlow").latest_run.id
+    assert attributes["run_id"] == present(one_site.flow("LinearFlow").latest_run).id
     assert attributes["metadata"].startswith("local@")
 
 
@@ -192,5 +193,5 @@ def test_runs_at_the_same_time_do_not_meet(site: Site) -> None:
     assert len({one.run_id for one in finished}) == 4
     for number, one in enumerate(finished):
         assert one.run.user_tags == {str(number)}
-        assert one.run.data.words == ["aa", "bb"]
-    assert site.flow("TalkingFlow").latest_run.id == max((one.run_id or "" for one in finished), key=int)
+        assert one.data.words == ["aa", "bb"]
+    assert present(site.flow("TalkingFlow").latest_run).id == max((one.run_id or "" for one in finished), key=int)

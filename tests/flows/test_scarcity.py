@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.interpreter import PYTHON
 from support.kernel import memory_group, small_disk
+from support.present import present
 from support.site import Site
 from support.soundness import assert_sound
 
@@ -54,9 +56,10 @@ def test_a_kill_for_lack_of_memory_is_told_from_a_kill(site: Site) -> None:
     with memory_group(300) as group:
         entry = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$0" "$@"', PYTHON]
         finished = site.run_flow(HUNGRY, "run", "--max-workers", "1", command=entry).succeeded()
-    tasks = sorted(finished.run["work"], key=lambda task: task.index)
+    tasks = sorted(finished.run["work"], key=lambda task: present(task.index))
     assert [task.failure and task.failure.kind for task in tasks] == ["memory", "killed", None]
-    memory, killed, _ = (task.failure for task in tasks)
+    failures: list[Any] = [task.failure for task in tasks]  # their values are attributes too
+    memory, killed, _ = failures
     assert "lack of memory" in memory.message
     assert memory.limit_mb == pytest.approx(300, abs=1)
     assert 100 < memory.peak_mb <= 310

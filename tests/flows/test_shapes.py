@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.present import present
 from support.site import Site
 
 
@@ -38,7 +39,7 @@ def test_branches_nest_and_join(site: Site) -> None:
     assert outer["by_name"] == (11, 20, 30)
 
 
-FOREACH = {
+FOREACH: dict[str, list[Any]] = {
     "list": ["a", "b", "c"],
     "tuple": ["a", "b", "c"],
     "range": [3, 4, 5],
@@ -96,7 +97,7 @@ def _check_foreach(site: Site, kind: str, items: list[Any]) -> None:
     assert join["outside"] == (None, None, [])
     assert "things" not in join
     assert end["seen"] == join["seen"]
-    assert sorted(task.index for task in finished.run["work"]) == list(range(wide))
+    assert sorted(present(task.index) for task in finished.run["work"]) == list(range(wide))
 
 
 def test_foreach_and_branches_nest(site: Site) -> None:
@@ -181,7 +182,7 @@ def test_switch_without_a_matching_key_fails(site: Site) -> None:
     finished = site.run_flow("switch.py", "run", "--value", '"elsewhere"').failed()
     assert "elsewhere" in finished.stdout
     assert "RuntimeError" in finished.stdout
-    task = finished.run["start"].task
+    task = finished.task("start")
     assert task.successful is False
     assert task.exception.type.endswith("RuntimeError")
 

@@ -101,7 +101,7 @@ def test_a_driver_that_runs_the_flow_file(site: Site) -> None:
     )
     finished = site.run_flow("talking.py", "run", command=[PYTHON, driver.name], within=30).succeeded()
     assert (site.directory / "driven.txt").read_text() == "driven\n"
-    assert finished.run.data.words == ["aa", "bb"]
+    assert finished.data.words == ["aa", "bb"]
 
 
 def test_a_debugger_follows_a_resumed_run_into_its_steps(site: Site) -> None:

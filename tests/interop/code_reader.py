@@ -9,6 +9,7 @@ from metaflow import Run, metadata, namespace
 metadata("local@" + sys.argv[1])
 namespace(None)
 code = Run(sys.argv[2]).code
+assert code is not None
 source = code.flowspec if isinstance(code.flowspec, str) else code.flowspec.decode()
 with code.extract() as directory:
     files = [

@@ -9,6 +9,9 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from metaflow import DataArtifact, Flow, Metaflow, Run, Step, Task, get_metadata, metadata, namespace
 from metaflow.exception import (
@@ -29,7 +32,7 @@ ERRORS = (
 )
 
 
-def plain(value, depth=0):
+def plain(value: Any, depth: int = 0) -> Any:
     """Return what JSON can hold of a value, so that equal values give equal texts."""
     if depth > 6:
         return "deep"
@@ -51,7 +54,7 @@ def plain(value, depth=0):
     return [type(value).__name__, re.sub(r" at 0x\w+", "", repr(value))]
 
 
-def tried(function):
+def tried(function: Callable[[], Any]) -> Any:
     """Return the value of a call, or the class of what it raises, as far as both know it."""
     try:
         return plain(function())
@@ -59,13 +62,13 @@ def tried(function):
         return ["raised", next(cls.__name__ for cls in ERRORS if isinstance(error, cls))]
 
 
-def origin(thing):
+def origin(thing: Any) -> Any:
     """Return where a resumed object comes from; the original says ``Flow/None`` of what was not resumed."""
     found = tried(lambda: thing.origin_pathspec)
     return None if isinstance(found, str) and "None" in found.split("/") else found
 
 
-def common(thing):
+def common(thing: Any) -> dict[str, Any]:
     return {
         "id": thing.id,
         "pathspec": thing.pathspec,
@@ -80,13 +83,17 @@ def common(thing):
     }
 
 
-def loaded(artifact):
+def loaded(artifact: Any) -> Any:
     """Return an artifact's value; how each says that its class is not to be had here is its own affair."""
     value = tried(lambda: artifact.data)
     return value if not isinstance(value, list) or value[:1] != ["raised"] else ["raised"]
 
 
-def artifact_report(artifact):
+def value(task: Any, name: str) -> Any:
+    return task[name].data
+
+
+def artifact_report(artifact: Any) -> dict[str, Any]:
     return {
         **common(artifact),
         "sha": artifact.sha,
@@ -95,7 +102,7 @@ def artifact_report(artifact):
     }
 
 
-def exception_report(task):
+def exception_report(task: Any) -> Any:
     error = task.exception
     if error is None:
         return None
@@ -107,7 +114,7 @@ def exception_report(task):
     }
 
 
-def text_of(task, stream):
+def text_of(task: Any, stream: str) -> Any:
     """Return a log as text; the original raises if it is none."""
     try:
         for _, line in task.loglines(stream, as_unicode=False):
@@ -117,7 +124,7 @@ def text_of(task, stream):
     return plain(getattr(task, stream))
 
 
-def task_report(task):
+def task_report(task: Any) -> dict[str, Any]:
     facts = sorted((fact.name, fact.type, fact.value) for fact in task.metadata)
     return {
         **common(task),
@@ -146,14 +153,14 @@ def task_report(task):
         "names": sorted(task.data._artifacts),
         "in data": "name" in task.data,
         "artifacts": {artifact.id: artifact_report(artifact) for artifact in task},
-        "hidden": {name: tried(lambda name=name: task[name].data) for name in HIDDEN if name in task},
+        "hidden": {name: tried(partial(value, task, name)) for name in HIDDEN if name in task},
     }
 
 
 HIDDEN = ("_task_ok", "_success", "_transition", "_graph_info")
 
 
-def step_report(step):
+def step_report(step: Any) -> dict[str, Any]:
     return {
         **common(step),
         "finished_at": plain(step.finished_at),
@@ -163,7 +170,12 @@ def step_report(step):
     }
 
 
-def run_report(run):
+def parameters(run: Any) -> list[str]:
+    step: Any = Step(f"{run.pathspec}/_parameters")
+    return sorted(artifact.id for artifact in step.task)
+
+
+def run_report(run: Any) -> dict[str, Any]:
     return {
         **common(run),
         "successful": run.successful,
@@ -174,11 +186,11 @@ def run_report(run):
         "code": plain(run.code),
         "order": [step.id for step in run],
         "steps": {step.id: step_report(step) for step in run},
-        "parameters": tried(lambda: sorted(artifact.id for artifact in Step(f"{run.pathspec}/_parameters").task)),
+        "parameters": tried(lambda: parameters(run)),
     }
 
 
-def flow_report(flow):
+def flow_report(flow: Any) -> dict[str, Any]:
     name = flow.id
     latest = flow.latest_run
     missing = f"{latest.pathspec}/start/999"
@@ -207,7 +219,7 @@ def flow_report(flow):
     }
 
 
-def elsewhere(name, run):
+def elsewhere(name: str, run: str) -> list[Any]:
     """Return what another namespace hides."""
     namespace("user:somebody")
     found = [
@@ -221,7 +233,7 @@ def elsewhere(name, run):
     return found
 
 
-def main():
+def main() -> None:
     metadata(f"local@{sys.argv[1]}")
     namespace(None)
     flows = {flow.id: flow_report(flow) for flow in Metaflow()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import Fact, TaskPath
 from metaflow.store.blobs import Blobs
 from metaflow.store.local import LocalStorage
+from support.interop import INTEROP, ORIGINAL
 from support.interpreter import PYTHON
+from support.present import present
 from support.site import Finished, Site
 
-ORIGINAL = os.environ.get("MILLRACE_ORIGINAL_PYTHON", "")
 READER = Path(__file__).with_name("code_reader.py")
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(not ORIGINAL, reason="MILLRACE_ORIGINAL_PYTHON names no interpreter with the original"),
-]
+pytestmark = INTEROP
 
 
 @pytest.fixture
@@ -74,6 +71,6 @@ def test_both_clients_read_our_package(site: Site, tmp_path: Path) -> None:
         }
     )
     for step in finished.run:
-        task = TaskPath("LinearFlow", str(finished.run_id), step.id, step.task.id)
+        task = TaskPath("LinearFlow", str(finished.run_id), step.id, present(step.task).id)
         LocalMetadata(str(site.root), "tester").record(task, 0, [Fact("code-package", fact, "code-package")])
     assert read(site, PYTHON, finished) == read(site, ORIGINAL, finished)

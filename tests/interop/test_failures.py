@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comparing import differences
-from test_interop import ORIGINAL, Work, new_site, run
-from test_interop import pytestmark as pytestmark
 
+from support.comparing import differences
+from support.interop import INTEROP, ORIGINAL, Work, new_site, run
 from support.interpreter import PYTHON
 from support.site import Site
+
+pytestmark = INTEROP
 
 # What both clients can be asked about each attempt; names of exceptions without the module, which each has its own.
 ASK = """

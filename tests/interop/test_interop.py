@@ -6,43 +6,15 @@ have to say the same, to the letter; of the two runs the same up to ids, times, 
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-from comparing import differences, normal, without
 
+from support.comparing import normal, without
+from support.interop import INTEROP, ORIGINAL, PARAMETERS, Work, new_site, report, run, same
 from support.interpreter import PYTHON
-from support.site import Finished, Site
 
-ORIGINAL = os.environ.get("MILLRACE_ORIGINAL_PYTHON", "")
-HERE = Path(__file__).parent
-
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(not ORIGINAL, reason="MILLRACE_ORIGINAL_PYTHON names no interpreter with the original"),
-]
-
-
-class Work(NamedTuple):
-    """A flow file, and the words after `run`."""
-
-    flow: str
-    words: tuple[str, ...] = ()
-    fails: bool = False
-    unlike: tuple[str, ...] = ()
-    """What is not compared: where each has words of its own, or the original is wrong."""
-
-    def __str__(self) -> str:
-        return " ".join((self.flow, *self.words))
-
-
-PARAMETERS = (
-    *("--text", "ü ☃", "--number=-4", "--fraction", "1e3", "--truth", "false", "--typed", "7", "--flag"),
-    *("--document", "[1, {}]", "--command-line-name", "given", "--nothing", "a=b c", "--latin", "included.txt"),
-)
+pytestmark = INTEROP
 
 WORKS = [
     Work("linear.py", ("--tag", "one", "--tag", "grüße")),
@@ -69,30 +41,6 @@ WORKS = [
 ]
 
 
-def new_site(directory: Path) -> Site:
-    directory.mkdir()
-    site = Site(directory, "fork")
-    site.write("included.txt", "first line\nlast line ☃\n")
-    for flow in (HERE / "flows").glob("*.py"):
-        site.write(flow.name, flow.read_text())
-    return site
-
-
-def run(site: Site, python: str, work: Work) -> Finished:
-    finished = site.run_flow(work.flow, "run", *work.words, command=[python])
-    return finished.failed() if work.fails else finished.succeeded()
-
-
-def report(site: Site, python: str) -> dict[str, Any]:
-    told = site.run_flow(str(HERE / "report.py"), str(site.directory), command=[python], cwd=site.directory).succeeded()
-    return json.loads(told.stdout)
-
-
-def same(one: Any, other: Any, what: str) -> None:
-    found = differences(one, other)
-    assert not found, "\n".join([f"{len(found)} differences: {what}", *found[:20]])
-
-
 @pytest.mark.parametrize("work", WORKS, ids=str)
 def test_both_clients_read_both_runs(tmp_path: Path, work: Work) -> None:
     ours, theirs = new_site(tmp_path / "ours"), new_site(tmp_path / "theirs")
@@ -110,7 +58,7 @@ def test_runs_of_both_stand_in_one_datastore(tmp_path: Path) -> None:
     site = new_site(tmp_path / "shared")
     runs = [run(site, python, Work("talking.py")).run_id for python in (ORIGINAL, PYTHON, ORIGINAL, PYTHON)]
     told = [report(site, python) for python in (ORIGINAL, PYTHON)]
-    same(*told, "read by the original's client | by ours")
+    same(told[0], told[1], "read by the original's client | by ours")
     assert told[1]["flows"]["TalkingFlow"]["order"] == runs[::-1]
     assert told[1]["flows"]["TalkingFlow"]["latest_run"] == runs[-1]
 

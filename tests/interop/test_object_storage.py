@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from comparing import normal, without
-from test_interop import HERE, ORIGINAL, PARAMETERS, Work, report, run, same
 
+from support.comparing import normal, without
+from support.interop import HERE, INTEROP, ORIGINAL, PARAMETERS, Work, report, run, same
 from support.interpreter import PYTHON
 from support.object_stores import Bucket, s3
 from support.site import Site
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(not ORIGINAL, reason="MILLRACE_ORIGINAL_PYTHON names no interpreter with the original"),
-]
+pytestmark = INTEROP
 
 WORKS = [
     Work("linear.py", ("--tag", "one")),

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.interop import INTEROP, ORIGINAL
 from support.interpreter import PYTHON
 from support.site import Finished, Site
 
-ORIGINAL = os.environ.get("MILLRACE_ORIGINAL_PYTHON", "")
-
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(not ORIGINAL, reason="MILLRACE_ORIGINAL_PYTHON names no interpreter with the original"),
-]
+pytestmark = INTEROP
 
 SHAPES = [
     ("Line", "middle"),

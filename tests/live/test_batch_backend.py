@@ -335,7 +335,7 @@ def test_others_list_and_end_them() -> None:
 
 def test_an_answer_that_is_cut_off_makes_no_second_job(proxy: FaultProxy) -> None:
     async def main() -> None:
-        cuts = iter([Cut(), Answer(500, "ServerException")])
+        cuts: Iterator[Cut | Answer] = iter([Cut(), Answer(500, "ServerException")])
         proxy.fault = lambda number, method, path: next(cuts, None) if path.endswith("/submitjob") else None
         async with ground(**through(proxy)) as place:
             task = place.submit("")

@@ -16,6 +16,7 @@ import pytest
 
 from support import processes
 from support.object_stores import STORES, Absent, Bucket
+from support.present import present
 from support.site import Site
 
 pytestmark = pytest.mark.live
@@ -153,10 +154,10 @@ def test_parameters_and_resume_elsewhere(one_site: StoreSite) -> None:
     """
     failed = one_site.run_flow(flow, "run", "--number", "7", env={"FAIL": "1"}).failed()
     one_site.run_flow("flow.py", "resume", "--origin-run-id", str(failed.run_id)).succeeded()
-    latest = one_site.flow("Elsewhere").latest_run
+    latest = present(one_site.flow("Elsewhere").latest_run)
     assert latest.successful
-    assert latest["end"].task.stdout == "included ☃ 7\n"
-    assert latest.data.file == "included ☃"
+    assert present(latest["end"].task).stdout == "included ☃ 7\n"
+    assert present(latest.data).file == "included ☃"
 
 
 WATCHED = """
@@ -214,7 +215,7 @@ def test_logs_are_readable_while_a_task_runs(one_site: StoreSite) -> None:
     processes.eventually(lambda: "] here" in running.stdout, "the second task waits")
 
     def stored() -> bool:
-        return one_site.flow("Watched").latest_run["wait"].task.stdout == "here\n"
+        return present(present(one_site.flow("Watched").latest_run)["wait"].task).stdout == "here\n"
 
     processes.eventually(stored, "its output is stored")
     (one_site.directory / "go").touch()

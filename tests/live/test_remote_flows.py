@@ -18,6 +18,7 @@ import pytest
 
 from support import processes
 from support.founding import BIG_SUM, HYBRID_CLOUD, with_batch
+from support.present import present
 from support.remote_site import PATIENCE, RemoteSite
 from support.site import Finished
 
@@ -70,7 +71,7 @@ def test_a_remote_run_has_the_results_of_a_local_one(flow: str, backend: str, re
     assert results(away) == results(local)
     for step in away.run:
         for task in step:
-            assert task.finished_at >= task.created_at
+            assert present(task.finished_at) >= task.created_at
             assert task.metadata_dict["ds-type"] == "s3"
 
 
@@ -248,7 +249,7 @@ def test_a_remote_run_that_failed_is_resumed(backend: str, remote: RemoteSite) -
     assert "y is 2" in second.output
     taken_over = re.search(r"\[(\d+)/start/1\] Task taken over from", second.output)
     assert taken_over is not None
-    assert replace(second, run_id=taken_over[1]).run["start"].task.stdout == "x is 1\n"
+    assert replace(second, run_id=taken_over[1]).task("start").stdout == "x is 1\n"
 
 
 def test_an_interrupt_ends_the_jobs(backend: str, remote: RemoteSite) -> None:

@@ -112,7 +112,7 @@ def test_many_keep_their_order(anywhere: str) -> None:
         assert [each.text for each in s3.get_many(key for key in keys)] == keys
         assert [each.key for each in s3.info_many(keys)] == keys
         assert [each.key for each in s3.list_recursive()] == sorted(keys)
-        assert s3.get_many([]) == s3.put_many([]) == s3.list_paths([]) == []
+        assert (s3.get_many([]), s3.put_many([]), s3.list_paths([])) == ([], [], [])
 
 
 def test_ranges(anywhere: str) -> None:

@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from metaflow.compute.batch.service import Description, InstanceType, ServiceAway, ServiceRefused
 
@@ -18,6 +18,9 @@ ENVIRONMENT = {
     "computeResources": {"type": "EC2", "maxvCpus": 64, "instanceTypes": ["m5.large", "g4dn"]},
 }
 TYPES = [InstanceType("m5.large", 2, 8192, 0), InstanceType("g4dn.12xlarge", 48, 196608, 4)]
+
+
+Value = TypeVar("Value")
 
 
 class BatchInMemory:
@@ -66,7 +69,7 @@ class BatchInMemory:
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
-    def _called(self, name: str, effect: Callable[[], Any]) -> Any:
+    def _called(self, name: str, effect: Callable[[], Value]) -> Value:
         with self._lock:
             self.counts[name] += 1
             self.threads.add(threading.get_ident())

@@ -86,7 +86,7 @@ class FaultProxy:
         self._count = 0
         self._lock = threading.Lock()
         self._port = 0
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
         self.come()
 
     @property

@@ -12,7 +12,9 @@ from metaflow.store.protocol import Entry
 
 
 class _Open(io.BytesIO):
-    attributes = b""
+    def __init__(self, data: bytes, attributes: bytes) -> None:
+        super().__init__(data)
+        self.attributes = attributes
 
 
 class MemoryStorage:
@@ -79,9 +81,7 @@ class MemoryStorage:
         data = self.objects.get(key)
         if data is None:
             return None
-        file = _Open(data)
-        file.attributes = self.attributes.get(key, b"")
-        return file
+        return _Open(data, self.attributes.get(key, b""))
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
         found = [self.objects.get(key) for key in keys]

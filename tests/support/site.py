@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from support import processes
 from support.interpreter import PYTHON
+from support.present import present
 
 if TYPE_CHECKING:
-    from metaflow import Flow, Run
+    from metaflow import Flow, Run, Task
+    from metaflow.client import MetaflowData
 
 SOURCES = Path(__file__).parents[1] / "flows" / "sources"
 
@@ -60,6 +62,15 @@ class Finished:
 
         self.site.look()
         return Run(f"{self.flow_name}/{self.run_id}")
+
+    @property
+    def data(self) -> MetaflowData:
+        """The artifacts of the run's last task."""
+        return present(self.run.data)
+
+    def task(self, step: str) -> Task:
+        """Return a task of `step`: the newest one."""
+        return present(self.run[step].task)
 
     def values(self, step: str) -> dict[str, Any]:
         """Return the artifacts of the only task of `step`."""

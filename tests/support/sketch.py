@@ -26,13 +26,16 @@ def source(sketch: str) -> str:
         match = re.match(r"(\w+)\s*(?:\(([^)]*)\))?\s*([>=]|$)\s*(.*)$", part.strip(), re.DOTALL)
         assert match, part
         name, arguments, sign, rest = match.groups()
-        body = {">": lambda text: [_transition(text)], "=": lambda text: text.split(" / ")}.get(
-            sign, lambda _: ["pass"]
-        )
         signature = ", ".join(["self", *filter(None, [arguments])])
-        lines = [line for statement in body(rest) for line in statement.split("\n")]
+        lines = [line for statement in _body(sign, rest) for line in statement.split("\n")]
         steps.append(f"    @step\n    def {name}({signature}):\n" + "".join(f"        {line}\n" for line in lines))
     return "from metaflow import FlowSpec, step\n\nclass Sketch(FlowSpec):\n" + "\n".join(steps)
+
+
+def _body(sign: str, text: str) -> list[str]:
+    if sign == ">":
+        return [_transition(text)]
+    return text.split(" / ") if sign == "=" else ["pass"]
 
 
 def _transition(text: str) -> str:

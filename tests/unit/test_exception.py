@@ -159,6 +159,7 @@ def test_what_a_failed_task_stores_needs_no_class_of_the_user() -> None:
     again = pickle.loads(pickle.dumps(stored))
     assert type(again) is MetaflowExceptionWrapper
     assert again.__dict__ == stored.__dict__
+    assert again.type is not None
     assert again.type.endswith("Own")
     assert stored.__reduce__() == (MetaflowExceptionWrapper, (None,), stored.__dict__)
 

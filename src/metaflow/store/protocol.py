@@ -8,6 +8,7 @@ contract suite that every backend passes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
 
@@ -38,7 +39,9 @@ class OpenObject(Protocol):
         """Let go of the object."""
 
     def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
 
 
 class Storage(Protocol):

@@ -13,7 +13,7 @@ class Point:
     def __eq__(self, other):
         return (self.x, self.y) == (other.x, other.y)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 class ArtifactsFlow(FlowSpec):

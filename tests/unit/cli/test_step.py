@@ -31,8 +31,9 @@ def by_click(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Take a command line apart as the commands do, without running anything."""
     command: Any = commands._top_level()
     context = command.make_context("flow.py", list(words), resilient_parsing=False)
-    state = vars(context)  # what follows the options of the group has had two names in click 8
-    name, *rest = [*(state.get("_protected_args") or state.get("protected_args") or ()), *context.args]
+    state: dict[str, Any] = vars(context)  # what follows the options of the group has had two names in click 8
+    names: list[str] = state.get("_protected_args") or state.get("protected_args") or []
+    name, *rest = [*names, *list[str](context.args)]
     assert name == "step"
     inner = step(None).make_context("step", rest, parent=context)  # type: ignore[arg-type]
     return context.params, inner.params

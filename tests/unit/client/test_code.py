@@ -13,6 +13,7 @@ from metaflow.client import Run
 from metaflow.compute.archive import Member, pack
 from metaflow.exception import MetaflowDataMissing
 from metaflow.store.blobs import Blobs
+from support.present import present
 
 from .written import Place, WrittenRun
 
@@ -51,7 +52,7 @@ def test_a_code_package(place: Place) -> None:
 
 def test_a_code_package_without_its_parts(place: Place) -> None:
     run = Run(stored(place, package(other_py=b"")).path)
-    code = run["start"].task.code
+    code = present(run["start"].task).code
     assert code is not None
     assert run["start"].environment_info == {}
     with pytest.raises(MetaflowDataMissing, match="does not hold"):
@@ -88,7 +89,7 @@ def test_a_run_of_which_only_a_later_task_has_recorded_its_code(place: Place) ->
     run.task("work", "2")
     described = json.dumps({"ds_type": "local", "sha": sha, "location": f"somewhere/{sha}"})
     run.facts("work", "2", 0, **{"code-package": described})
-    assert Run(run.path)["start"].task.code is None
+    assert present(Run(run.path)["start"].task).code is None
     code = Run(run.path).code
     assert code is not None
     assert code.script_name == "x.py"

@@ -28,6 +28,7 @@ from metaflow.exception import (
     MetaflowNamespaceMismatch,
     MetaflowNotFound,
 )
+from support.present import present
 
 from .written import Place
 
@@ -126,7 +127,7 @@ def test_objects_keep_the_namespace_they_were_found_in(place: Place) -> None:
     run = Run(written.path)
     namespace("user:nobody")
     assert not run.is_in_namespace()
-    assert not run["end"].task.is_in_namespace()
+    assert not present(run["end"].task).is_in_namespace()
     assert run["work"]["2"].data.doubled == 0
     assert len(list(run)) == 4
     with pytest.raises(MetaflowNamespaceMismatch):
@@ -150,7 +151,7 @@ def test_places_to_look_in(place: Place, tmp_path_factory: pytest.TempPathFactor
     run = Run(here.path)
     assert metadata(other.directory) == get_metadata() == f"local@{other.directory}"
     assert Run(there.path).id == there.id
-    assert run["_parameters"].task.data.alpha == 0.5
+    assert present(run["_parameters"].task).data.alpha == 0.5
     with pytest.raises(MetaflowNotFound):
         Run(here.path)
     assert metadata(f"local@{place.root}") == f"local@{place.directory}"
@@ -167,7 +168,7 @@ def test_the_function_and_the_room_share_a_name(place: Place) -> None:
     import metaflow.metadata_provider.local  # noqa: F401 - from now on the package has the name
     from metaflow import metadata as either
 
-    assert either(place.directory) == get_metadata()  # type: ignore[operator]
+    assert either(place.directory) == get_metadata()
 
 
 def test_equality_and_hashes(place: Place) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from metaflow.client import Flow, Metaflow, Run
 from metaflow.exception import MetaflowExceptionWrapper, MetaflowTaggingError
+from support.present import present
 
 from .written import Place
 
@@ -44,16 +45,16 @@ def test_steps_come_latest_first_and_without_parameters(place: Place) -> None:
     dates = [step.created_at for step in run]
     assert dates == sorted(dates, reverse=True)
     assert "_parameters" in run
-    assert run["_parameters"].task.data.alpha == 0.5
+    assert present(run["_parameters"].task).data.alpha == 0.5
 
 
 def test_a_whole_run(place: Place) -> None:
     run = Run(place.foreach(tags=["t"]).path)
     assert run.successful
     assert run.finished
-    assert run.finished_at == run["end"].task.finished_at
+    assert run.finished_at == present(run["end"].task).finished_at
     assert run.end_task == run["end"]["6"]
-    assert run.data.total == 3
+    assert present(run.data).total == 3
     assert run.code is None
     assert run.trigger is None
     assert run.origin_pathspec is None
@@ -71,7 +72,7 @@ def test_a_run_that_goes_on(place: Place) -> None:
     assert (run.successful, run.finished, run.finished_at) == (False, False, None)
     assert dir(run.data)
     written.task("end", "1", total=1)
-    assert (run.successful, run.finished, run.data.total) == (True, True, 1)
+    assert (run.successful, run.finished, present(run.data).total) == (True, True, 1)
 
 
 def test_a_run_that_failed_at_its_end(place: Place) -> None:
@@ -81,14 +82,14 @@ def test_a_run_that_failed_at_its_end(place: Place) -> None:
     assert not run.successful
     assert not run.finished
     assert run.finished_at is not None
-    assert run.data.total == 1
+    assert present(run.data).total == 1
 
 
 def test_the_end_of_a_run_may_have_another_name(place: Place) -> None:
     written = place.run()
     written.facts("_parameters", "0", None, end_step="finale")
     written.task("finale", "1", total=7)
-    assert Run(written.path).data.total == 7
+    assert present(Run(written.path).data).total == 7
 
 
 def test_tags_of_everything_are_those_of_the_run(place: Place) -> None:
@@ -114,7 +115,7 @@ def test_tags_filter(place: Place) -> None:
 
 def test_tags_can_be_changed(place: Place) -> None:
     run = Run(place.foreach(tags=["t"]).path)
-    task = run["end"].task
+    task = present(run["end"].task)
     run.add_tag("a")
     run.add_tags(["b", "c", "user:ann"])
     assert run.user_tags == {"t", "a", "b", "c"}
@@ -143,8 +144,8 @@ def test_what_resume_copied_names_its_origin(place: Place) -> None:
     run = Run(new.path)
     assert run.origin_pathspec == old.path
     assert run["start"].origin_pathspec == f"{old.path}/start"
-    assert run["start"].task.origin_pathspec == f"{old.path}/start/1"
-    assert run["start"].task["items"].origin_pathspec == f"{old.path}/start/1/items"
-    assert run["end"].task.origin_pathspec is None
-    facts = run["start"].task.metadata_dict
+    assert present(run["start"].task).origin_pathspec == f"{old.path}/start/1"
+    assert present(run["start"].task)["items"].origin_pathspec == f"{old.path}/start/1/items"
+    assert present(run["end"].task).origin_pathspec is None
+    facts = present(run["start"].task).metadata_dict
     assert (facts["ds-type"], facts["attempt"], facts["only-new"]) == ("local", "0", "x")

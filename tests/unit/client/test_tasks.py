@@ -10,6 +10,7 @@ import pytest
 from metaflow.client import DataArtifact, Run, Step, Task
 from metaflow.exception import MetaflowExceptionWrapper, MetaflowNotFound
 from metaflow.store.local import LocalStorage
+from support.present import present
 
 from .written import Place
 
@@ -19,7 +20,7 @@ ERROR = MetaflowExceptionWrapper(ValueError("first try"))
 def test_tasks_come_latest_first(place: Place) -> None:
     run = Run(place.foreach(12).path)
     assert [task.id for task in run["work"]] == [str(id) for id in range(13, 1, -1)]
-    assert run["work"].task == run["work"]["13"]
+    assert present(run["work"].task) == run["work"]["13"]
     assert Step(f"{run.pathspec}/work").parent == run
     assert "13" in run["work"]
     assert "14" not in run["work"]
@@ -39,7 +40,7 @@ def test_data_of_a_task(place: Place) -> None:
     assert "_foreach_stack" in task
     assert task["_success"].data is True
     assert task.index == 1
-    assert run["end"].task.index is None
+    assert present(run["end"].task).index is None
     with pytest.raises(AttributeError, match="did you mean 'doubled'"):
         task.data.dubled
     with pytest.raises(AttributeError, match="'_success'"):
@@ -158,8 +159,8 @@ def test_lineage(place: Place) -> None:
     middle = run["work"]["3"]
     assert list(middle.parent_tasks) == [run["start"]["1"]]
     assert list(middle.child_task_pathspecs) == [f"{run.pathspec}/join/5"]
-    assert {task.id for task in run["join"].task.parent_tasks} == {"2", "3", "4"}
-    assert {task.id for task in run["start"].task.child_tasks} == {"2", "3", "4"}
+    assert {task.id for task in present(run["join"].task).parent_tasks} == {"2", "3", "4"}
+    assert {task.id for task in present(run["start"].task).child_tasks} == {"2", "3", "4"}
 
 
 def test_lineage_in_nested_foreaches(place: Place) -> None:

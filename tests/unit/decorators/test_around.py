@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,9 +69,13 @@ def test_a_quiet_catch(capsys: pytest.CaptureFixture[str]) -> None:
 # --- @timeout --------------------------------------------------------------------------------------------------------
 
 
+def wait() -> None:
+    threading.Event().wait(60)
+
+
 def test_timeout_raises_in_the_code() -> None:
     with pytest.raises(TimeoutException, match=r"'train'.* 0\.01 s"):
-        TimeoutDecorator({"seconds": 0.01}).around(context(), lambda: threading.Event().wait(60) and None)
+        TimeoutDecorator({"seconds": 0.01}).around(context(), wait)
 
 
 @pytest.mark.parametrize("run", [fail, lambda: None])
@@ -107,7 +112,7 @@ def test_a_hook_gets_the_run_if_it_takes_one() -> None:
     def any_name(result: object) -> None:
         got.append(result)
 
-    hooks = [keyword, optional, other_default, any_name, lambda: got.append("none")]
+    hooks: list[Callable[..., Any]] = [keyword, optional, other_default, any_name, lambda: got.append("none")]
     assert ExitHook(hooks, []).run(True, lambda: "the run") == []
     assert got == ["the run", "the run", "default", "the run", "none"]
 

@@ -106,6 +106,9 @@ def test_catch_does_not_take_a_name_that_every_flow_has(var: str) -> None:
         CatchDecorator({"var": var})
 
 
+INVALID_ONLY: list[Any] = [3, None, ["nosuch"], [3], [[]]]
+
+
 @pytest.mark.parametrize(
     ("decorator", "attributes"),
     [
@@ -116,7 +119,7 @@ def test_catch_does_not_take_a_name_that_every_flow_has(var: str) -> None:
         *((RetryDecorator, {"times": value}) for value in (float("nan"), float("inf"), 10**400, 10**5000)),
         *((RetryDecorator, {"minutes_between_retries": value}) for value in (-1, "soon", 10**400)),
         *((RetryDecorator, {"backoff": value}) for value in (0.5, -1, "fast", float("nan"))),
-        *((RetryDecorator, {"only": value}) for value in (3, None, ["nosuch"], [3], [[]])),
+        *((RetryDecorator, {"only": value}) for value in INVALID_ONLY),
         (RetryDecorator, {"max_minutes": -1}),
         *((TimeoutDecorator, {"seconds": value}) for value in (0, -1, "soon", float("nan"), 10**400)),
         (TimeoutDecorator, {}),

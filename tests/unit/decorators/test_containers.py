@@ -44,7 +44,7 @@ def test_whatever_is_given_is_taken_or_refused_in_one_way(decorator: Any, data: 
 
 # --- what is taken, in the forms of source, --with and settings ------------------------------------------------------
 
-TAKEN = [
+TAKEN: list[tuple[type[ContainerDecorator], str, list[Any], Any]] = [
     (KubernetesDecorator, "cpu", [0.25, "0.25"], 0.25),
     (KubernetesDecorator, "memory", [16000, "16000", 16000.0, 15999.2], 16000),
     (KubernetesDecorator, "disk", [5, "5"], 5),

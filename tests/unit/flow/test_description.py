@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,9 +67,8 @@ class Whole(FlowSpec):
     fingerprints = [step.pop("node_info")["source_sha1"] for step in info["steps"].values()]
     assert len(set(fingerprints)) == len(fingerprints)
     assert fingerprint_in(graph.info([]), "work") == fingerprints[1]
-    assert [fingerprint_in(other, "work") for other in (None, {}, {"steps": {"work": {"node_info": {}}}}, "?")] == 4 * [
-        None
-    ]
+    others: list[Any] = [None, {}, {"steps": {"work": {"node_info": {}}}}, "?"]
+    assert [fingerprint_in(other, "work") for other in others] == [None] * 4
     assert info == {
         "file": Path(graph.source_file).name,
         "start_step": "start",

@@ -343,7 +343,7 @@ class Grandparent:
 
 class Parent(Grandparent):
     third = Parameter("third")
-    dropped = None  # type: ignore[assignment]
+    dropped = None
 
 
 class Child(Parent):
@@ -419,15 +419,28 @@ def test_attributes_that_a_flow_already_has(attribute: str) -> None:
         check_parameters(flow_with(**{attribute: Parameter("p")}))
 
 
+def any_type(value: Any) -> Any:
+    return value
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Parameter("p", type="int"), "The type of parameter 'p' is 'int', which is no type."),
         (lambda: Parameter("p", type=3), "The type of parameter 'p' is 3, which is no type."),
         (lambda: Parameter("p", defualt=3), "The parameter 'p' has an unknown argument 'defualt'."),
-        (lambda: Parameter("p", help=str), "The argument 'help' of parameter 'p' is <class 'str'>, not str."),
-        (lambda: Parameter("p", required="yes"), "The argument 'required' of parameter 'p' is 'yes', not bool."),
-        (lambda: Parameter("p", show_default=3), "The argument 'show_default' of parameter 'p' is 3, not bool or str."),
+        (
+            lambda: Parameter("p", help=any_type(str)),
+            "The argument 'help' of parameter 'p' is <class 'str'>, not str.",
+        ),
+        (
+            lambda: Parameter("p", required=any_type("yes")),
+            "The argument 'required' of parameter 'p' is 'yes', not bool.",
+        ),
+        (
+            lambda: Parameter("p", show_default=any_type(3)),
+            "The argument 'show_default' of parameter 'p' is 3, not bool or str.",
+        ),
         (lambda: Parameter("p", separator=5), "The argument 'separator' of parameter 'p' is 5, not str."),
         (lambda: Parameter("p", separator=",", type=int), "The parameter 'p' has a separator, but is not of type str."),
         (
@@ -445,10 +458,13 @@ def test_attributes_that_a_flow_already_has(attribute: str) -> None:
         (lambda: Parameter("p", metavar=5), "The argument 'metavar' of parameter 'p' is 5, not str."),
         (lambda: Parameter("p", envvar=5), "The argument 'envvar' of parameter 'p' is 5, not str or list or tuple."),
         (lambda: Parameter("p", nargs=-1), "The argument 'nargs' of parameter 'p' is -1, not 1 or more."),
-        (lambda: IncludeFile("p", "path"), "The argument 'required' of parameter 'p' is 'path', not bool."),
+        (lambda: IncludeFile("p", any_type("path")), "The argument 'required' of parameter 'p' is 'path', not bool."),
         (lambda: IncludeFile("p", multiple=True), "The parameter 'p' has an unknown argument 'multiple'."),
         (lambda: IncludeFile("p", encoding="utf-9"), "The encoding of 'p', 'utf-9', is not known."),
-        (lambda: IncludeFile("p", parser=3), "The parser of 'p' is 3, neither a function nor the name of one."),
+        (
+            lambda: IncludeFile("p", parser=any_type(3)),
+            "The parser of 'p' is 3, neither a function nor the name of one.",
+        ),
     ],
 )
 def test_declarations_that_are_refused(make: Callable[[], Parameter], message: str) -> None:

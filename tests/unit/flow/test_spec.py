@@ -26,6 +26,7 @@ from metaflow.flow.parameters import Parameter
 from metaflow.flow.spec import FlowSpec, constants_of, hint_for_missing
 from metaflow.flow.step import step
 from metaflow.store.internals import mergeable
+from support.present import present
 
 
 class Stored(Mapping[str, Any]):
@@ -303,7 +304,7 @@ def test_an_unbound_flow_is_inert() -> None:
     flow.x = 1
     assert flow.x == 1
     with pytest.raises(AttributeError, match="'Sample' object has no attribute 'missing'"):
-        flow.missing  # type: ignore[attr-defined]
+        flow.missing
 
 
 @pytest.mark.parametrize(
@@ -348,7 +349,8 @@ def test_outside_of_a_foreach() -> None:
 
 def test_inside_of_two() -> None:
     frames = [ForeachFrame("a", "letters", 2, 1), ForeachFrame("b", "numbers", 3, 2)]
-    flow = bound(frames=frames, **{foreach_values_name(0): "xy", foreach_values_name(1): [10, 20, 30]})
+    values: dict[str, Any] = {foreach_values_name(0): "xy", foreach_values_name(1): [10, 20, 30]}
+    flow = bound(frames=frames, **values)
     assert flow.index == 2
     assert loaded(flow) == []
     assert flow.input == flow.input == 30
@@ -359,7 +361,8 @@ def test_inside_of_two() -> None:
 
 
 def test_an_element_is_one_object() -> None:
-    flow = bound(frames=[ForeachFrame("a", "items", 1, 0)], **{foreach_values_name(0): [{"n": 1}]})
+    values: dict[str, Any] = {foreach_values_name(0): [{"n": 1}]}
+    flow = bound(frames=[ForeachFrame("a", "items", 1, 0)], **values)
     flow.input["n"] = 2
     assert flow.input == {"n": 2}
 
@@ -426,7 +429,7 @@ def test_a_foreach_over_an_array() -> None:
     numpy = pytest.importorskip("numpy")
     flow = bound(items=numpy.arange(3))
     flow.next(flow.left, foreach="items")
-    assert list(transition(flow).values) == [0, 1, 2]
+    assert list(present(transition(flow).values)) == [0, 1, 2]
     assert transition(flow).values is flow.items
     flow = bound(items=numpy.array(3))
     with pytest.raises(InvalidNextException, match="ndarray"):

@@ -21,6 +21,7 @@ from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index
 from metaflow.store.blobs import Blobs
 from metaflow.store.layout import PARAMETERS
 from metaflow.store.local import LocalStorage
+from support.present import present
 from support.sketch import graph_of
 
 LINE = "start > middle; middle > end; end"
@@ -139,9 +140,9 @@ def test_an_artifact_is_as_old_as_at_the_origin_and_the_end_of_the_task_is_new(p
     assert place.resumption(LINE).take_over(launch(1, "start")) is not None
     place.going_on.settle()
     path = (FLOW, place.run, "start", "1")
-    documents = {name: place.provider.get((*path, name)) for name in ("x", "_task_ok", "_transition")}
-    before = place.provider.get((FLOW, place.origin, "start", "1", "x"), attempt)
-    assert all(document and document["attempt_id"] == 0 for document in documents.values())
+    documents = {name: present(place.provider.get((*path, name))) for name in ("x", "_task_ok", "_transition")}
+    before = present(place.provider.get((FLOW, place.origin, "start", "1", "x"), attempt))
+    assert all(document["attempt_id"] == 0 for document in documents.values())
     assert documents["x"]["sha"] == before["sha"]
     assert documents["_task_ok"]["run_number"] == place.run
     assert (documents["x"] == before) == (attempt == 0)
@@ -162,7 +163,7 @@ def test_nothing_is_written_before_it_is_settled_and_then_all(place: Place) -> N
 
 
 @pytest.mark.parametrize("how", [{"ok": False}, {"done": False}])
-def test_what_has_not_finished_well_runs(place: Place, how: dict[str, bool]) -> None:
+def test_what_has_not_finished_well_runs(place: Place, how: dict[str, Any]) -> None:
     place.task("start", "1", to="middle", **how)
     assert place.resumption(LINE).take_over(launch(1, "start")) is None
 
@@ -242,9 +243,9 @@ def test_turns_of_a_recursion_stand_in_order(place: Place, stacks: tuple[list[in
     resumption = place.resumption(LOOP)
     resumption.take_over(launch(1, "start"))
     found, before = [], TaskRef("start", 1)
-    for id in (2, 3, 4):
-        found.append(taken(resumption.take_over(launch(id, "loop", before))))
-        before = TaskRef("loop", id)
+    for number in (2, 3, 4):
+        found.append(taken(resumption.take_over(launch(number, "loop", before))))
+        before = TaskRef("loop", number)
     assert found == [f"loop/{id}" for id in order]
     assert resumption.take_over(launch(5, "loop", before)) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -269,7 +270,7 @@ class Simulation:
             return ok(again if self.data.draw(st.integers(0, 2)) == 0 else onward)
         return ok(*steps)
 
-    def carry_out(self, instructions: list[object]) -> None:
+    def carry_out(self, instructions: Sequence[object]) -> None:
         for instruction in instructions:
             if isinstance(instruction, Launch):
                 assert self.finish is None

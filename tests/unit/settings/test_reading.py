@@ -258,7 +258,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 
 @given(st.dictionaries(TEXTS.map("METAFLOW_".__add__), TEXTS, min_size=1))
 def test_file_entries_are_those_of_the_environment(values: dict[str, str]) -> None:
-    file = ConfigFile("config.json", values, json.dumps(values))
+    file = ConfigFile("config.json", dict(values), json.dumps(values))
     assert file.texts() == values
     assert all(file.where(name).startswith("config.json") for name in values)
 

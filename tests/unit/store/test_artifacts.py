@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,11 @@ def test_damage_is_found_at_any_size(value: Any, blobs: Blobs, storage: LocalSto
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    for load in (lambda: load_artifact(blobs, index.objects["x"], "x"), lambda: Artifacts(blobs, index)["x"]):
+    loads: list[Callable[[], Any]] = [
+        lambda: load_artifact(blobs, index.objects["x"], "x"),
+        lambda: Artifacts(blobs, index)["x"],
+    ]
+    for load in loads:
         with pytest.raises(BlobCorrupt) as caught:
             load()
         assert caught.value.path == str(path)

@@ -325,8 +325,14 @@ def test_meta_is_there_before_its_blob(tmp_path: Path, monkeypatch: pytest.Monke
 # --- reading piece by piece ------------------------------------------------------------------------------------------
 
 
+class Opened(BytesIO):
+    """An object that is open for reading, in memory."""
+
+    attributes = b""
+
+
 def reader(content: bytes, packed: bytes | None = None) -> BlobReader:
-    return BlobReader(sha(content), BytesIO(content if packed is None else packed), "here", packed=packed is not None)
+    return BlobReader(sha(content), Opened(content if packed is None else packed), "here", packed=packed is not None)
 
 
 @given(
@@ -367,7 +373,7 @@ def test_check_reads_what_is_left() -> None:
         blob.read(10)
         blob.check()
         with pytest.raises(BlobCorrupt, match="another SHA-1"):
-            BlobReader(EMPTY, BytesIO(packed or content), "here", packed=packed is not None).check()
+            BlobReader(EMPTY, Opened(packed or content), "here", packed=packed is not None).check()
 
 
 @pytest.mark.parametrize("packed", [dense(2 * SPOOL_ABOVE), sparse(4 * SPOOL_ABOVE)], ids=["raw", "gzip"])
@@ -430,7 +436,7 @@ def test_damage_is_found_and_named(
         assert caught.value.hint
 
 
-class Interrupted(BytesIO):
+class Interrupted(Opened):
     """An object whose second piece does not come: an alarm goes off while it is waited for."""
 
     def __init__(self, content: bytes, error: Exception) -> None:

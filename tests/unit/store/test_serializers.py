@@ -150,6 +150,7 @@ class Box:
 
 class Slots:
     __slots__ = ("content",)
+    content: Any
 
 
 class Filtered:
@@ -225,7 +226,7 @@ def test_the_way_to_the_member_at_fault(value: Any, path: str) -> None:
     ("value", "kind"),
     [
         (lambda: 0, "function"),
-        ((number for number in ()), "generator"),
+        ((number for number in range(0)), "generator"),
         (os, "module"),
         (Broken(), f"{__name__}.Broken"),
         (Listing, "type"),

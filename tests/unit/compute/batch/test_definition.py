@@ -183,7 +183,7 @@ def test_names_of_jobs() -> None:
     assert job_name(job().labels) == "ann-Hello-7-start-1-0"
     assert job_name({"user": "ann smith@x.org", "flow": "F"}) == "ann-smith-x-org-F----"
     assert job_name({"user": "_me"})[0].isalnum()
-    long = [job_name(job(flow="F" * 200, task=str(task)).labels) for task in (1, 2)]
+    long = [job_name(job(flow="F" * 200, task=task).labels) for task in (1, 2)]
     assert [len(each) for each in long] == [128, 128]
     assert long[0] != long[1]
 

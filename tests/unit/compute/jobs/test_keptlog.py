@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_many_segments_become_one_log_that_a_reader_follows(
     written = [b"line %d" % number for number in range(100)]
     for number, line in enumerate(written):
         log.add("stdout", [line], 1000.0 + number)
-        eventually(lambda size=number: written_bytes(storage) > size * 40, "the line")
+        eventually(partial(reaches, storage, number * 40), "the line")
         assert len(segments(storage)) <= 17
         if number % 3 == 0:
             seen += [line.text for _, _, lines in reader.news([attempt]) for line in lines]
@@ -81,6 +82,10 @@ def test_many_segments_become_one_log_that_a_reader_follows(
     seen += [line.text for stream, lines in reader.rest(attempt) for line in lines if stream == "stdout"]
     assert seen == written
     assert stored(storage) == written
+
+
+def reaches(storage: MemoryStorage, size: int) -> bool:
+    return written_bytes(storage) > size
 
 
 def written_bytes(storage: MemoryStorage) -> int:
@@ -108,7 +113,12 @@ def test_a_storage_that_comes_back(
     log = KeptLog(lambda: storage, TASK, 0, 100)
     log.add("stdout", [b"one"], 1000.0)
     said: list[str] = []
-    eventually(lambda: said.append(capfd.readouterr().err) or "it is away" in "".join(said), "a word on it")
+
+    def is_told() -> bool:
+        said.append(capfd.readouterr().err)
+        return "it is away" in "".join(said)
+
+    eventually(is_told, "a word on it")
     log.add("stdout", [b"two"], 1001.0)
     storage.away = False
     eventually(lambda: stored(storage) == [b"one", b"two"], "a log without a gap")

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha1, sha256
 from pathlib import Path
 
@@ -27,8 +27,14 @@ class Counting(MemoryStorage):
         super().__init__(spool)
         self.puts: list[str] = []
 
-    def put(self, items: object, *, overwrite: bool = False, attributes: Mapping[str, bytes] | None = None) -> None:
-        items = list(items)  # type: ignore[call-overload]
+    def put(
+        self,
+        items: Iterable[tuple[str, bytes]],
+        *,
+        overwrite: bool = False,
+        attributes: Mapping[str, bytes] | None = None,
+    ) -> None:
+        items = list(items)
         self.puts += [key for key, _ in items]
         super().put(items, overwrite=overwrite, attributes=attributes)
 

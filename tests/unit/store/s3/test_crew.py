@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -61,9 +61,10 @@ def test_an_error_ends_the_work(width: int) -> None:
     def fail() -> None:
         raise KeyError("x")
 
+    jobs: list[Callable[[], None]] = [partial(done.append, number) for number in range(1000)]
     before = set(threading.enumerate())
     with pytest.raises(KeyError, match="x"):
-        work(iter([partial(done.append, 1), fail, *[partial(done.append, number) for number in range(1000)]]), width)
+        work(iter([jobs[0], fail, *jobs]), width)
     assert len(done) < 1001
     assert set(threading.enumerate()) <= before
 

@@ -37,7 +37,12 @@ def test_an_empty_object_exists() -> None:
 
 def test_encryption_is_asked_for_once() -> None:
     asked: list[int] = []
-    found = S3Object(None, "s3://b/k", None, 0, encryption=lambda: asked.append(1) or "AES256")
+
+    def encryption() -> str:
+        asked.append(1)
+        return "AES256"
+
+    found = S3Object(None, "s3://b/k", None, 0, encryption=encryption)
     assert asked == []
     assert found.encryption == found.encryption == "AES256"
     assert asked == [1]

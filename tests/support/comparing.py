@@ -34,7 +34,8 @@ def normal(report: dict[str, Any], directory: Path) -> dict[str, Any]:
     text = json.dumps(without(run, TIMES))
     for pathspec, name in names.items():
         text = re.sub(rf"{pathspec}(?!\d)", name, text)
-    return _sorted(json.loads(text.replace(run_id, "RUN").replace(str(directory), "DIRECTORY")))
+    made: dict[str, Any] = _sorted(json.loads(text.replace(run_id, "RUN").replace(str(directory), "DIRECTORY")))
+    return made
 
 
 def _task(task: dict[str, Any]) -> dict[str, Any]:
