@@ -12,8 +12,9 @@
                        <task>.N.<mark>             the remote attempt has ended; its outcome is there
     _millrace/runtime/<sha256>.tar.gz              our own code, for containers
 
-All but the last three are those of Metaflow 2.19. A task is named by its pathspec, ``flow/run/step/task``. Pure: strings
-in, strings out. What local metadata adds to the same tree (``_meta`` directories) is in `metaflow.metadata_provider.local`.
+All but the last three are those of Metaflow 2.19. A task is named by its pathspec, ``flow/run/step/task``. Pure:
+strings in, strings out. What local metadata adds to the same tree (``_meta`` directories) is in
+`metaflow.metadata_provider.local`.
 """
 
 from __future__ import annotations
