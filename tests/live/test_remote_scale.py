@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from metaflow.store.local import LocalStorage
-from metaflow.store.logs import format_line
+from metaflow.store.logs.lines import format_line
 from support import processes
 from support.remote_site import RemoteSite
 

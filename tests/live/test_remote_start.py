@@ -23,7 +23,7 @@ from metaflow.compute.archive import Member, pack
 from metaflow.compute.jobs import boot, entry
 from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.runtime_package import Platform, runtime_archive
-from metaflow.store import logs
+from metaflow.store.logs import stored
 from metaflow.store.object import S3Storage
 
 IMAGE = os.environ.get("METAFLOW_DEFAULT_CONTAINER_IMAGE", "")
@@ -100,7 +100,7 @@ class Containers:
         return document
 
     def lines(self, stream: str = "stdout") -> list[bytes]:
-        return [line.text for line in logs.read(self.storage, self.task, 0, stream)]
+        return [line.text for line in stored.read(self.storage, self.task, 0, stream)]
 
 
 @pytest.fixture(scope="module")

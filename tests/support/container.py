@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 from metaflow.compute.archive import Member, pack
 from metaflow.compute.jobs import entry
 from metaflow.compute.jobs.runtime_package import here, runtime_archive
-from metaflow.store import logs
 from metaflow.store.local import LocalStorage
+from metaflow.store.logs import stored
 from support import processes
 
 PATIENCE = 60.0
@@ -131,7 +131,7 @@ class Container:
 
     def lines(self, stream: str = "stdout") -> list[bytes]:
         """Return the stored log."""
-        return [line.text for line in logs.read(self.storage, TASK, 0, stream)]
+        return [line.text for line in stored.read(self.storage, TASK, 0, stream)]
 
     def segments(self) -> list[str]:
         """Return the keys of what is of the log only while the task runs."""

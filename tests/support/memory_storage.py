@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from metaflow.exception import StorageUnavailable
-from metaflow.store.protocol import Entry
+from metaflow.store.protocol import Entry, LogSink
 
 
 class _Open(io.BytesIO):
@@ -28,7 +28,7 @@ class MemoryStorage:
 
     kind = "memory"
     root = "memory:"
-    far = False
+    concurrency = 1
 
     def __init__(self, spool: str) -> None:
         self.objects: dict[str, bytes] = {}
@@ -69,10 +69,6 @@ class MemoryStorage:
                 raise StorageUnavailable(f"Cannot copy {self.describe(key)}: it is not there.")
             self.put([(new, self.objects[key])])
 
-    def append(self, key: str, data: bytes) -> None:
-        with self._lock:
-            self.objects[key] = self.objects.get(key, b"") + data
-
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         for key in keys:
             yield key, self.objects.get(key)
@@ -86,6 +82,9 @@ class MemoryStorage:
     def head(self, keys: Sequence[str]) -> list[int | None]:
         found = [self.objects.get(key) for key in keys]
         return [None if data is None else len(data) for data in found]
+
+    def worth_putting(self, keys: Sequence[str]) -> list[str]:
+        return [key for key in keys if key not in self.objects]
 
     def list(self, prefix: str) -> Iterator[Entry]:
         above = f"{prefix}/" if prefix else ""
@@ -103,5 +102,24 @@ class MemoryStorage:
             for key in keys:
                 self.objects.pop(key, None)
 
+    def log_sink(self) -> LogSink:
+        return _MemoryLogs(self.objects)
+
     def spool_directory(self) -> str:
         return self._spool
+
+
+class _MemoryLogs:
+    """Logs that are there at once (`metaflow.store.protocol.LogSink`)."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self._objects = objects
+
+    def append(self, key: str, data: bytes) -> None:
+        self._objects[key] = self._objects.get(key, b"") + data
+
+    def complete(self, keys: Sequence[str]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

@@ -83,13 +83,22 @@ def test_copy_of_what_is_not_there_says_so(storage: Storage) -> None:
     assert value(storage, "F/new") is None
 
 
-def test_append_makes_and_extends(storage: Storage) -> None:
-    storage.append("F/1/log", b"one\n")
-    assert value(storage, "F/1/log") == b"one\n"
-    storage.append("F/1/log", b"")
-    storage.append("F/1/log", b"two\n")
+def test_logs_grow(storage: Storage) -> None:
+    sink = storage.log_sink()
+    sink.append("F/1/log", b"one\n")
+    sink.append("F/1/other", b"three\n")
+    sink.append("F/1/log", b"two\n")
+    sink.complete(["F/1/log", "F/1/never"])
+    sink.close()
+    sink.close()
     assert value(storage, "F/1/log") == b"one\ntwo\n"
-    assert storage.head(["F/1/log"]) == [8]
+    assert value(storage, "F/1/other") == b"three\n"
+    assert storage.head(["F/1/log", "F/1/never"]) == [8, None]
+
+
+def test_what_is_missing_is_worth_putting(storage: Storage) -> None:
+    storage.put([("a", b"1")])
+    assert set(storage.worth_putting(["missing", "a", "b"])) >= {"missing", "b"}
 
 
 def test_open_reads_into_a_buffer(storage: Storage) -> None:

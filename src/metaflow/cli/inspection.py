@@ -13,8 +13,9 @@ import click
 
 from metaflow.cli.session import Session
 from metaflow.exception import CommandException, MetaflowException, MetaflowNotFound
-from metaflow.store import logs as stored_logs
 from metaflow.store.layout import STREAMS
+from metaflow.store.logs import stored as stored_logs
+from metaflow.store.logs.lines import Line
 
 if TYPE_CHECKING:
     from metaflow.client import Task
@@ -216,7 +217,7 @@ def _short(task: Task) -> str:
     return task.pathspec.partition("/")[2]
 
 
-def _local(line: stored_logs.Line) -> str:
+def _local(line: Line) -> str:
     """Return when a line was printed, in local time, with milliseconds."""
     from datetime import UTC
 

@@ -11,9 +11,10 @@ from metaflow.client import lineage
 from metaflow.client.artifacts import DataArtifact, MetaflowData
 from metaflow.client.objects import Container, moment
 from metaflow.exception import StepRaised, TaskFailed, TaskLost
-from metaflow.store import logs
 from metaflow.store.artifacts import Artifacts, TaskStore, load_artifact
 from metaflow.store.layout import STREAMS
+from metaflow.store.logs import stored
+from metaflow.store.logs.lines import Line
 
 if TYPE_CHECKING:
     from metaflow.client.code import MetaflowCode
@@ -369,13 +370,13 @@ class Task(Container[DataArtifact], depth=4):
         lines = self._lines(stream)
         return b"".join(line.text + b"\n" for line in lines).decode(errors="replace")
 
-    def _lines(self, stream: str, attempt: int | None = None) -> list[logs.Line]:
+    def _lines(self, stream: str, attempt: int | None = None) -> list[Line]:
         storage, latest = self._place_of_logs()
-        return logs.read(storage, self.pathspec, latest if attempt is None else attempt, stream)
+        return stored.read(storage, self.pathspec, latest if attempt is None else attempt, stream)
 
     def _log_size(self, stream: str) -> int:
         storage, latest = self._place_of_logs()
-        return logs.size(storage, self.pathspec, latest, stream)
+        return stored.size(storage, self.pathspec, latest, stream)
 
     def _place_of_logs(self) -> tuple[Storage, int]:
         attempts = self._attempts()

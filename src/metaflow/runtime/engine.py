@@ -38,9 +38,9 @@ from metaflow.runtime.events import (
 from metaflow.runtime.inputs import encode_input_paths
 from metaflow.runtime.policy import StepPolicy
 from metaflow.runtime.scheduler import Scheduler
-from metaflow.runtime.tasklogs import TaskLog, TaskLogs
 from metaflow.runtime.verdict import Judge, Verdict
 from metaflow.store.layout import PARAMETERS
+from metaflow.store.logs.task_logs import TaskLog, TaskLogs
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -373,7 +373,7 @@ class Engine:
             replay(calls, self._metadata, without=("attempt", *self._whereabouts))
         self._note(launch, ended.facts)
         tags = self._place(launch.step).command.tags
-        if self._storage.far and not (ended.outcome and ended.outcome["ok"]):
+        if self._storage.concurrency > 1 and not (ended.outcome and ended.outcome["ok"]):
             work = asyncio.to_thread(self._judge.of, launch, ended, tags, is_stopped=running.is_stopped)
             judging = self._loop.create_task(work)
             self._judging.add(judging)

@@ -41,7 +41,7 @@ from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexe
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
 from metaflow.store.internals import ELEMENTS, FAILURE
 from metaflow.store.layout import PARAMETERS
-from metaflow.store.overlap import WIDTH, beside
+from metaflow.store.overlap import beside
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Task:
 
     def _begin(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
         start = self._join_start if self._is_join else self._start
-        if not self._storage.far:
+        if self._storage.concurrency == 1:
             self._record.begin()
             return start(paths)
         wait = beside(self._record.begin)
@@ -242,8 +242,7 @@ class Task:
             if context.attempt > context.last_attempt:
                 raise self._earlier_failure()
             if self._is_join:
-                together = WIDTH if self._storage.far else 1
-                self._function(context.flow, Inputs(paths, self._open_inputs, together))
+                self._function(context.flow, Inputs(paths, self._open_inputs, self._storage.concurrency))
             else:
                 self._function(context.flow)
             self._check_transition(context.flow)

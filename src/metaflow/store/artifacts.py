@@ -16,7 +16,7 @@ from typing import Any
 from metaflow.exception import MetaflowDataMissing
 from metaflow.store import layout, serializers
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs, Sha1
-from metaflow.store.overlap import WIDTH, overlap
+from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Storage
 
 _DECODER = json.JSONDecoder()
@@ -111,9 +111,8 @@ class Artifacts(Mapping[str, Any]):
 
     def fetch(self, *names: str) -> None:
         """Fetch small artifacts that are about to be asked for, where that spares round trips."""
-        if self.blobs.far:
-            self._siblings = self._siblings or Siblings(self.blobs, [self.index])
-            self._siblings.fetch(names)
+        self._siblings = self._siblings or Siblings(self.blobs, [self.index])
+        self._siblings.fetch(names)
 
     def __contains__(self, name: object) -> bool:
         return name in self.index.objects
@@ -174,7 +173,7 @@ def load_artifact(blobs: Blobs, key: str, name: str, size: int | None = None) ->
     name : str
         The artifact's name, for errors.
     size : int, optional
-        Bytes of the pickle, if known; saves asking the storage.
+        Bytes of the pickle, if known.
 
     Raises
     ------
@@ -183,9 +182,7 @@ def load_artifact(blobs: Blobs, key: str, name: str, size: int | None = None) ->
     BlobCorrupt
         Its bytes are not those of its name.
     """
-    if size is None:
-        size = blobs.size(key) or 0 if not blobs.far else SPOOL_ABOVE + 1
-    if size > SPOOL_ABOVE:
+    if size is None or size > SPOOL_ABOVE:
         with blobs.open(key) as reader:
             return serializers.load(reader, name)
     return serializers.loads(blobs.load(key), name)
@@ -332,18 +329,16 @@ def read_index(storage: Storage, task: str, attempt: int | None = None) -> TaskI
 def read_indexes(storage: Storage, tasks: Sequence[str]) -> list[TaskIndex | None]:
     """Read the indexes of the latest attempts that are done of several tasks; None for a task that has none.
 
-    Behind a network the first attempt's index is asked for beside the list of attempts, since mostly there is no other:
-    one round trip, for all tasks together.
+    The first attempt's index is asked for beside the list of attempts, since mostly there is no other: behind a network
+    that is one round trip, for all tasks together.
     """
     stores = [TaskStore(storage, task) for task in tasks]
-    if not storage.far:
-        return [_latest(store, store.names(), None) for store in stores]
     questions: list[Callable[[], Any]] = [store.names for store in stores]
     questions += [partial(store.index_content, 0) for store in stores]
-    answers = list(overlap(_call, questions, 2 * WIDTH))
+    results = list(overlap(_call, questions, 2 * storage.concurrency if storage.concurrency > 1 else 1))
     return [
         _latest(store, names, content)
-        for store, names, content in zip(stores, answers[: len(stores)], answers[len(stores) :], strict=True)
+        for store, names, content in zip(stores, results[: len(stores)], results[len(stores) :], strict=True)
     ]
 
 

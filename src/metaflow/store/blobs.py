@@ -60,18 +60,12 @@ class Blobs:
         Where they are.
     flow : str
         The flow's name; blobs are shared within a flow, not between flows.
-
-    Attributes
-    ----------
-    far : bool
-        Whether the storage is behind a network.
     """
 
     def __init__(self, storage: Storage, flow: str) -> None:
         self._storage = storage
         self._flow = flow
         self._present: set[str] = set()
-        self.far = storage.far
 
     def path(self, key: str) -> str:
         """Return the storage key of the blob `key`."""
@@ -79,8 +73,7 @@ class Blobs:
 
     def note_present(self, keys: Iterable[str]) -> None:
         """Take note of blobs that are there for sure, since an index names them; `save` leaves them alone."""
-        if self._storage.far:
-            self._present.update(keys)
+        self._present.update(keys)
 
     def save(self, blobs: Iterable[bytes]) -> list[str]:
         """Store each of `blobs`, if it is not there yet, and return their keys in order."""
@@ -89,9 +82,7 @@ class Blobs:
         missing = {
             self.path(key): content for key, content in zip(keys, contents, strict=True) if key not in self._present
         }
-        if not self._storage.far:  # there a question is cheap, and spares compressing what is there
-            sizes = self._storage.head(list(missing))
-            missing = {path: missing[path] for path, size in zip(list(missing), sizes, strict=True) if size is None}
+        missing = {path: missing[path] for path in self._storage.worth_putting(list(missing))}
         packed = {path: content if _is_raw(content) else _gzip(content) for path, content in missing.items()}
         notes = {path: _META[content is missing[path]] for path, content in packed.items()}
         self._storage.put(packed.items(), attributes=notes)

@@ -36,7 +36,7 @@ class LocalStorage:
     """
 
     kind = "local"
-    far = False
+    concurrency = 1
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -77,23 +77,6 @@ class LocalStorage:
         for key, new in keys:
             files.link(self.describe(key), self.describe(new))
 
-    def append(self, key: str, data: bytes) -> None:
-        path = self.describe(key)
-        try:
-            try:
-                fd = os.open(path, _APPEND, 0o666)
-            except FileNotFoundError:
-                files.make_directory(os.path.dirname(path))
-                fd = os.open(path, _APPEND, 0o666)
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(fd, view) :]
-            finally:
-                os.close(fd)
-        except OSError as error:
-            files.unavailable(error, path)
-
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         for key in keys:
             yield key, files.read(self.describe(key))
@@ -108,6 +91,9 @@ class LocalStorage:
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
         return [self._size(self.describe(key)) for key in keys]
+
+    def worth_putting(self, keys: Sequence[str]) -> list[str]:
+        return [key for key in keys if not os.path.exists(self.describe(key))]
 
     def list(self, prefix: str) -> Iterator[Entry]:
         try:
@@ -130,6 +116,9 @@ class LocalStorage:
             except OSError as error:
                 files.unavailable(error, self.describe(key), "remove")
 
+    def log_sink(self) -> FileLogs:
+        return FileLogs(self.root)
+
     def spool_directory(self) -> str:
         try:
             os.makedirs(self.root, exist_ok=True)
@@ -146,3 +135,33 @@ class LocalStorage:
         except OSError as error:
             files.unavailable(error, path, "read")
         return None if S_ISDIR(status.st_mode) else status.st_size
+
+
+class FileLogs:
+    """Logs that are appended to line by line (`metaflow.store.protocol.LogSink`); `root` is a directory."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def append(self, key: str, data: bytes) -> None:
+        path = f"{self._root}/{key}"
+        try:
+            try:
+                fd = os.open(path, _APPEND, 0o666)
+            except FileNotFoundError:
+                files.make_directory(os.path.dirname(path))
+                fd = os.open(path, _APPEND, 0o666)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(fd, view) :]
+            finally:
+                os.close(fd)
+        except OSError as error:
+            files.unavailable(error, path)
+
+    def complete(self, keys: Sequence[str]) -> None:
+        pass  # they are
+
+    def close(self) -> None:
+        pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,13 @@ from metaflow.store import object_place
 from metaflow.store.object_errors import Trouble
 from metaflow.store.object_reader import Part, RangedFile
 from metaflow.store.object_requests import Requests
-from metaflow.store.overlap import overlap
+from metaflow.store.overlap import WIDTH, overlap
 from metaflow.store.protocol import Entry
 
 if TYPE_CHECKING:
     from metaflow.settings.datastores import Datastores
     from metaflow.store.object_forked import Helper
-    from metaflow.store.protocol import OpenObject
+    from metaflow.store.protocol import LogSink, OpenObject
 
 _PART = 8 << 20
 _PARTS_AT_ONCE = 8
@@ -48,7 +49,7 @@ class ObjectStorage:
     """
 
     kind = ""
-    far = True
+    concurrency = WIDTH
     _ATTRIBUTES = "metaflow-user-attributes"
 
     def __init__(self, root: str, settings: Datastores | None = None) -> None:
@@ -87,10 +88,6 @@ class ObjectStorage:
         for _ in overlap(lambda pair: self._do("_copy", *pair), keys):
             pass
 
-    def append(self, key: str, data: bytes) -> None:
-        before = next(iter(self.get([key])))[1] or b""
-        self._do("_put", key, before + data, None, True)
-
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         return zip(keys, overlap(lambda key: self._do("_get", key), keys), strict=True)
 
@@ -103,12 +100,20 @@ class ObjectStorage:
     def head(self, keys: Sequence[str]) -> list[int | None]:
         return list(overlap(lambda key: self._do("_head", key), keys))
 
+    def worth_putting(self, keys: Sequence[str]) -> Sequence[str]:
+        return keys
+
     def list(self, prefix: str) -> Iterator[Entry]:
         return iter(self._do("_list", prefix))
 
     def delete(self, keys: Sequence[str]) -> None:
         for _ in overlap(lambda key: self._do("_delete", key), keys):
             pass
+
+    def log_sink(self) -> LogSink:
+        from metaflow.store.logs.growing import GrowingLogs
+
+        return GrowingLogs(partial(self.put, overwrite=True))
 
     def spool_directory(self) -> str:
         directory = self._requests.settings.tempdir

@@ -43,9 +43,12 @@ def beside(function: Callable[[], object]) -> Callable[[], None]:
 def overlap(function: Callable[[_In], _Out], items: Iterable[_In], width: int = WIDTH) -> Iterator[_Out]:
     """Yield ``function(item)`` for each of `items`, in their order; `width` calls are under way at a time.
 
-    Results wait until they are taken, at most `width` of them. If a call raises, the results before it are yielded, and
-    then the error is raised; calls that have begun come to their end, others are not begun.
+    With a `width` of 1 the caller makes them itself. Results wait until they are taken, at most `width` of them. If a
+    call raises, the results before it are yielded, and then the error is raised; calls that have begun come to their
+    end, others are not begun.
     """
+    if width == 1:
+        return map(function, items)
     source = iter(items)
     first = list(islice(source, 2))
     if len(first) < 2:

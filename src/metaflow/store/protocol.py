@@ -1,6 +1,6 @@
 """Where bytes live: the contract of a storage backend.
 
-A storage maps keys (``/``-separated texts below a root) to bytes. It knows nothing of flows, tasks or pickles. Every
+A storage maps keys (``/``-separated strings below a root) to bytes. It knows nothing of flows, tasks or pickles. Every
 verb takes many keys at once, so that a backend behind a network can overlap them. `tests/unit/store/` holds the one
 contract suite that every backend passes.
 """
@@ -44,6 +44,31 @@ class OpenObject(Protocol):
     ) -> None: ...
 
 
+class LogSink(Protocol):
+    """Logs that grow while their tasks run. Each has one writer; a log that is not complete may be stored in part."""
+
+    def append(self, key: str, data: bytes) -> None:
+        """Add to the end of a log.
+
+        Raises
+        ------
+        metaflow.exception.StorageUnavailable
+            This, or something appended earlier, cannot be stored.
+        """
+
+    def complete(self, keys: Sequence[str]) -> None:
+        """Take note that nothing will be appended to these logs any more: now is the time to store them."""
+
+    def close(self) -> None:
+        """Store all that is left; may be called again.
+
+        Raises
+        ------
+        metaflow.exception.StorageUnavailable
+            Something could not be stored.
+        """
+
+
 class Storage(Protocol):
     """Keys to bytes, below a root. May be used by several threads at once.
 
@@ -61,9 +86,8 @@ class Storage(Protocol):
     root: str
     """Directory or URL above all keys; also ``ds-root`` in a task's metadata."""
 
-    far: bool
-    """Whether each request crosses a network: then a question before a `put` costs more than it saves, what grows is
-    better collected than appended to, and what will be needed is better asked for together."""
+    concurrency: int
+    """Requests that are worth having under way at a time: 1 where none waits for a network."""
 
     def put(
         self,
@@ -87,9 +111,6 @@ class Storage(Protocol):
         The bytes stay where they are, if the backend can do that. For objects that are complete and have no attributes.
         """
 
-    def append(self, key: str, data: bytes) -> None:
-        """Add to the end of an object that grows while a task runs: a log. Not atomic, for one writer."""
-
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Yield ``(key, bytes)`` in the order given; None for what is not there."""
 
@@ -99,11 +120,20 @@ class Storage(Protocol):
     def head(self, keys: Sequence[str]) -> list[int | None]:
         """Return the size in bytes of each object; None for what is not there."""
 
+    def worth_putting(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of `keys` that a `put` without overwriting may have to write.
+
+        All of them where asking would cost as much as putting does.
+        """
+
     def list(self, prefix: str) -> Iterator[Entry]:
         """Yield the entries directly below `prefix`, in no particular order; none if nothing is there."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; what is not there is no error."""
+
+    def log_sink(self) -> LogSink:
+        """Return what stores the logs of a run while they grow."""
 
     def spool_directory(self) -> str:
         """Return a local directory for files that `put_file` will take over."""

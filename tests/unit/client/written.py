@@ -9,10 +9,10 @@ from metaflow.exception import MetaflowExceptionWrapper
 from metaflow.flow.frames import ForeachFrame
 from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import ArtifactFact, Fact, TaskPath
-from metaflow.store import logs
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs
 from metaflow.store.local import LocalStorage
+from metaflow.store.logs.lines import format_line
 
 NEXT = {"start": ["work"], "work": ["join"], "join": ["end"], "end": []}
 
@@ -107,6 +107,6 @@ class WrittenRun:
 
     def print(self, step: str, task: str, *lines: bytes, attempt: int = 0, stream: str = "stdout") -> None:
         """Store what an attempt printed, one line a second from the epoch on."""
-        stored = [logs.format_line(line, second, str(second)) for second, line in enumerate(lines)]
+        stored = [format_line(line, second, str(second)) for second, line in enumerate(lines)]
         key = f"{self.path}/{step}/{task}/{attempt}.runtime_{stream}.log"
         self.place.storage.put([(key, b"".join(stored))], overwrite=True)

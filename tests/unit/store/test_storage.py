@@ -83,7 +83,7 @@ def below_a_file(tmp_path: Path) -> LocalStorage:
     return LocalStorage(str(tmp_path / "file" / "root"))
 
 
-@pytest.mark.parametrize("verb", ["put", "overwrite", "append", "put_file", "spool_directory"])
+@pytest.mark.parametrize("verb", ["put", "overwrite", "append to a log", "put_file", "spool_directory"])
 def test_what_cannot_be_written_is_said_with_path_and_hint(
     verb: str, below_a_file: LocalStorage, tmp_path: Path
 ) -> None:
@@ -92,7 +92,7 @@ def test_what_cannot_be_written_is_said_with_path_and_hint(
     verbs: dict[str, Callable[[], object]] = {
         "put": lambda: below_a_file.put([("F/a", b"")]),
         "overwrite": lambda: below_a_file.put([("F/a", b"")], overwrite=True),
-        "append": lambda: below_a_file.append("F/a", b""),
+        "append to a log": lambda: below_a_file.log_sink().append("F/a", b""),
         "put_file": lambda: below_a_file.put_file("F/a", str(spooled)),
         "spool_directory": below_a_file.spool_directory,
     }
@@ -115,7 +115,7 @@ def test_nothing_is_found_below_a_file(below_a_file: LocalStorage) -> None:
 def test_a_full_disk_is_said_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "log").symlink_to("/dev/full")
     with pytest.raises(StorageUnavailable, match="No space left") as caught:
-        LocalStorage(str(tmp_path)).append("log", b"line\n")
+        LocalStorage(str(tmp_path)).log_sink().append("log", b"line\n")
     assert caught.value.hint is not None
     assert "resume" in caught.value.hint
 

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 from metaflow.compute.endings import PEAK_FACT
 from metaflow.compute.jobs.entry import GRACE, Package, argv, boot_failure, boot_variable
-from metaflow.compute.jobs.livelog import END, Attempt, LiveLogs
 from metaflow.compute.jobs.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
 from metaflow.compute.resources import ResourceRequest
@@ -33,7 +32,9 @@ from metaflow.exception import (
     TaskTimedOut,
 )
 from metaflow.store import layout
-from metaflow.store.logs import Line
+from metaflow.store.layout import END
+from metaflow.store.logs.lines import Line
+from metaflow.store.logs.segment_reader import Attempt, SegmentReader
 from metaflow.store.protocol import Storage
 
 DEFAULT_TIME_LIMIT = 5 * 24 * 3600.0
@@ -118,7 +119,7 @@ class RemoteLauncher:
         self._started: set[int] = set()
         self._cancelled: set[int] = set()
         self._concluding: set[int] = set()
-        self._logs = LiveLogs(storage, f"{labels.flow}/{labels.run}")
+        self._logs = SegmentReader(storage, f"{labels.flow}/{labels.run}")
         self._reading = asyncio.Lock()  # of the logs: by one thread at a time
         self._is_new = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -183,7 +184,7 @@ class RemoteLauncher:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await asyncio.to_thread(self._logs.forget)
+            await asyncio.to_thread(self._logs.delete_markers)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -319,10 +320,10 @@ class RemoteLauncher:
             try:
                 if not is_shown:
                     if is_told:
-                        rest = await asyncio.to_thread(self._logs.rest_of_whole, attempt)
+                        rest = await asyncio.to_thread(self._logs.rest, attempt)
                     else:
                         async with self._reading:
-                            rest = await asyncio.to_thread(self._logs.rest, attempt)
+                            rest = await asyncio.to_thread(self._logs.complete, attempt)
                     is_shown = True
                     for stream, lines in rest:
                         self._show(attempt, stream, lines)

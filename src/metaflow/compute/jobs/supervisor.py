@@ -1,9 +1,8 @@
 """The main process of a task's container: runs the task, keeps its log, and says in the end how it went.
 
 It forks one child, which becomes ``python flow.py … step …``, before any thread or storage client exists. It reads the
-child's streams, stamps the lines, copies them to the container's own streams and hands them to `KeptLog`. When the
-child has ended it ends what is left of it, puts the logs, and last of all the *outcome object*
-``<task>/<attempt>.outcome.json``::
+child's streams, copies the lines to the container's own streams and hands them to the `SegmentWriter`. When the child
+has ended it ends what is left of it, puts the logs, and last of all the *outcome object*::
 
     {"outcome": what the task told of itself, or null, "recorded": facts that it carries home,
      "facts": what was noticed here,
@@ -30,12 +29,12 @@ from metaflow import registry
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.jobs.entry import SPOT
-from metaflow.compute.jobs.keptlog import KeptLog
-from metaflow.compute.jobs.livelog import END, STOPPED
-from metaflow.compute.lines import LineReader
 from metaflow.compute.local import processes
 from metaflow.exception import MetaflowException
 from metaflow.store import layout
+from metaflow.store.layout import END, STOPPED
+from metaflow.store.logs.pipe import LineReader
+from metaflow.store.logs.segment_writer import SegmentWriter
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class Supervisor:
         self._place = place
         self._environ = environ
         self._memory = MemoryGroup(config.get("cgroup", CONTROL_GROUPS))
-        self._log = KeptLog(self._storage, config["task"], config["attempt"], config.get("log_bytes", _LOG_BYTES))
+        self._log = SegmentWriter(self._storage, config["task"], config["attempt"], config.get("log_bytes", _LOG_BYTES))
         self._prctl = processes.system_call()
         self._pid = 0
         self._status: int | None = None
@@ -273,7 +272,7 @@ class Supervisor:
         os.close(fd)
 
     def _keep(self, name: str, lines: list[bytes]) -> None:
-        kept = self._log.add(name, lines, time.time()) if lines else []
+        kept = self._log.append(name, lines, time.time()) if lines else []
         if kept:
             _write(1 if name == "stdout" else 2, b"\n".join(kept) + b"\n")
 

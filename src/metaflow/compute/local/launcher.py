@@ -20,13 +20,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from metaflow.compute.endings import PEAK_FACT, out_of_memory
-from metaflow.compute.lines import LineReader
 from metaflow.compute.local.memory import MemoryWatch
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import TaskFailed, TaskLost, TaskNotPlaced
+from metaflow.store.logs.pipe import LineReader
 
 _GRACE = 1.0
 """Seconds between the polite and the forced end of a cancelled task."""

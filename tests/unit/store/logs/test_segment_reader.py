@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from metaflow.compute.jobs import livelog
-from metaflow.compute.jobs.livelog import Attempt, LiveLogs
-from metaflow.store import logs
-from metaflow.store.logs import format_line
+from metaflow.store.layout import END, EndMarker
+from metaflow.store.logs import stored
+from metaflow.store.logs.lines import format_line
+from metaflow.store.logs.segment_reader import Attempt, SegmentReader
 from support.memory_storage import MemoryStorage
 
 TRAIN = Attempt("train", 7, 0)
@@ -40,16 +40,16 @@ def storage(tmp_path: Path) -> MemoryStorage:
     return MemoryStorage(str(tmp_path))
 
 
-def news(live: LiveLogs, *attempts: Attempt) -> list[tuple[int, str, list[bytes]]]:
+def news(live: SegmentReader, *attempts: Attempt) -> list[tuple[int, str, list[bytes]]]:
     return [(attempt.task, stream, [line.text for line in lines]) for attempt, stream, lines in live.news(attempts)]
 
 
-def rest(live: LiveLogs, attempt: Attempt) -> dict[str, list[bytes]]:
-    return {stream: [line.text for line in lines] for stream, lines in live.rest(attempt)}
+def rest(live: SegmentReader, attempt: Attempt) -> dict[str, list[bytes]]:
+    return {stream: [line.text for line in lines] for stream, lines in live.complete(attempt)}
 
 
 def test_each_line_comes_once(storage: MemoryStorage) -> None:
-    live = LiveLogs(storage, "F/1")
+    live = SegmentReader(storage, "F/1")
     out, err, other = Writer(storage, TRAIN), Writer(storage, TRAIN, "stderr"), Writer(storage, OTHER)
     assert news(live, TRAIN, OTHER) == []
     out.segment("a", "b")
@@ -64,7 +64,7 @@ def test_each_line_comes_once(storage: MemoryStorage) -> None:
 
 
 def test_segments_that_were_taken_up_before_they_were_seen(storage: MemoryStorage) -> None:
-    live = LiveLogs(storage, "F/1")
+    live = SegmentReader(storage, "F/1")
     out = Writer(storage, TRAIN)
     out.segment("a")
     assert news(live, TRAIN) == [(7, "stdout", [b"a"])]
@@ -76,18 +76,18 @@ def test_segments_that_were_taken_up_before_they_were_seen(storage: MemoryStorag
 
 
 def test_the_rest_after_a_good_end(storage: MemoryStorage) -> None:
-    live = LiveLogs(storage, "F/1")
+    live = SegmentReader(storage, "F/1")
     out = Writer(storage, TRAIN)
     out.segment("a")
     assert news(live, TRAIN) == [(7, "stdout", [b"a"])]
     out.segment("b")
     out.take_up()
     assert rest(live, TRAIN) == {"stdout": [b"b"], "stderr": []}
-    assert [line.text for line in logs.read(storage, "F/1/train/7", 0, "stdout")] == [b"a", b"b"]
+    assert [line.text for line in stored.read(storage, "F/1/train/7", 0, "stdout")] == [b"a", b"b"]
 
 
 def test_the_rest_of_one_that_told_its_end(storage: MemoryStorage) -> None:
-    live = LiveLogs(storage, "F/1")
+    live = SegmentReader(storage, "F/1")
     out = Writer(storage, TRAIN)
     out.segment("a")
     assert news(live, TRAIN) == [(7, "stdout", [b"a"])]
@@ -95,11 +95,11 @@ def test_the_rest_of_one_that_told_its_end(storage: MemoryStorage) -> None:
     assert not live.has_begun(OTHER)
     out.segment("b")
     out.take_up()
-    marker = livelog.marker("F/1", 7, 0, livelog.END)
+    marker = EndMarker("7", 0, END).key("F/1")
     storage.put([(marker, b"")])
     assert news(live) == []
-    assert live.mark(TRAIN) == livelog.END
-    whole = {stream: [line.text for line in lines] for stream, lines in live.rest_of_whole(TRAIN)}
+    assert live.mark(TRAIN) == END
+    whole = {stream: [line.text for line in lines] for stream, lines in live.rest(TRAIN)}
     assert whole == {"stdout": [b"b"], "stderr": []}
     assert marker in storage.objects, "it goes when there is time"
     assert news(live) == []
@@ -108,18 +108,18 @@ def test_the_rest_of_one_that_told_its_end(storage: MemoryStorage) -> None:
 
 @pytest.mark.parametrize("taken_up", [False, True], ids=["no log object", "log object is behind"])
 def test_the_log_of_a_task_that_was_killed_is_made_whole(storage: MemoryStorage, taken_up: bool) -> None:
-    live = LiveLogs(storage, "F/1")
+    live = SegmentReader(storage, "F/1")
     out = Writer(storage, TRAIN)
     out.segment("a")
     if taken_up:
         out.take_up(keep=1)
     out.segment("b")
     assert rest(live, TRAIN)["stdout"] == [b"a", b"b"]
-    assert [line.text for line in logs.read(storage, "F/1/train/7", 0, "stdout")] == [b"a", b"b"]
+    assert [line.text for line in stored.read(storage, "F/1/train/7", 0, "stdout")] == [b"a", b"b"]
     assert [key for key in storage.objects if "_live" in key] == []
 
 
 def test_a_task_that_printed_nothing(storage: MemoryStorage) -> None:
-    live = LiveLogs(storage, "F/1")
+    live = SegmentReader(storage, "F/1")
     assert rest(live, TRAIN) == {"stdout": [], "stderr": []}
     assert storage.objects == {}

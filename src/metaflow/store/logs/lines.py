@@ -1,4 +1,4 @@
-"""Log files of a task: one line's form, and back.
+"""A line of a task's log: its stored form, and back.
 
 Every line that a task writes is stored behind a prefix that says when it was emitted::
 
@@ -6,11 +6,11 @@ Every line that a task writes is stored behind a prefix that says when it was em
 
 that is: version, UTC time, which process stamped the line (``runtime`` on this machine, ``task`` in a remote
 container), and a text that is unique to the line. The form is that of Metaflow 2.19. A stream of an attempt may be in
-several files, one per stamping process; `read` merges them by time and drops what is in two of them.
+several files, one per stamping process; `merge` orders them by time and drops what is in two of them.
 
 Lines without a prefix (a file that something else wrote, or a half-written end) keep their place and take the time of
 the line before. Nothing here decodes the text: a task may write any bytes. Writing goes through `format_line`, which is
-on the path of every line that any task prints.
+on the path of every line that any task prints. Pure.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
-
-from metaflow.store import layout
-from metaflow.store.protocol import Storage
 
 _PREFIX = re.compile(
     rb"^\[MFLOG\|0\|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)Z\|[^|\]]*\|([^\]]*)\]", re.ASCII | re.MULTILINE
@@ -95,25 +92,6 @@ def merge(logs: Iterable[bytes]) -> list[Line]:
         lines += own
     lines.sort(key=lambda line: line.time or datetime.min)
     return lines
-
-
-def read(storage: Storage, task: str, attempt: int, stream: str) -> list[Line]:
-    """Return the lines of ``stdout`` or ``stderr`` of an attempt; none if there is no log."""
-    return merge(data for _, data in storage.get(layout.logs(task, attempt, stream)) if data)
-
-
-def size(storage: Storage, task: str, attempt: int, stream: str) -> int:
-    """Return the bytes that a stream of an attempt takes in the storage, prefixes included."""
-    return sum(size or 0 for size in storage.head(layout.logs(task, attempt, stream)))
-
-
-def scrub(storage: Storage, task: str, attempt: int, stream: str) -> bool:
-    """Replace the content of a stream's files by one line that says so; tell whether there were any."""
-    there = layout.logs(task, attempt, stream)
-    there = [key for key, size in zip(there, storage.head(there), strict=True) if size is not None]
-    line = format_line(b"(this log was scrubbed)", time.time(), "scrubbed")
-    storage.put([(key, line) for key in there], overwrite=True)
-    return bool(there)
 
 
 @lru_cache(maxsize=4)

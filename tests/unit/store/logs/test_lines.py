@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaflow.store import logs
-from metaflow.store.local import LocalStorage
+from metaflow.store.logs.lines import Line, format_line, merge, parse
 
 LINES = st.lists(st.binary().map(lambda text: text.replace(b"\n", b"")))
 TIMES = st.floats(0, 4e9, allow_nan=False)
 
 
-def texts(lines: list[logs.Line]) -> list[bytes]:
+def texts(lines: list[Line]) -> list[bytes]:
     return [line.text for line in lines]
 
 
@@ -24,16 +22,16 @@ def stamped(text: str, second: int, ident: str = "", source: str = "runtime") ->
 
 
 def test_the_form_of_a_line() -> None:
-    assert logs.format_line(b"hello", 1574995419.689123, "8a8f") == (
+    assert format_line(b"hello", 1574995419.689123, "8a8f") == (
         b"[MFLOG|0|2019-11-29T02:43:39.689123Z|runtime|8a8f]hello\n"
     )
-    assert logs.format_line(b"", 1574995419, "") == b"[MFLOG|0|2019-11-29T02:43:39.000000Z|runtime|]\n"
+    assert format_line(b"", 1574995419, "") == b"[MFLOG|0|2019-11-29T02:43:39.000000Z|runtime|]\n"
 
 
 @given(LINES, TIMES)
 def test_what_was_formatted_is_read_back(lines: list[bytes], now: float) -> None:
-    data = b"".join(logs.format_line(text, now, f"id-{number}") for number, text in enumerate(lines))
-    parsed = list(logs.parse(data))
+    data = b"".join(format_line(text, now, f"id-{number}") for number, text in enumerate(lines))
+    parsed = list(parse(data))
     assert texts(parsed) == lines
     assert [line.ident for line in parsed] == [f"id-{number}".encode() for number in range(len(lines))]
     for line in parsed:
@@ -43,7 +41,7 @@ def test_what_was_formatted_is_read_back(lines: list[bytes], now: float) -> None
 
 @given(st.binary())
 def test_no_byte_is_lost_in_what_has_no_prefix(data: bytes) -> None:
-    lines = list(logs.parse(data))
+    lines = list(parse(data))
     assert b"\n".join(line.text for line in lines) == data.removesuffix(b"\n")
     assert all(line.time is None for line in lines)
 
@@ -51,37 +49,23 @@ def test_no_byte_is_lost_in_what_has_no_prefix(data: bytes) -> None:
 def test_lines_without_prefix_take_the_time_of_their_neighbour() -> None:
     quoted, half = b"x [MFLOG|0|2026-01-01T00:00:01Z|runtime|x]", b"[MFLOG|0|half"
     data = quoted + b"\n" + stamped("a", 5) + b"second\n" + stamped("b", 7) + half
-    lines = list(logs.parse(data))
+    lines = list(parse(data))
     assert texts(lines) == [quoted, b"a", b"second", b"b", half]
     assert [line.time.second for line in lines if line.time] == [5, 5, 5, 7, 7]
 
 
 def test_prefixes_that_are_none() -> None:
     data = b"[MFLOG|1|2026-01-01T00:00:00Z|runtime|x]a\n[MFLOG|0|2026-13-01T00:00:00Z|runtime|x]b"
-    assert [line.time for line in logs.parse(data)] == [None, None]
-    assert texts(list(logs.parse(data))) == [data.split(b"\n")[0], b"b"]
+    assert [line.time for line in parse(data)] == [None, None]
+    assert texts(list(parse(data))) == [data.split(b"\n")[0], b"b"]
 
 
 def test_a_carriage_return_belongs_to_the_text() -> None:
-    assert texts(list(logs.parse(stamped("10 %\r20 %\r", 1)))) == [b"10 %\r20 %\r"]
+    assert texts(list(parse(stamped("10 %\r20 %\r", 1)))) == [b"10 %\r20 %\r"]
 
 
 def test_files_of_one_stream_are_merged_by_time() -> None:
     one = stamped("a", 1, "1") + stamped("c", 3, "3") + stamped("c again", 3, "4")
     two = stamped("b", 2, "1", "task") + stamped("c", 3, "3", "task") + stamped("d", 4, "5", "task")
-    assert texts(logs.merge([one, two])) == [b"a", b"b", b"c", b"c again", b"d"]
-    assert logs.merge([b"", b""]) == []
-
-
-def test_reading_and_scrubbing(tmp_path: Path) -> None:
-    storage = LocalStorage(str(tmp_path))
-    assert logs.read(storage, "F/1/s/1", 0, "stdout") == []
-    assert logs.size(storage, "F/1/s/1", 0, "stdout") == 0
-    assert not logs.scrub(storage, "F/1/s/1", 0, "stdout")
-    content = stamped("secret", 1)
-    storage.put([("F/1/s/1/0.runtime_stdout.log", content), ("F/1/s/1/0.runtime_stderr.log", content)])
-    assert texts(logs.read(storage, "F/1/s/1", 0, "stdout")) == [b"secret"]
-    assert logs.size(storage, "F/1/s/1", 0, "stdout") == len(content)
-    assert logs.scrub(storage, "F/1/s/1", 0, "stdout")
-    assert b"secret" not in b"".join(texts(logs.read(storage, "F/1/s/1", 0, "stdout")))
-    assert texts(logs.read(storage, "F/1/s/1", 0, "stderr")) == [b"secret"]
+    assert texts(merge([one, two])) == [b"a", b"b", b"c", b"c again", b"d"]
+    assert merge([b"", b""]) == []

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-from threading import Event
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaflow.exception import StorageUnavailable
-from metaflow.runtime.tasklogs import LogCollector, TaskLog, TaskLogs, _Growing
-from metaflow.store import logs
 from metaflow.store.layout import STREAMS
+from metaflow.store.logs import stored as stored_logs
+from metaflow.store.logs.task_logs import TaskLog, TaskLogs
 from support.memory_storage import MemoryStorage
 
 TASK = "F/7/start/1"
@@ -30,7 +24,7 @@ def log(storage: MemoryStorage, limit: int = 1000, attempt: int = 0) -> TaskLog:
 
 
 def stored(storage: MemoryStorage, stream: str = "stdout", attempt: int = 0) -> list[bytes]:
-    return [line.text for line in logs.read(storage, TASK, attempt, stream)]
+    return [line.text for line in stored_logs.read(storage, TASK, attempt, stream)]
 
 
 def test_lines_are_stored_as_they_come_and_shown(storage: MemoryStorage) -> None:
@@ -42,7 +36,8 @@ def test_lines_are_stored_as_they_come_and_shown(storage: MemoryStorage) -> None
     assert stored(storage) == [b"one", b"", b"\xff two ", b"three"]
     assert stored(storage, "stderr") == [b"oh"]
     times = [
-        line.time and line.time.second + line.time.microsecond / 1e6 for line in logs.read(storage, TASK, 0, "stdout")
+        line.time and line.time.second + line.time.microsecond / 1e6
+        for line in stored_logs.read(storage, TASK, 0, "stdout")
     ]
     assert times == [1.5, 1.5, 1.5, 2.5]
 
@@ -57,7 +52,7 @@ def test_each_line_has_a_mark_of_its_own(storage: MemoryStorage) -> None:
     task = log(storage)
     for stream in ("stdout", "stderr", "stdout"):
         task.append(stream, [b"same", b"same"], 1.0)
-    marks = [line.ident for stream in STREAMS for line in logs.read(storage, TASK, 0, stream)]
+    marks = [line.ident for stream in STREAMS for line in stored_logs.read(storage, TASK, 0, stream)]
     assert len(set(marks)) == 6
 
 
@@ -98,91 +93,3 @@ def test_what_is_kept_is_a_beginning_of_what_was_printed(batches: list[list[byte
         assert printed.startswith(kept)
         assert limit - 1 <= len(kept) <= limit
         assert shown[-1].startswith(b"[the rest")
-
-
-# --- where objects cannot grow ---------------------------------------------------------------------------------------
-
-
-class FarStorage(MemoryStorage):
-    """Writes down what is put, and lets a test hold or refuse it."""
-
-    far = True
-
-    def __init__(self) -> None:
-        super().__init__("/nonexistent")
-        self.puts: list[dict[str, bytes]] = []
-        self.put_once = Event()
-        self.refuses = False
-
-    def put(self, items: Iterable[tuple[str, bytes]], **options: Any) -> None:
-        items = list(items)
-        if self.refuses:
-            raise StorageUnavailable("Cannot write.")
-        super().put(items, **options)
-        self.puts.append(dict(items))
-        self.put_once.set()
-
-
-def far_log(storage: FarStorage) -> tuple[TaskLogs, TaskLog]:
-    logs = TaskLogs(storage, 1000)
-    return logs, logs.open(TASK, 0)
-
-
-def test_a_far_log_is_put_as_a_whole_at_its_end() -> None:
-    storage = FarStorage()
-    logs, task = far_log(storage)
-    for number in range(10):
-        task.append("stdout", [b"line %d" % number], 1.0)
-    task.append("stderr", [b"oh"], 1.0)
-    task.close()
-    asyncio.run(logs.close())
-    assert stored(storage) == [b"line %d" % number for number in range(10)]
-    assert stored(storage, "stderr") == [b"oh"]
-    assert len(storage.puts) <= 3
-
-
-def test_a_far_log_is_put_while_its_task_runs() -> None:
-    storage = FarStorage()
-    logs, task = far_log(storage)
-    task.append("stdout", [b"one"], 1.0)
-    assert storage.put_once.wait(20)
-    assert stored(storage) == [b"one"]
-    task.append("stdout", [b"two"], 1.0)
-    asyncio.run(logs.close())
-    assert stored(storage) == [b"one", b"two"]
-
-
-def test_a_run_without_output_puts_nothing() -> None:
-    storage = FarStorage()
-    logs, task = far_log(storage)
-    task.close()
-    asyncio.run(logs.close())
-    assert storage.puts == []
-
-
-def test_a_log_that_cannot_be_put_is_told() -> None:
-    storage = FarStorage()
-    storage.refuses = True
-    logs, task = far_log(storage)
-    task.append("stdout", [b"one"], 1.0)
-    task.close()
-    with pytest.raises(StorageUnavailable):
-        asyncio.run(logs.close())
-    with pytest.raises(StorageUnavailable):
-        task.append("stdout", [b"two"], 1.0)
-
-
-def test_pauses_grow_with_time_and_size() -> None:
-    now = 0.0
-    storage = FarStorage()
-    collector = LogCollector(storage, clock=lambda: now)
-    collector._growing["k"] = log = _Growing()
-    pauses = []
-    for _ in range(8):
-        pauses.append(log.pause)
-        collector._take("k", now)
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    log.content = bytearray(8_000_000)
-    log.pause = 1.0
-    collector._take("k", now)
-    assert log.pause == 40

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from metaflow.compute.jobs import keptlog
-from metaflow.compute.jobs.keptlog import KeptLog
-from metaflow.compute.jobs.livelog import END, STOPPED, Attempt, LiveLogs, marker
 from metaflow.exception import StorageUnavailable
-from metaflow.store import logs
+from metaflow.store.layout import END, STOPPED, EndMarker, Mark
+from metaflow.store.logs import stored as stored_logs
+from metaflow.store.logs.segment_reader import Attempt, SegmentReader
+from metaflow.store.logs.segment_writer import Pauses, SegmentWriter
 from support.memory_storage import MemoryStorage
 from support.processes import eventually
 
@@ -27,23 +27,23 @@ def segments(storage: MemoryStorage) -> list[str]:
 
 
 def stored(storage: MemoryStorage, stream: str = "stdout") -> list[bytes]:
-    return [line.text for line in logs.read(storage, TASK, 0, stream)]
+    return [line.text for line in stored_logs.read(storage, TASK, 0, stream)]
 
 
 @pytest.mark.parametrize("mark", [END, STOPPED])
-def test_without_a_line_there_is_only_the_last_object(mark: str, storage: MemoryStorage) -> None:
-    KeptLog(lambda: storage, TASK, 0, 100).close(LAST, mark)
-    assert storage.objects == {**dict([LAST]), marker("Flow/1", 7, 0, mark): b""}
-    live = LiveLogs(storage, "Flow/1")
+def test_without_a_line_there_is_only_the_last_object(mark: Mark, storage: MemoryStorage) -> None:
+    SegmentWriter(lambda: storage, TASK, 0, 100).close(LAST, mark)
+    assert storage.objects == {**dict([LAST]), EndMarker("7", 0, mark).key("Flow/1"): b""}
+    live = SegmentReader(storage, "Flow/1")
     live.news([])
     assert live.mark(Attempt("step", 7, 0)) == mark
 
 
 def test_the_end_makes_logs_whole_and_takes_segments_away(storage: MemoryStorage) -> None:
-    log = KeptLog(lambda: storage, TASK, 0, 100)
-    assert log.add("stdout", [b"one", b"two"], 1000.0) == [b"one", b"two"]
+    log = SegmentWriter(lambda: storage, TASK, 0, 100)
+    assert log.append("stdout", [b"one", b"two"], 1000.0) == [b"one", b"two"]
     eventually(lambda: segments(storage), "a segment")
-    log.add("stderr", [b"three"], 1001.0)
+    log.append("stderr", [b"three"], 1001.0)
     log.close(LAST)
     assert segments(storage) == []
     assert stored(storage) == [b"one", b"two"]
@@ -52,34 +52,30 @@ def test_the_end_makes_logs_whole_and_takes_segments_away(storage: MemoryStorage
 
 @pytest.mark.parametrize(("limit", "kept"), [(7, [b"abc", b"def"]), (8, [b"abc", b"def"]), (3, [b"abc"]), (2, [b"ab"])])
 def test_a_limit(storage: MemoryStorage, limit: int, kept: list[bytes]) -> None:
-    log = KeptLog(lambda: storage, TASK, 0, limit)
-    shown = log.add("stdout", [b"abc", b"def"], 1000.0)
+    log = SegmentWriter(lambda: storage, TASK, 0, limit)
+    shown = log.append("stdout", [b"abc", b"def"], 1000.0)
     assert [line for line in shown if b"--max-log-size" not in line] == kept
     assert (shown == [b"abc", b"def"]) == (limit == 8)
     if limit < 8:
-        assert log.add("stdout", [b"more"], 1000.0) == []
+        assert log.append("stdout", [b"more"], 1000.0) == []
     log.close(LAST)
     assert stored(storage) == shown
 
 
-def test_many_segments_become_one_log_that_a_reader_follows(
-    storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keptlog, "_FIRST", 0.0)
-    monkeypatch.setattr(keptlog, "_PAUSE", 0.0)
+def test_many_segments_become_one_log_that_a_reader_follows(storage: MemoryStorage) -> None:
     attempt = Attempt("work", 7, 0)
-    log, reader = KeptLog(lambda: storage, TASK, 0, 1_000_000), LiveLogs(storage, "Flow/1")
+    log, reader = SegmentWriter(lambda: storage, TASK, 0, 1_000_000, Pauses(0, 0)), SegmentReader(storage, "Flow/1")
     seen: list[bytes] = []
     written = [b"line %d" % number for number in range(100)]
     for number, line in enumerate(written):
-        log.add("stdout", [line], 1000.0 + number)
+        log.append("stdout", [line], 1000.0 + number)
         eventually(partial(reaches, storage, number * 40), "the line")
         assert len(segments(storage)) <= 17
         if number % 3 == 0:
             seen += [line.text for _, _, lines in reader.news([attempt]) for line in lines]
     assert len(segments(storage)) < 17
     log.close(LAST)
-    seen += [line.text for stream, lines in reader.rest(attempt) for line in lines if stream == "stdout"]
+    seen += [line.text for stream, lines in reader.complete(attempt) for line in lines if stream == "stdout"]
     assert seen == written
     assert stored(storage) == written
 
@@ -105,13 +101,10 @@ class Refusing(MemoryStorage):
         super().put(*arguments, **options)  # type: ignore[arg-type]
 
 
-def test_a_storage_that_comes_back(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keptlog, "_AWAY", 0.01)
+def test_a_storage_that_comes_back(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     storage = Refusing(str(tmp_path))
-    log = KeptLog(lambda: storage, TASK, 0, 100)
-    log.add("stdout", [b"one"], 1000.0)
+    log = SegmentWriter(lambda: storage, TASK, 0, 100, Pauses(after_error=0.01))
+    log.append("stdout", [b"one"], 1000.0)
     said: list[str] = []
 
     def is_told() -> bool:
@@ -119,10 +112,10 @@ def test_a_storage_that_comes_back(
         return "it is away" in "".join(said)
 
     eventually(is_told, "a word on it")
-    log.add("stdout", [b"two"], 1001.0)
+    log.append("stdout", [b"two"], 1001.0)
     storage.away = False
     eventually(lambda: stored(storage) == [b"one", b"two"], "a log without a gap")
-    log.add("stdout", [b"three"], 1002.0)
+    log.append("stdout", [b"three"], 1002.0)
     log.close(LAST)
     assert stored(storage) == [b"one", b"two", b"three"]
     assert segments(storage) == []
@@ -130,15 +123,15 @@ def test_a_storage_that_comes_back(
 
 
 def test_a_storage_that_stays_away(tmp_path: Path) -> None:
-    log = KeptLog(lambda: Refusing(str(tmp_path)), TASK, 0, 100)
+    log = SegmentWriter(lambda: Refusing(str(tmp_path)), TASK, 0, 100)
     with pytest.raises(StorageUnavailable):
         log.close(LAST)
 
 
 def test_a_stream_is_cut_between_lines_and_within_one(storage: MemoryStorage) -> None:
-    log = KeptLog(lambda: storage, TASK, 0, 8)
-    between = log.add("stdout", [b"abc", b"def", b"ghi"], 1000.0)
-    within = log.add("stderr", [b"abc", b"defghi", b"x"], 1000.0)
+    log = SegmentWriter(lambda: storage, TASK, 0, 8)
+    between = log.append("stdout", [b"abc", b"def", b"ghi"], 1000.0)
+    within = log.append("stderr", [b"abc", b"defghi", b"x"], 1000.0)
     log.close(LAST)
     assert (between[:-1], within[:-1]) == ([b"abc", b"def"], [b"abc", b"defg"])
     assert between[-1] == within[-1] == stored(storage)[-1]

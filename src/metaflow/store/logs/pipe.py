@@ -1,4 +1,4 @@
-"""Lines from a pipe: what a task's stream is split into, on either side of a network."""
+"""A task's stream, read from a pipe and cut into lines: by the launcher here, by the supervisor in a container."""
 
 from __future__ import annotations
 
