@@ -20,7 +20,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "s3": "metaflow.store.object:S3Storage",
     },
     "metadata": {
-        "carried": "metaflow.metadata_provider.carried:CarriedMetadata",
+        "deferred": "metaflow.metadata_provider.deferred:DeferredMetadata",
         "local": "metaflow.metadata_provider.local:LocalMetadata",
     },
     "launcher": {

@@ -222,7 +222,7 @@ def test_arguments_and_environment(place: Place) -> None:
 )
 def test_how_it_ended(words: tuple[str, ...], code: int | None, number: int | None, place: Place) -> None:
     ended = place.run(*words).ended
-    assert (ended.code, ended.signal, ended.outcome, ended.failure) == (code, number, None, None)
+    assert (ended.code, ended.signal, ended.report, ended.failure) == (code, number, None, None)
 
 
 def test_an_exception_is_reported_as_python_does(place: Place) -> None:

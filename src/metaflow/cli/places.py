@@ -144,7 +144,7 @@ def _remote(session: Session, frame: RunFrame, packages: TaskPackages, backend: 
 
     script = os.path.basename(session.path)
     carries = session.metadata.kind == "local"
-    options = _options(session, "carried" if carries else session.metadata.kind)
+    options = _options(session, "deferred" if carries else session.metadata.kind)
     command = FlowCommand(script, script, options, session.flow_name, frame.run, frame.namespace, frame.tags)
     jobs: JobBackend = registry.load("job backend", backend)(session.settings.entries, say=session.say)
     launcher = RemoteLauncher(

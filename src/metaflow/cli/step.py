@@ -6,22 +6,18 @@ a task then does not even import. Anything else goes through the command, with t
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from metaflow.cli.session import Session
-from metaflow.exception import CommandException, MetaflowException
+from metaflow.compute.report import CHANNEL, TaskReport, open_channel
+from metaflow.exception import CommandException, MetaflowException, TaskFailed
 
 if TYPE_CHECKING:
     import click
 
     from metaflow.metadata_provider.protocol import Provider
-
-_OUTCOME = "MILLRACE_OUTCOME"
-"""Where to tell the outcome: ``<descriptor>:<id>``, set by the zygote or the supervisor."""
 
 _NOTICE = "MILLRACE_SPOT_NOTICE"
 """Set for remote tasks: the file that appears when the machine is about to be taken away."""
@@ -146,43 +142,24 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
         from metaflow.flow.current import current
 
         current._set({"spot_termination_notice": notice})
-    report = _outcome_channel(os.environ)
-    if session.metadata.kind == "carried":
-        report = _with_facts(session.metadata, report)
+    report = open_channel(os.environ)
+    if session.metadata.kind == "deferred":
+        report = _with_entries(session.metadata, report)
     try:
         return Task(session.flow_class, lambda: session.graph, plan, session.storage, session.metadata, report).run()
     except MetaflowException as error:
-        report({"ok": False, "reason": error.message})
+        report(TaskReport(failure=TaskFailed(error.message, hint=error.hint)))
         raise
 
 
-def _with_facts(provider: Provider, report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    """Let the facts that the provider has noted go home with the outcome."""
-    from metaflow.metadata_provider.carried import CarriedMetadata
+def _with_entries(metadata: Provider, report: Callable[[TaskReport], None]) -> Callable[[TaskReport], None]:
+    """Let what the metadata have collected go home with the report."""
+    from metaflow.metadata_provider.deferred import DeferredMetadata
 
-    assert isinstance(provider, CarriedMetadata)
-    return lambda outcome: report({**outcome, "recorded": provider.calls})
+    assert isinstance(metadata, DeferredMetadata)
+    return lambda ended: report(ended._replace(entries=tuple(metadata.entries)))
 
 
 def is_task(environ: Mapping[str, str]) -> bool:
     """Tell whether this process was started to run a task and has not begun to."""
-    return _OUTCOME in environ
-
-
-def _outcome_channel(environ: MutableMapping[str, str]) -> Callable[[dict[str, Any]], None]:
-    """Return what tells the engine how the task ended; where nobody listens, it does nothing."""
-    channel = environ.pop(_OUTCOME, "")
-    descriptor, _, id = channel.partition(":")
-    if not id:
-        return lambda outcome: None
-    os.set_inheritable(int(descriptor), False)
-
-    def tell(outcome: dict[str, Any]) -> None:
-        try:
-            data = memoryview(json.dumps({"outcome": int(id), **outcome}).encode())
-            while data:  # a socket takes it whole, a pipe perhaps not
-                data = data[os.write(int(descriptor), data) :]
-        except OSError as error:
-            print(f"The engine could not be told the outcome: {error}", file=sys.stderr)
-
-    return tell
+    return CHANNEL in environ

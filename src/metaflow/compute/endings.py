@@ -83,7 +83,9 @@ def failure_of(step: str, code: int | None, number: int | None, *, peak_mb: floa
     return TaskKilled(_sentence(step, ending), hint=hint, **values)
 
 
-def out_of_memory(step: str, *, peak_mb: float | None = None, limit_mb: float | None = None) -> TaskOutOfMemory:
+def out_of_memory(
+    step: str, *, peak_mb: float | None = None, limit_mb: float | None = None, is_requested: bool = False
+) -> TaskOutOfMemory:
     """Return the failure of a task that the kernel killed for lack of memory.
 
     Parameters
@@ -92,12 +94,18 @@ def out_of_memory(step: str, *, peak_mb: float | None = None, limit_mb: float | 
         The step's name.
     peak_mb, limit_mb : float, optional
         The most memory that it had, and the most that it could have had.
+    is_requested : bool
+        Whether the limit is the task's own, which it has asked for, rather than that of all processes there.
     """
     had = f" when it had {_amount(peak_mb)}" if peak_mb is not None else ""
-    limit = f"; there are {_amount(limit_mb)} for all processes" if limit_mb is not None else ""
+    limit = ""
+    if limit_mb is not None:
+        limit = f"; its limit is {_amount(limit_mb)}" if is_requested else f"; all processes share {_amount(limit_mb)}"
     return TaskOutOfMemory(
         _sentence(step, f"the kernel killed it for lack of memory{had}{limit}"),
-        hint="load less at a time, run fewer tasks at once (--max-workers), or take a machine with more memory",
+        hint="ask for more: @resources(memory=…), in MB"
+        if is_requested
+        else "load less at a time, run fewer tasks at once (--max-workers), or use a machine with more memory",
         signal=int(signal.SIGKILL),
         **_memory(peak_mb, limit_mb),
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
 from metaflow.compute.command import TaskCommand
+from metaflow.compute.report import TaskReport
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import TaskFailed
 
@@ -87,9 +88,8 @@ class Ended(NamedTuple):
         Exit status, None if a signal ended it.
     signal : int or None
         The signal's number.
-    outcome : dict or None
-        What the task said of itself, if it came that far and the backend carries it: see
-        `metaflow.runtime.task`. None: read it from the storage.
+    report : TaskReport or None
+        What the task said of itself; None if it did not come that far.
     failure : TaskFailed or None
         Why it failed, where the launcher knows more than code and signal tell.
     facts : dict of str to str
@@ -100,7 +100,7 @@ class Ended(NamedTuple):
     attempt: int
     code: int | None
     signal: int | None
-    outcome: dict[str, object] | None = None
+    report: TaskReport | None = None
     failure: TaskFailed | None = None
     facts: dict[str, str] = {}
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 from metaflow.compute.command import FlowCommand
 from metaflow.compute.protocol import Ended, Launcher, Output, Report, Started, TaskRequest, Waiting
 from metaflow.exception import MetaflowException, TaskFailed, TaskTimedOut
-from metaflow.metadata_provider.carried import replay
+from metaflow.metadata_provider.entries import without_facts
 from metaflow.metadata_provider.lease import RENEWED_EVERY, Lease, NoLease
 from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime import preflight
@@ -271,10 +271,10 @@ class Engine:
             self._resumption.remark = ""
         if taken is None:
             return False
-        origin, outcome = taken
+        origin, report = taken
         self._console.run(f"[{self._run}/{launch.step}/{launch.task}] Task taken over from {origin}.")
         self._done[launch.step] += 1
-        self._loop.call_soon(self._tell, TaskEnded(launch.task, 0, outcome, taken_over=True))
+        self._loop.call_soon(self._tell, TaskEnded(launch.task, 0, report, taken_over=True))
         return True
 
     def _launch(self, launch: Launch) -> None:
@@ -367,13 +367,12 @@ class Engine:
             sentence = f"the step '{running.launch.step}' took longer than its @timeout and did not react to it"
             ended = ended._replace(failure=TaskTimedOut(sentence, limit_seconds=limit))
         launch = running.launch
-        if ended.outcome is not None and "recorded" in ended.outcome:
-            calls = ended.outcome["recorded"]
-            assert isinstance(calls, list)
-            replay(calls, self._metadata, without=("attempt", *self._whereabouts))
+        if ended.report is not None:
+            for entry in without_facts(ended.report.entries, ("attempt", *self._whereabouts)):
+                entry.write(self._metadata)
         self._note(launch, ended.facts)
         tags = self._place(launch.step).command.tags
-        if self._storage.concurrency > 1 and not (ended.outcome and ended.outcome["ok"]):
+        if self._storage.concurrency > 1 and not (ended.report and ended.report.ok):
             work = asyncio.to_thread(self._judge.of, launch, ended, tags, is_stopped=running.is_stopped)
             judging = self._loop.create_task(work)
             self._judging.add(judging)
@@ -389,19 +388,19 @@ class Engine:
             self._break_down(error)
 
     def _settle(self, running: _Running, verdict: Verdict) -> None:
-        launch, outcome = running.launch, verdict.outcome
-        if verdict.failure is None:
+        launch, report = running.launch, verdict.report
+        if report.failure is None:
             self._done[launch.step] += 1
             took = time.monotonic() - running.since
-            width = f" It opens a foreach of {outcome.width} tasks." if outcome.width is not None else ""
+            width = f" It opens a foreach of {report.width} tasks." if report.width is not None else ""
             self._console.status(running.label, f"Task done in {took:.2f} s.{width}")
         else:
             self._failed[launch.step] += 1
-            self.failures[launch.task] = verdict.failure
-            self._on_failure(running, verdict, verdict.failure)
+            self.failures[launch.task] = report.failure
+            self._on_failure(running, verdict, report.failure)
         running.log.close()
         self._console.progress(self._counts)
-        self._tell(TaskEnded(launch.task, launch.attempt, outcome))
+        self._tell(TaskEnded(launch.task, launch.attempt, report))
 
     def _on_failure(self, running: _Running, verdict: Verdict, failure: TaskFailed) -> None:
         if running.is_stopped and failure.kind == "cancelled":

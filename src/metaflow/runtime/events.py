@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from metaflow.compute.report import TaskReport
+
 
 class Retries(NamedTuple):
     """How a step is tried again after it failed.
@@ -42,30 +44,6 @@ class Retries(NamedTuple):
             return self.longest_delay
 
 
-class Outcome(NamedTuple):
-    """How an attempt of a task ended.
-
-    Attributes
-    ----------
-    ok : bool
-        Whether it finished, so that its artifacts count.
-    next : tuple of str
-        The steps that follow; of a switch, the one chosen. Empty for ``end`` and for failures.
-    width : int or None
-        Number of elements if the transition is a foreach.
-    reason : str
-        Of a failure: one sentence.
-    kind : str
-        Of a failure: its class, as `TaskFailed.kind`.
-    """
-
-    ok: bool
-    next: tuple[str, ...] = ()
-    width: int | None = None
-    reason: str = ""
-    kind: str = "failed"
-
-
 class TaskRef(NamedTuple):
     """A task by step and id."""
 
@@ -77,11 +55,11 @@ class TaskRef(NamedTuple):
 
 
 class TaskEnded(NamedTuple):
-    """An attempt of a task has ended; or the task was taken over from another run, with its outcome."""
+    """An attempt of a task has ended; or the task was taken over from another run, with its report."""
 
     task: int
     attempt: int
-    outcome: Outcome
+    report: TaskReport
     taken_over: bool = False
 
 

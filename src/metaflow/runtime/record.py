@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from metaflow.compute.report import TaskReport
 from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
 from metaflow.flow.frames import ForeachFrame, PicklableFrames
 from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath, WholeAttempt
-from metaflow.runtime.events import Outcome
 from metaflow.store import internals, layout
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs
@@ -23,16 +23,16 @@ from metaflow.store.internals import FAILURE
 from metaflow.store.protocol import Storage
 
 
-def stored_outcome(values: Mapping[str, Any]) -> Outcome | None:
-    """Return how a task that is done went on, from what it has stored; None if it failed."""
+def stored_report(values: Mapping[str, Any]) -> TaskReport:
+    """Return how a task that is done ended, from what it has stored."""
     if not values["_task_ok"]:
-        return None
+        return TaskReport(failure=_stored_failure(values))
     transition = values["_transition"]
-    return Outcome(True, tuple(transition[0]) if transition else (), values.get("_foreach_num_splits"))
+    return TaskReport(tuple(transition[0]) if transition else (), values.get("_foreach_num_splits"))
 
 
-def stored_failure(values: Mapping[str, Any]) -> TaskFailed:
-    """Return why a task that is done failed, from what it has stored; Metaflow stores the exception only."""
+def _stored_failure(values: Mapping[str, Any]) -> TaskFailed:
+    """Return why a task failed; Metaflow stores the exception only."""
     record = values.get(FAILURE)
     if record is not None:
         return TaskFailed.from_record(record)

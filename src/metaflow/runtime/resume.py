@@ -14,12 +14,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metaflow.compute.report import TaskReport
 from metaflow.exception import CommandException
 from metaflow.flow.description import fingerprint_in
 from metaflow.metadata_provider.protocol import Provider, TaskPath
 from metaflow.runtime.elements import with_elements
-from metaflow.runtime.events import Launch, Outcome
-from metaflow.runtime.record import Copy, stored_outcome, write_copies
+from metaflow.runtime.events import Launch
+from metaflow.runtime.record import Copy, stored_report, write_copies
 from metaflow.store import serializers
 from metaflow.store.artifacts import TaskIndex, read_index, read_indexes
 from metaflow.store.blobs import Blobs
@@ -49,7 +50,7 @@ class _Finished(NamedTuple):
     id: str
     stored: TaskIndex
     frames: Sequence[Any]
-    outcome: Outcome
+    report: TaskReport
     turn: Any
     flow: Any
     """The description of the flow as it was."""
@@ -107,10 +108,10 @@ class Origin:
         for id, index in zip(ids, indexes, strict=True):
             if index is not None:
                 values = {name: self._values[index.objects[name]] for name in _NEEDED if name in index.objects}
-                outcome = stored_outcome(values)
-                if outcome is not None:
+                report = stored_report(values)
+                if report.ok:
                     turn, flow = values.get("_iteration_stack"), values.get("_graph_info")
-                    yield _Finished(id, index, values["_foreach_stack"], outcome, turn, flow)
+                    yield _Finished(id, index, values["_foreach_stack"], report, turn, flow)
 
     def _fetch(self, indexes: Iterable[TaskIndex | None]) -> None:
         """Load what is needed of many tasks; most of it is the same in all of them."""
@@ -176,12 +177,12 @@ class Resumption:
         """Id of the earlier run."""
         return self._origin.run
 
-    def take_over(self, launch: Launch) -> tuple[str, Outcome] | None:
+    def take_over(self, launch: Launch) -> tuple[str, TaskReport] | None:
         """Take over the counterpart of a task that is about to start, if it has one.
 
         Returns
         -------
-        tuple of (str, Outcome) or None
+        tuple of (str, TaskReport) or None
             The counterpart's ``run/step/task`` and how it went on; None: the task has to run.
         """
         place = self._places[launch.task] = self._place(launch)
@@ -192,12 +193,12 @@ class Resumption:
         if launch.step == self._rerun or not goes_on or turn >= len(tasks):
             return None
         task = tasks[turn]
-        if not self._leads_on(launch.step, task.outcome):
-            went = ", ".join(task.outcome.next) or "nowhere"
+        if not self._leads_on(launch.step, task.report):
+            went = ", ".join(task.report.next) or "nowhere"
             self._remark(
                 launch.step,
                 f"The step {launch.step} had finished and runs again: in the run {self._origin.run} it went on to "
-                f"{went}{' by a foreach' if task.outcome.width is not None else ''}, and its source is another now.",
+                f"{went}{' by a foreach' if task.report.width is not None else ''}, and its source is another now.",
             )
             return None
         if self._has_changed(launch.step, task):
@@ -213,14 +214,14 @@ class Resumption:
             task.frames,
             before,
             opened=launch.split_index is not None,
-            opens=task.outcome.width is not None,
+            opens=task.report.width is not None,
         )
         self._taken[launch.task] = index
         path = TaskPath(self._origin.flow, self._run, launch.step, str(launch.task))
         self._unwritten.append(Copy(path, path._replace(run=self._origin.run, task=task.id), task.stored, index))
         if len(self._unwritten) >= _AT_ONCE:
             self.settle()
-        return f"{self._origin.run}/{launch.step}/{task.id}", task.outcome
+        return f"{self._origin.run}/{launch.step}/{task.id}", task.report
 
     def settle(self) -> None:
         """Write what was taken over and is not written yet; a task that runs may then read it."""
@@ -239,14 +240,14 @@ class Resumption:
         then = fingerprint_in(task.flow, step)
         return then is not None and then != self._graph[step].definition.fingerprint
 
-    def _leads_on(self, step: str, outcome: Outcome) -> bool:
+    def _leads_on(self, step: str, report: TaskReport) -> bool:
         """Tell whether the step, as its source is now, can go on as the counterpart did."""
         node = self._graph[step]
-        if (node.foreach is None) != (outcome.width is None):
+        if (node.foreach is None) != (report.width is None):
             return False
         if node.condition is not None:
-            return len(outcome.next) == 1 and outcome.next[0] in node.next
-        return set(outcome.next) == set(node.next)
+            return len(report.next) == 1 and report.next[0] in node.next
+        return set(report.next) == set(node.next)
 
     def _place(self, launch: Launch) -> _Place:
         place = self._places[launch.inputs[0].id]

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import assert_never
 
+from metaflow.compute.report import TaskReport
 from metaflow.exception import MetaflowInternalError
 from metaflow.runtime.events import (
     Cancelled,
@@ -28,7 +29,6 @@ from metaflow.runtime.events import (
     Finish,
     Instruction,
     Launch,
-    Outcome,
     Retries,
     RetryDue,
     Stop,
@@ -188,8 +188,8 @@ class Scheduler:
         if self._finished:
             raise MetaflowInternalError(f"The scheduler had finished when {event!r} came.")
         match event:
-            case TaskEnded(task, attempt, outcome, taken_over):
-                return self._on_end(self._pop(task, attempt), outcome, taken_over)
+            case TaskEnded(task, attempt, report, taken_over):
+                return self._on_end(self._pop(task, attempt), report, taken_over)
             case RetryDue(task, _):
                 waiting = self._waiting.pop(task, None)
                 if waiting is not None:
@@ -206,18 +206,17 @@ class Scheduler:
             raise MetaflowInternalError(f"Attempt {attempt} of task {id} ended, which does not run.")
         return task
 
-    def _on_end(self, task: _Task, outcome: Outcome, taken_over: bool) -> list[Instruction]:
-        if not taken_over and outcome.ok and outcome.width is not None and outcome.width > self._max_splits:
-            outcome = Outcome(False, reason=self._too_wide(task.step, outcome.width))
-            return self._fail(task.ref, outcome.reason)
-        if outcome.ok:
-            self._advance(task, outcome)
+    def _on_end(self, task: _Task, report: TaskReport, taken_over: bool) -> list[Instruction]:
+        if report.failure is None:
+            if not taken_over and report.width is not None and report.width > self._max_splits:
+                return self._fail(task.ref, self._too_wide(task.step, report.width))
+            self._advance(task, report)
             return self._fill()
         if self._failure is not None:
             return self._fill()
         retries = self._retries(task.step)
-        if not self._has_another(task, outcome.kind, retries):
-            return self._fail(task.ref, outcome.reason)
+        if not self._has_another(task, report.failure.kind, retries):
+            return self._fail(task.ref, report.failure.message)
         task.attempt += 1
         delay = retries.delay_before(task.attempt) if task.attempt <= task.last_attempt else 0.0
         if delay <= 0:
@@ -246,20 +245,20 @@ class Scheduler:
 
     # --- tokens -----------------------------------------------------------------------------------------------------
 
-    def _advance(self, task: _Task, outcome: Outcome) -> None:
-        if not outcome.next:
+    def _advance(self, task: _Task, report: TaskReport) -> None:
+        if not report.next:
             self._succeeded = True  # only the last step goes nowhere; lint sees to that
             return
         inputs = (task.ref,)
-        if outcome.width is not None:
-            (step,) = outcome.next
-            self._ranges.append(_Range(step, Split(outcome.width, task.split, task.position), inputs))
-        elif len(outcome.next) > 1:
-            split = Split(len(outcome.next), task.split, task.position)
-            for position, step in enumerate(outcome.next):
+        if report.width is not None:
+            (step,) = report.next
+            self._ranges.append(_Range(step, Split(report.width, task.split, task.position), inputs))
+        elif len(report.next) > 1:
+            split = Split(len(report.next), task.split, task.position)
+            for position, step in enumerate(report.next):
                 self._arrive(step, split, position, inputs)
         else:
-            self._arrive(outcome.next[0], task.split, task.position, inputs)
+            self._arrive(report.next[0], task.split, task.position, inputs)
 
     def _arrive(self, step: str, split: Split | None, position: int, inputs: tuple[TaskRef, ...]) -> None:
         if step not in self._joins:

@@ -4,8 +4,8 @@ Everything that is written goes in an order that never lets a reader see a name 
 registered, its attempt marked as begun; then the step runs; then blobs, the index that names them, the facts, and last
 the done marker. A step that raises stores what it had assigned and its exception, and is marked done, not successful.
 
-The process tells its outcome by its exit status and, where somebody listens, by one message
-(``ok``, ``next``, ``width``; ``reason``, ``failure``), so that the engine need not read back what was just written.
+The process tells how it ended by its exit status and, where somebody listens, by one `TaskReport`, so that the engine
+need not read back what was just written.
 
 Start reading at `Task.run`.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metaflow.compute.report import TaskReport
 from metaflow.exception import (
     AttemptsExhausted,
     CannotAssign,
@@ -82,7 +83,7 @@ class Task:
     storage, provider
         Where it writes.
     report : callable
-        Takes the outcome.
+        Takes how it ended.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Task:
         plan: TaskPlan,
         storage: Storage,
         provider: Provider,
-        report: Callable[[dict[str, Any]], None],
+        report: Callable[[TaskReport], None],
     ) -> None:
         self._class = flow_class
         self._graph = graph
@@ -412,10 +413,10 @@ class Task:
         self._record.close(index, ok=ok, failure=failure)
         if not ok:
             assert failure is not None
-            self._report({"ok": False, "reason": failure.message, "failure": failure.record()})
+            self._report(TaskReport(failure=failure))
             return 1
         width = len(transition.values) if transition and transition.values is not None else None
-        self._report({"ok": True, "next": list(transition.steps) if transition else [], "width": width})
+        self._report(TaskReport(tuple(transition.steps) if transition else (), width))
         return 0
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from metaflow.compute.endings import PEAK_FACT, cancelled, failure_of
 from metaflow.compute.protocol import Ended
+from metaflow.compute.report import TaskReport
 from metaflow.exception import StepRaised, StorageUnavailable, TaskCancelled, TaskFailed
 from metaflow.flow.frames import ForeachFrame
 from metaflow.metadata_provider.protocol import Provider, TaskPath
-from metaflow.runtime.events import Launch, Outcome
-from metaflow.runtime.record import AttemptRecord, stored_failure, stored_outcome
+from metaflow.runtime.events import Launch
+from metaflow.runtime.record import AttemptRecord, stored_report
 from metaflow.store.artifacts import Artifacts, read_index
 from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
@@ -30,18 +31,15 @@ class Verdict(NamedTuple):
 
     Attributes
     ----------
-    outcome : Outcome
+    report : TaskReport
         For the scheduler.
-    failure : TaskFailed or None
-        Why it failed.
     is_told : bool
         Whether its own log says so.
     trouble : StorageUnavailable or None
         Why its end could not be recorded.
     """
 
-    outcome: Outcome
-    failure: TaskFailed | None = None
+    report: TaskReport
     is_told: bool = True
     trouble: StorageUnavailable | None = None
 
@@ -85,24 +83,19 @@ class Judge:
         is_stopped : bool
             Whether it was the engine that ended it.
         """
-        told = ended.outcome
-        if told is not None and told["ok"]:
-            steps, width = told["next"], told["width"]
-            assert isinstance(steps, list)
-            return self._on_success(launch, Outcome(True, tuple(steps), width if isinstance(width, int) else None))
+        told = ended.report
+        if told is not None and told.ok:
+            return self._on_success(launch, told)
         path = TaskPath(self._flow, self._run, launch.step, str(launch.task))
         record = AttemptRecord(
             path, launch.attempt, self._storage, self._metadata, tags=tags, system_tags=self._system_tags
         )
         stored = self._stored(record)
         if told is None and stored is not None:
-            outcome = stored_outcome(stored)
-            return self._on_success(launch, outcome) if outcome else _failed(stored_failure(stored))
-        if told is not None:
-            document = told.get("failure")
-            failure = (
-                TaskFailed.from_record(document) if isinstance(document, dict) else TaskFailed(str(told["reason"]))
-            )
+            report = stored_report(stored)
+            return self._on_success(launch, report) if report.ok else Verdict(report)
+        if told is not None and told.failure is not None:
+            failure = told.failure
         elif is_stopped:
             failure = TaskCancelled(cancelled(launch.step))
         else:
@@ -136,12 +129,12 @@ class Judge:
             return [*frames, ForeachFrame(launch.step, var or "", width or 0, launch.split_index)]
         return frames[:-1] if self._graph.closes_foreach(launch.step) else frames
 
-    def _on_success(self, launch: Launch, outcome: Outcome) -> Verdict:
-        if set(outcome.next) <= set(self._graph[launch.step].next):
-            return Verdict(outcome)
-        steps = ", ".join(outcome.next)
+    def _on_success(self, launch: Launch, report: TaskReport) -> Verdict:
+        if set(report.next) <= set(self._graph[launch.step].next):
+            return Verdict(report)
+        steps = ", ".join(report.next)
         return _failed(StepRaised(f"the step '{launch.step}' went on to {steps}, which its source does not say"))
 
 
 def _failed(failure: TaskFailed, *, is_told: bool = True) -> Verdict:
-    return Verdict(Outcome(False, reason=failure.message, kind=failure.kind), failure, is_told)
+    return Verdict(TaskReport(failure=failure), is_told)

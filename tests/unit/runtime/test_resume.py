@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from metaflow.compute.report import TaskReport
 from metaflow.exception import CommandException
 from metaflow.flow.frames import ForeachFrame
 from metaflow.flow.graph import Graph
 from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import TaskPath
-from metaflow.runtime.events import Launch, Outcome, TaskRef
+from metaflow.runtime.events import Launch, TaskRef
 from metaflow.runtime.record import AttemptRecord
 from metaflow.runtime.resume import Origin, Resumption
 from metaflow.store import layout
@@ -97,7 +98,7 @@ def launch(id: int, step: str, *inputs: TaskRef, split: int | None = None) -> La
     return Launch(id, step, 0, split, inputs or (ROOT,))
 
 
-def taken(found: tuple[str, Outcome] | None) -> str | None:
+def taken(found: tuple[str, TaskReport] | None) -> str | None:
     """Return step/task of the counterpart."""
     return None if found is None else found[0].partition("/")[2]
 
@@ -106,7 +107,7 @@ def test_a_finished_task_is_taken_over_with_names_and_no_data(place: Place) -> N
     place.task("start", "1", to="middle", x=[1, 2])
     blobs = sorted((place.directory / ".metaflow" / FLOW / "data").rglob("*"))
     found = place.resumption(LINE).take_over(launch(1, "start"))
-    assert found == (f"{place.origin}/start/1", Outcome(True, ("middle",)))
+    assert found == (f"{place.origin}/start/1", TaskReport(("middle",)))
     assert place.new("start", 1)["x"] == [1, 2]
     assert sorted((place.directory / ".metaflow" / FLOW / "data").rglob("*")) == blobs
     facts = {fact["field_name"]: fact["value"] for fact in place.provider.facts((FLOW, place.run, "start", "1"))}
@@ -203,7 +204,7 @@ def test_tasks_of_a_foreach_are_known_by_their_place(place: Place) -> None:
     place.task("work", "7", to="join", frames=(1,))
     place.task("work", "8", to="join", frames=(0,))
     resumption = place.resumption(FOREACH)
-    assert resumption.take_over(launch(1, "start")) == (f"{place.origin}/start/1", Outcome(True, ("work",), 2))
+    assert resumption.take_over(launch(1, "start")) == (f"{place.origin}/start/1", TaskReport(("work",), 2))
     start = TaskRef("start", 1)
     assert taken(resumption.take_over(launch(2, "work", start, split=0))) == "work/8"
     assert taken(resumption.take_over(launch(3, "work", start, split=1))) == "work/7"

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaflow.exception import MetaflowInternalError
+from metaflow.compute.report import TaskReport
+from metaflow.exception import MetaflowInternalError, TaskFailed
 from metaflow.runtime.events import (
     Cancelled,
     Finish,
     Launch,
-    Outcome,
     Retries,
     RetryDue,
     Stop,
@@ -31,12 +31,12 @@ def scheduler(*joins: str, slots: int = 4, max_splits: int = 100, retries: Retri
     return Scheduler(set(joins), slots=slots, max_splits=max_splits, retries=lambda step: retries or Retries())
 
 
-def ok(*steps: str, width: int | None = None) -> Outcome:
-    return Outcome(True, steps, width)
+def ok(*steps: str, width: int | None = None) -> TaskReport:
+    return TaskReport(steps, width)
 
 
-def failed(reason: str = "boom") -> Outcome:
-    return Outcome(False, reason=reason)
+def failed(reason: str = "boom", kind: str = "failed") -> TaskReport:
+    return TaskReport(failure=TaskFailed.from_record({"kind": kind, "message": reason}))
 
 
 def test_linear() -> None:
@@ -130,7 +130,7 @@ def attempts(retries: Retries, *kinds: str) -> list[tuple[int, bool, float]]:
         assert isinstance(instruction, Launch)
         found.append((instruction.attempt, instruction.attempt <= instruction.last_attempt, delay))
         if kind is not None:
-            instructions = machine.handle(TaskEnded(1, instruction.attempt, Outcome(False, reason="x", kind=kind)))
+            instructions = machine.handle(TaskEnded(1, instruction.attempt, failed(kind=kind)))
     return found
 
 
@@ -253,12 +253,12 @@ class Simulation:
             task = self.data.draw(st.sampled_from(sorted(self.running)))
             launch = self.running.pop(task)
             fails = self.data.draw(st.floats(0, 1)) < self.failures
-            outcome = failed() if fails else self.end(launch)
+            report = failed() if fails else self.end(launch)
             self.failed = self.failed or fails
-            self.carry_out(self.machine.handle(TaskEnded(task, launch.attempt, outcome)))
+            self.carry_out(self.machine.handle(TaskEnded(task, launch.attempt, report)))
         raise AssertionError("the run did not end")
 
-    def end(self, launch: Launch) -> Outcome:
+    def end(self, launch: Launch) -> TaskReport:
         self.succeeded[launch.task] = launch
         kind, steps = self.flow.moves[launch.step]
         if kind == "foreach":

@@ -12,24 +12,22 @@ The storage is asked in a thread: nothing here blocks the engine's loop. Start r
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
 from metaflow.compute.endings import PEAK_FACT
-from metaflow.compute.jobs.entry import GRACE, Package, argv, boot_failure, boot_variable
+from metaflow.compute.jobs.endings import failure_of_job
+from metaflow.compute.jobs.entry import GRACE, Package, argv, boot_variable
+from metaflow.compute.jobs.outcome import Outcome
 from metaflow.compute.jobs.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
     MetaflowException,
     StorageUnavailable,
-    TaskFailed,
     TaskLost,
-    TaskOutOfMemory,
-    TaskTimedOut,
 )
 from metaflow.store import layout
 from metaflow.store.layout import END
@@ -292,28 +290,25 @@ class RemoteLauncher:
         """Show the rest of the log, read the outcome, and report the end; `is_told`: the task itself has told it."""
         attempt = Attempt(request.step, request.task, request.attempt)
         try:
-            document = await self._read(attempt, is_told)
+            outcome = await self._read(attempt, is_told)
         except Exception as error:  # noqa: BLE001 - whatever it is, the task must get its end
             message = error.message if isinstance(error, MetaflowException) else repr(error)
-            document = {}
+            outcome = Outcome()
             job = job._replace(failure=TaskLost(f"how the step '{request.step}' ended cannot be read: {message}"))
-        if not document and job.tail:
+        if outcome.end is None and job.tail:
             self._report(Output(request.task, request.attempt, "stderr", job.tail, time.time()))
-        outcome = document.get("outcome")
-        if outcome is not None:
-            outcome["recorded"] = document.get("recorded", [])
-        ending = document.get("ending") or {}
-        failure = _failure(request.step, job, ending) if outcome is None else None
-        facts = {**job.facts, **document.get("facts", {})}
-        if ending.get("peak_mb") is not None:
-            facts[PEAK_FACT] = f"{ending['peak_mb']:.0f}"
+        end = outcome.end
+        failure = failure_of_job(request.step, job, end) if outcome.report is None else None
+        facts = {**job.facts, **outcome.facts}
+        if end is not None and end.peak_mb is not None:
+            facts[PEAK_FACT] = f"{end.peak_mb:.0f}"
         del self._requests[request.task]
         self._concluding.discard(request.task)
         self._cancelled.discard(request.task)
-        code = ending.get("code", job.code)
-        self._report(Ended(request.task, request.attempt, code, ending.get("signal"), outcome, failure, facts))
+        code, number = (end.code, end.signal) if end is not None else (job.code, None)
+        self._report(Ended(request.task, request.attempt, code, number, outcome.report, failure, facts))
 
-    async def _read(self, attempt: Attempt, is_told: bool) -> dict[str, Any]:
+    async def _read(self, attempt: Attempt, is_told: bool) -> Outcome:
         """Show the rest of the log and return the outcome object; wait for a storage that is away."""
         is_shown = False
         for tries_left in range(_TRIES - 1, -1, -1):
@@ -334,34 +329,6 @@ class RemoteLauncher:
                 await asyncio.sleep(_PAUSE)
         raise AssertionError
 
-    def _outcome(self, attempt: Attempt) -> dict[str, Any]:
+    def _outcome(self, attempt: Attempt) -> Outcome:
         task = f"{self._labels.flow}/{self._labels.run}/{attempt.step}/{attempt.task}"
-        key = layout.outcome(task, attempt.attempt)
-        data = next(iter(self._storage.get([key])))[1]
-        document: dict[str, Any] = json.loads(data) if data else {}
-        return document
-
-
-def _failure(step: str, job: JobEnded, ending: Mapping[str, Any]) -> TaskFailed | None:
-    """Put together what the backend and the supervisor know of a task that left no word.
-
-    None if there is no more to it than its exit status or signal.
-    """
-    if ending.get("oom") or (ending and isinstance(job.failure, TaskOutOfMemory)):
-        return _out_of_memory(step, ending)
-    if job.failure is not None:
-        return job.failure
-    if ending.get("timed_out"):
-        return TaskTimedOut(f"the step '{step}' took longer than its time limit and was ended by force")
-    return None if ending else boot_failure(step, job.code, job.tail)
-
-
-def _out_of_memory(step: str, ending: Mapping[str, Any]) -> TaskOutOfMemory:
-    values = {name: ending[name] for name in ("peak_mb", "limit_mb") if ending.get(name) is not None}
-    peak = f" when it had {values['peak_mb']:.0f} MB" if "peak_mb" in values else ""
-    limit = f"; its limit is {values['limit_mb']:.0f} MB" if "limit_mb" in values else ""
-    return TaskOutOfMemory(
-        f"the step '{step}' did not finish: the kernel killed it for lack of memory{peak}{limit}",
-        hint="ask for more: @resources(memory=…), in MB",
-        **values,
-    )
+        return Outcome.from_bytes(next(iter(self._storage.get([layout.outcome(task, attempt.attempt)])))[1])

@@ -2,11 +2,8 @@
 
 It forks one child, which becomes ``python flow.py … step …``, before any thread or storage client exists. It reads the
 child's streams, copies the lines to the container's own streams and hands them to the `SegmentWriter`. When the child
-has ended it ends what is left of it, puts the logs, and last of all the *outcome object*::
-
-    {"outcome": what the task told of itself, or null, "recorded": facts that it carries home,
-     "facts": what was noticed here,
-     "ending": {"code", "signal", "oom", "peak_mb", "limit_mb", "timed_out", "terminated"}}
+has ended it ends what is left of it, puts the logs, and last of all the *outcome object*
+(`metaflow.compute.jobs.outcome`).
 
 As process 1 of a container it adopts orphans, and passes on SIGTERM and SIGINT: the task may end by itself for some
 seconds, then it is killed. Start reading at `Supervisor.run`.
@@ -29,7 +26,9 @@ from metaflow import registry
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.jobs.entry import SPOT
+from metaflow.compute.jobs.outcome import Outcome, ProcessEnd
 from metaflow.compute.local import processes
+from metaflow.compute.report import CHANNEL, TaskReport
 from metaflow.exception import MetaflowException
 from metaflow.store import layout
 from metaflow.store.layout import END, STOPPED
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from metaflow.compute.jobs.spot import SpotWatch
 
 _LOG_BYTES = 10_000_000
-_OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
 """Set by a backend whose machines may be spot instances: ``aws``, or the URL of a metadata service."""
 _NOTICE = "MILLRACE_SPOT_NOTICE"
 _OBJECT_STORES = frozenset({"azure", "gs", "s3"})
@@ -120,13 +118,13 @@ class Supervisor:
             self._turn(end)
         for fd in list(self._streams):
             self._close(fd)
-        ending = self._ending(self._memory.kills() > kills)
+        end_of_process = self._process_end(self._memory.kills() > kills)
         try:
             key = layout.outcome(self._config["task"], self._config["attempt"])
-            self._log.close((key, self._outcome(ending)), STOPPED if self._terminated else END)
+            self._log.close((key, self._outcome(end_of_process)), STOPPED if self._terminated else END)
         except MetaflowException as error:
             _write(2, f"How the task ended could not be stored: {error.message}\n".encode())
-        return int(ending["code"]) if ending["code"] is not None else 128 + int(ending["signal"])
+        return end_of_process.code if end_of_process.code is not None else 128 + (end_of_process.signal or 0)
 
     def _storage(self) -> Storage:
         storage: Storage = registry.load("datastore", self._config["storage"]["kind"])(self._config["storage"]["root"])
@@ -195,7 +193,7 @@ class Supervisor:
             for source, target in ((null, 0), (channels[0], 1), (channels[1], 2)):
                 os.dup2(source, target)
                 os.close(source)
-            self._environ[_OUTCOME_VARIABLE] = f"{channels[2]}:1"
+            self._environ[CHANNEL] = f"{channels[2]}:1"
             for stream in (sys.stdout, sys.stderr):
                 stream.reconfigure(write_through=True)  # type: ignore[union-attr]
             open_streams()
@@ -278,31 +276,27 @@ class Supervisor:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def _ending(self, was_short_of_memory: bool) -> dict[str, Any]:
+    def _process_end(self, was_short_of_memory: bool) -> ProcessEnd:
         status = self._status or 0
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         oom = was_short_of_memory and number == signal.SIGKILL and not self._timed_out
         peak = self._memory.peak_mb() if oom else None
-        return {
-            "code": None if number is not None else os.waitstatus_to_exitcode(status),
-            "signal": number,
-            "oom": oom,
-            "peak_mb": peak or self._peak_mb,
-            "limit_mb": self._memory.limit_mb(),
-            "timed_out": self._timed_out,
-            "terminated": self._terminated,
-        }
+        return ProcessEnd(
+            None if number is not None else os.waitstatus_to_exitcode(status),
+            number,
+            oom,
+            peak or self._peak_mb,
+            self._memory.limit_mb(),
+            self._timed_out,
+            self._terminated,
+        )
 
-    def _outcome(self, ending: dict[str, Any]) -> bytes:
+    def _outcome(self, end: ProcessEnd) -> bytes:
         try:
-            outcome = json.loads(bytes(self._told))
-        except ValueError:  # nothing, or not all of it
-            outcome = None
-        if not isinstance(outcome, dict):
-            outcome = None
-        recorded = outcome.pop("recorded", []) if outcome is not None else []
-        facts = self._spot.facts if self._spot is not None else {}
-        return json.dumps({"outcome": outcome, "recorded": recorded, "facts": facts, "ending": ending}).encode()
+            report = TaskReport.from_json(json.loads(bytes(self._told)))
+        except (KeyError, TypeError, ValueError):  # nothing, or not all of it
+            report = None
+        return Outcome(report, self._spot.facts if self._spot is not None else {}, end).to_bytes()
 
 
 def _write(fd: int, data: bytes) -> None:

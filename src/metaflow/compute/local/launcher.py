@@ -24,6 +24,7 @@ from metaflow.compute.local.memory import MemoryWatch
 from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest
+from metaflow.compute.report import TaskReport
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import TaskFailed, TaskLost, TaskNotPlaced
 from metaflow.store.logs.pipe import LineReader
@@ -196,7 +197,7 @@ class LocalLauncher:
             elif "outcome" in message:
                 process = self._processes.get(message["outcome"])
                 if process is not None:
-                    process.outcome = message
+                    process.report = TaskReport.from_json(message)
             else:
                 self._zygote.ready = True
                 # A preloaded module may have started a thread, which no forked child would have.
@@ -238,11 +239,11 @@ class LocalLauncher:
             else:
                 code = os.waitstatus_to_exitcode(status)
         facts = {}
-        if peak_mb is not None and process.outcome is None:
+        if peak_mb is not None and process.report is None:
             facts[PEAK_FACT] = f"{peak_mb:.0f}"
             if number == signal.SIGKILL and self._memory.has_killed(process.pid, peak_mb):
                 failure = out_of_memory(process.request.step, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
-        self._report(Ended(task, process.request.attempt, code, number, process.outcome, failure, facts))
+        self._report(Ended(task, process.request.attempt, code, number, process.report, failure, facts))
 
     def _on_zygote_dead(self) -> None:
         self._hear()  # its last words
@@ -262,13 +263,13 @@ class LocalLauncher:
 
 
 class _Process:
-    __slots__ = ("outcome", "pid", "request", "streams")
+    __slots__ = ("pid", "report", "request", "streams")
 
     def __init__(self, request: TaskRequest) -> None:
         self.request = request
         self.pid = 0
         self.streams: dict[str, LineReader] = {}
-        self.outcome: dict[str, object] | None = None
+        self.report: TaskReport | None = None
 
     def close(self) -> None:
         for stream in self.streams.values():

@@ -42,9 +42,7 @@ from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.local import processes
 from metaflow.compute.local.imports import imported_names, preload, third_party_imports
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
-
-OUTCOME_VARIABLE = "MILLRACE_OUTCOME"
-"""``<descriptor>:<id>``: where a child reports its outcome; taken out of the environment by the task."""
+from metaflow.compute.report import CHANNEL
 
 _LOOK_AGAIN = 100
 """Milliseconds until the zygote looks again whether what an ended task had started is gone."""
@@ -224,7 +222,7 @@ class _Child:
             os.dup2(source, target)
             os.close(source)
         os.environ.update(self._message["env"])
-        os.environ[OUTCOME_VARIABLE] = f"{CONTROL_FD}:{self._message['spawn']}"
+        os.environ[CHANNEL] = f"{CONTROL_FD}:{self._message['spawn']}"
 
     def _become_fresh(self, argv: list[str]) -> None:
         """Give the child what a new interpreter would have."""

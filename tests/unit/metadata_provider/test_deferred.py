@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from metaflow.exception import MetaflowNotFound
-from metaflow.metadata_provider.carried import CarriedMetadata, replay
+from metaflow.metadata_provider.deferred import DeferredMetadata
+from metaflow.metadata_provider.entries import entry_from_json, without_facts
 from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath
 
@@ -37,9 +38,10 @@ def test_what_was_noted_elsewhere_is_recorded_at_home(tmp_path: Path) -> None:
     run = direct.new_run("F", tags=[], system_tags=[])
     there = home.new_run("F", tags=[], system_tags=[])
     record(direct, run)
-    away = CarriedMetadata()
+    away = DeferredMetadata()
     record(away, there)
-    replay(json.loads(json.dumps(away.calls)), home)
+    for document in json.loads(json.dumps([entry.to_json() for entry in away.entries])):
+        entry_from_json(document).write(home)
     assert known(home, there) == known(direct, run)
     assert len(known(home, there)) == 4
 
@@ -47,14 +49,15 @@ def test_what_was_noted_elsewhere_is_recorded_at_home(tmp_path: Path) -> None:
 def test_facts_that_are_known_at_home_are_not_recorded_again(tmp_path: Path) -> None:
     home = LocalMetadata(str(tmp_path), "me")
     run = home.new_run("F", tags=[], system_tags=[])
-    away = CarriedMetadata()
+    away = DeferredMetadata()
     record(away, run)
-    replay(away.calls, home, without=["attempt"])
+    for entry in without_facts(away.entries, ["attempt"]):
+        entry.write(home)
     assert [fact["field_name"] for fact in home.facts(["F", run, "train", "3"])] == ["foreach-stack"]
 
 
 def test_nothing_can_be_looked_up_elsewhere() -> None:
-    away = CarriedMetadata()
+    away = DeferredMetadata()
     with pytest.raises(MetaflowNotFound, match="'F/1' cannot be looked up here") as refusal:
         away.get(["F", "1"])
     assert "metadata service" in (refusal.value.hint or "")

@@ -1,0 +1,88 @@
+"""How an attempt of a task ended, in the task's own words: the value that travels from its process to the scheduler.
+
+It is JSON at two edges only: the channel from the task to what watches its process (`open_channel` writes it; the local
+launcher and the supervisor of a container read it), and the outcome object of a remote task in the storage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+
+from metaflow.exception import TaskFailed
+from metaflow.metadata_provider.entries import Entry, entry_from_json
+
+CHANNEL = "MILLRACE_OUTCOME"
+"""Variable ``<descriptor>:<id>``: where a task writes its report; taken out of the environment by the task."""
+
+
+class TaskReport(NamedTuple):
+    """How an attempt of a task ended.
+
+    Attributes
+    ----------
+    next : tuple of str
+        The steps that follow; of a switch, the one chosen. Empty for ``end`` and for failures.
+    width : int or None
+        Number of elements if the transition is a foreach.
+    failure : TaskFailed or None
+        Why it failed; None if it finished, so that its artifacts count.
+    entries : tuple of Entry
+        What the task could not record itself, since it does not reach the metadata of its run.
+    """
+
+    next: tuple[str, ...] = ()
+    width: int | None = None
+    failure: TaskFailed | None = None
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it finished."""
+        return self.failure is None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object; `from_json` makes it again."""
+        document: dict[str, Any] = {"ok": self.ok}
+        if self.failure is None:
+            document |= {"next": self.next, "width": self.width}
+        else:
+            document["failure"] = self.failure.record()
+        if self.entries:
+            document["recorded"] = [entry.to_json() for entry in self.entries]
+        return document
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> TaskReport:
+        """Make the report that `to_json` has described.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            It describes none.
+        """
+        entries = tuple(map(entry_from_json, document.get("recorded", ())))
+        if document["ok"]:
+            return TaskReport(tuple(document["next"]), document["width"], entries=entries)
+        return TaskReport(failure=TaskFailed.from_record(document["failure"]), entries=entries)
+
+
+def open_channel(environ: MutableMapping[str, str]) -> Callable[[TaskReport], None]:
+    """Return what tells the engine how the task ended; where nobody listens, it does nothing."""
+    descriptor, _, id = environ.pop(CHANNEL, "").partition(":")
+    if not id:
+        return lambda report: None
+    os.set_inheritable(int(descriptor), False)
+
+    def send(report: TaskReport) -> None:
+        try:
+            data = memoryview(json.dumps({"outcome": int(id), **report.to_json()}).encode())
+            while data:  # a socket takes it whole, a pipe perhaps not
+                data = data[os.write(int(descriptor), data) :]
+        except OSError as error:
+            print(f"The engine could not be told how the task ended: {error}", file=sys.stderr)
+
+    return send

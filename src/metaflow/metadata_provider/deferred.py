@@ -1,0 +1,84 @@
+"""Metadata of a task that cannot reach those of its run: it collects what it would record.
+
+Local metadata are files of the machine that carries out the run. A task in a container collects entries, which go home
+with its report and are written there. Nothing can be looked up. Start reading at `DeferredMetadata.entries`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from metaflow.exception import MetaflowNotFound
+from metaflow.metadata_provider.entries import ArtifactsEntry, Entry, FactsEntry, TaskEntry
+from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt
+
+
+class DeferredMetadata:
+    """Collects what is recorded (`metaflow.metadata_provider.protocol.Provider`); knows nothing of any run.
+
+    Parameters
+    ----------
+    root, user : str
+        As for all metadata; not used.
+
+    Attributes
+    ----------
+    entries : list of Entry
+        What has been recorded, in order.
+    """
+
+    kind = "deferred"
+
+    def __init__(self, root: str = "", user: str = "") -> None:
+        self.root = root
+        self.entries: list[Entry] = []
+
+    def register_task(
+        self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
+    ) -> None:
+        self.entries.append(TaskEntry(task, list(tags), list(system_tags), whole))
+
+    def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:
+        self.entries.append(FactsEntry(task, attempt, list(facts)))
+
+    def record_artifacts(
+        self,
+        task: TaskPath,
+        attempt: int,
+        artifacts: Sequence[ArtifactFact],
+        *,
+        storage: tuple[str, str],
+        tags: Iterable[str],
+        system_tags: Iterable[str],
+    ) -> None:
+        self.entries.append(ArtifactsEntry(task, attempt, list(artifacts), storage, list(tags), list(system_tags)))
+
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str], latest: bool = True) -> str:
+        _refuse(flow)
+
+    def latest_run(self, flow: str) -> str | None:
+        _refuse(flow)
+
+    def get(self, path: Sequence[str], attempt: int = 0) -> Document | None:
+        _refuse("/".join(path))
+
+    def names(self, path: Sequence[str]) -> list[str]:
+        _refuse("/".join(path))
+
+    def children(self, path: Sequence[str]) -> Iterable[Document]:
+        _refuse("/".join(path))
+
+    def facts(self, path: Sequence[str], field: str | None = None) -> list[Document]:
+        _refuse("/".join(path))
+
+    def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
+        _refuse(f"{flow}/{run}")
+
+
+def _refuse(path: str) -> NoReturn:
+    raise MetaflowNotFound(
+        f"'{path or 'Metaflow'}' cannot be looked up here: the metadata of this run are files of the machine that "
+        "launched it, and this task runs elsewhere.",
+        hint="pass what the step needs as an artifact, or use a metadata service",
+    )
