@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support import processes
 from support.interpreter import is_ours
@@ -16,6 +17,8 @@ from support.site import Site
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "ours: Millrace does better than the original here, on purpose")
     os.environ.setdefault("METAFLOW_USER", "tester")
+    settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
+    settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -43,7 +43,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "timeout": "metaflow.decorators.timeout:TimeoutDecorator",
     },
     "flow decorator": {
-        "exit_hook": "metaflow.decorators.exit_hook:exit_hook",
+        "exit_hook": "metaflow.decorators.exit_hook:ExitHookDecorator",
     },
     "lease": {
         "local": "metaflow.metadata_provider.lease:LocalLease",

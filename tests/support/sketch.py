@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from metaflow import FlowSpec
-from metaflow.flow.graph import Graph, read
+from metaflow.flow import plan
+from metaflow.flow.graph import Graph
 
 _number = itertools.count()
 
@@ -71,4 +72,4 @@ def flow_class(directory: Path, text: str) -> type[FlowSpec]:
 def graph_of(directory: Path, sketch: str) -> Graph:
     """Return the graph of a sketch, or of a whole flow file if it has several lines that begin one."""
     text = sketch if sketch.startswith("from ") else source(sketch)
-    return read(flow_class(directory, text))
+    return plan.read(flow_class(directory, text)).graph

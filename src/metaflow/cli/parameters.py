@@ -14,9 +14,10 @@ from metaflow.flow.parameters import ParameterContext, check_parameters, paramet
 
 def parameter_options(session: Session) -> list[click.Option]:
     """Return an option for each parameter, in order of definition."""
-    check_parameters(session.flow_class)
+    parameters = parameters_of(session.flow_class)
+    check_parameters(parameters)
     options = []
-    for parameter in parameters_of(session.flow_class).values():
+    for parameter in parameters.values():
         described = parameter.option()
         text = described["help"]
         if described["default_text"] is not None:
@@ -54,7 +55,7 @@ def parameter_values(session: Session, options: dict[str, Any]) -> dict[str, Any
         configs={},
     )
     values = {}
-    for attribute, parameter in parameters_of(session.flow_class).items():
+    for attribute, parameter in session.plan.parameters.items():
         try:
             value = parameter.resolve(options[parameter.option()["destination"]], context)
         except CommandException as error:

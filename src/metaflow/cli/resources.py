@@ -22,14 +22,14 @@ _ALWAYS = ("cpu", "memory", "disk", "gpu", "image")
 
 
 def resource_requests(session: Session) -> dict[str, ResourceRequest]:
-    """Return what each step asks for, in the order of the flow; its decorators must be attached."""
+    """Return what each step asks for, in the order of the flow."""
     from metaflow.compute.resources import request_of
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     settings = session.settings
     return {
-        name: request_of(step.decorators, settings.entries, python=python, origins=settings.origins)  # type: ignore[attr-defined]
-        for name, step in session.flow_class._steps.items()
+        name: request_of(step, settings.entries, python=python, origins=settings.origins)
+        for name, step in session.plan.steps.items()
     }
 
 

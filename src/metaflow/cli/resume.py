@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def _resume(session: Session, /, **options: Any) -> None:
     rerun = options["step_to_rerun"]
     prepare(session, options, "resumes")
-    if rerun is not None and rerun not in session.graph:
+    if rerun is not None and rerun not in session.plan.graph:
         raise CommandException(
             f"The flow {session.flow_name} has no step '{rerun}' to run again.",
-            hint=f"its steps are: {', '.join(session.graph)}",
+            hint=f"its steps are: {', '.join(session.plan.graph)}",
         )
     origin = _origin(session, options["origin_run_id"])
     _check_parameters(session, origin)
@@ -32,9 +32,7 @@ def _resume(session: Session, /, **options: Any) -> None:
 
 
 def _check_parameters(session: Session, origin: Origin) -> None:
-    from metaflow.flow.parameters import parameters_of
-
-    new = [name for name in parameters_of(session.flow_class) if name not in origin.parameters.objects]
+    new = [name for name in session.plan.parameters if name not in origin.parameters.objects]
     if new:
         several = len(new) > 1
         raise CommandException(

@@ -88,8 +88,8 @@ def _check_attempts(session: Session) -> None:
     from metaflow.runtime.policy import MOST_ATTEMPTS, check_attempts
 
     most = whole_number(session.settings, "METAFLOW_MAX_ATTEMPTS", MOST_ATTEMPTS, least=1)
-    for name, step in session.flow_class._steps.items():
-        check_attempts(name, step.decorators, most)  # type: ignore[attr-defined]
+    for step in session.plan.steps.values():
+        check_attempts(step, most)
 
 
 def begin(
@@ -147,10 +147,8 @@ def _run_hooks(session: Session, run_id: str, ok: bool) -> None:
     def open_run() -> Any:
         return registry.load("client object", "Run")(f"{session.flow_name}/{run_id}", _namespace_check=False)
 
-    classes = reversed(session.flow_class.__mro__)
-    every = [decorator for each in classes for decorator in vars(each).get("_flow_decorators", ())]
-    for decorator in dict.fromkeys(every):
-        for name, error in decorator.run(ok, open_run):
+    for decorator in session.plan.decorators:
+        for name, error in decorator.after_run(ok, open_run):
             session.say(f"The exit hook {name} failed: {type(error).__name__}: {error}", always=True)
 
 
@@ -159,7 +157,7 @@ def _resumption(session: Session, tags: list[str], run_id: str, origin: Origin, 
 
     return Resumption(
         origin,
-        session.graph,
+        session.plan.graph,
         rerun,
         session.metadata,
         run_id,
@@ -175,15 +173,11 @@ def _namespace(session: Session, given: str | None) -> str | None:
 
 
 def _register(session: Session, tags: list[str], values: dict[str, Any], origin: Origin | None) -> str:
-    from metaflow.flow.parameters import parameters_of
     from metaflow.runtime.begin import begin_run
 
-    parameters = parameters_of(session.flow_class)
-    document = session.graph.info((name, type(parameter).__name__) for name, parameter in parameters.items())
     return begin_run(
-        session.flow_class,
+        session.plan,
         values,
-        document,
         session.storage,
         session.metadata,
         tags=tags,
@@ -231,16 +225,15 @@ def _engine(
         system_tags(session.settings),
         preflight_mode(session),
     )
-    steps = session.flow_class._steps.items()
     preemptions = whole_number(session.settings, "METAFLOW_PREEMPTION_RETRIES", 0)
     policies = {
-        name: policy_of(step.decorators, requests[name], preemption_retries=preemptions)  # type: ignore[attr-defined]
-        for name, step in steps
+        name: policy_of(step, requests[name], preemption_retries=preemptions)
+        for name, step in session.plan.steps.items()
     }
     return Engine(
         session.flow_name,
         run_id,
-        session.graph,
+        session.plan.graph,
         places,
         session.storage,
         session.metadata,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from metaflow import registry
 
 if TYPE_CHECKING:
-    from metaflow.flow.graph import Graph
+    from metaflow.flow.plan import FlowPlan
     from metaflow.flow.spec import FlowSpec
     from metaflow.metadata_provider.protocol import Provider
     from metaflow.settings import Settings
@@ -62,11 +62,11 @@ class Session:
         self.path = _flow_file(self.script)
 
     @cached_property
-    def graph(self) -> Graph:
-        """The flow's graph, read from source."""
-        from metaflow.flow import graph
+    def plan(self) -> FlowPlan:
+        """The flow as it will run; asked for when the options are complete."""
+        from metaflow.flow import plan
 
-        return graph.read(self.flow_class)
+        return plan.read(self.flow_class, with_=self.options["decospecs"], without=self.options["without"])
 
     @property
     def datastore(self) -> str:

@@ -108,14 +108,11 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
     from metaflow.cli.facts import system_facts, system_tags
     from metaflow.client.scope import scope
     from metaflow.client.site import Site
-    from metaflow.flow.decorator import attach_specs, detach
     from metaflow.runtime.task import Task, TaskPlan
 
     name = options["step_name"]
     if name not in session.flow_class._steps:
         raise CommandException(f"The flow {session.flow_name} has no step '{name}'.")
-    detach(session.flow_class, session.options["without"])
-    attach_specs(session.flow_class, session.options["decospecs"])
     settings = session.settings
     namespace = options["namespace"] or None
     # The client of the step looks where the run is, wherever the step changes directory to.
@@ -146,7 +143,7 @@ def run_task(session: Session, options: dict[str, Any]) -> int:
     if session.metadata.kind == "deferred":
         report = _with_entries(session.metadata, report)
     try:
-        return Task(session.flow_class, lambda: session.graph, plan, session.storage, session.metadata, report).run()
+        return Task(session.plan, plan, session.storage, session.metadata, report).run()
     except MetaflowException as error:
         report(TaskReport(failure=TaskFailed(error.message, hint=error.hint)))
         raise

@@ -9,7 +9,7 @@ from metaflow.exception import InvalidFlow
 
 
 def check_flow(session: Session) -> None:
-    """Check the flow as `run` does: parameters, decorators of the command line, graph.
+    """Check the flow as `run` does: parameters, decorators, graph.
 
     Raises
     ------
@@ -17,25 +17,11 @@ def check_flow(session: Session) -> None:
         At the first thing that is wrong, with the user's file and line.
     """
     from metaflow.flow import lint
-    from metaflow.flow.decorator import attach_specs, detach
-    from metaflow.flow.parameters import check_parameters
 
     check_one_flow(session)
-    check_parameters(session.flow_class)
-    for name, steps in detach(session.flow_class, session.options["without"]).items():
+    for name, steps in session.plan.removed.items():
         session.say(f"Without @{name}: {', '.join(steps) or 'no step has it'}.")
-    attach_specs(session.flow_class, session.options["decospecs"])
-    lint.check(session.graph)
-    for name, function in session.flow_class._steps.items():
-        for decorator in function.decorators:  # type: ignore[attr-defined]
-            decorator.check_step(session.graph[name])
-            artifact = decorator.assigns()
-            if artifact is not None and hasattr(session.flow_class, artifact):
-                raise decorator.error(
-                    f"@{decorator.name} of the step '{name}' would assign self.{artifact}, and the flow has a step, "
-                    "parameter or attribute of this name.",
-                    hint="choose another name for the artifact",
-                )
+    lint.check(session.plan)
 
 
 def check_one_flow(session: Session) -> None:
@@ -93,21 +79,21 @@ def check(session: Session, warnings: bool) -> None:
 def check_and_say(session: Session) -> None:
     """Check the flow, and say so if nothing is wrong with it."""
     check_flow(session)
-    session.say(f"The flow {session.flow_name} is valid: {len(session.graph)} steps.")
+    session.say(f"The flow {session.flow_name} is valid: {len(session.plan.graph)} steps.")
 
 
 @click.command(help="Print the steps and how they follow one another.")
 @click.pass_obj
 def show(session: Session) -> None:
     check_flow(session)
-    session.echo(session.graph.show())
+    session.echo(session.plan.graph.show())
 
 
 @click.command(help="Print the graph in the language of Graphviz.")
 @click.pass_obj
 def output_dot(session: Session) -> None:
     check_flow(session)
-    session.echo(session.graph.dot())
+    session.echo(session.plan.graph.dot())
 
 
 @click.command(help="Print the graph as it was read from the source, faults included.")
@@ -117,9 +103,9 @@ def output_raw(session: Session, as_json: bool) -> None:
     if as_json:
         import json
 
-        session.echo(json.dumps(session.graph.info(), indent=2, default=repr))
+        session.echo(json.dumps(session.plan.graph.info(), indent=2, default=repr))
         return
-    for node in session.graph.nodes.values():
+    for node in session.plan.graph.nodes.values():
         session.echo(f"[{node.name}]  {node.source_file}:{node.line}")
         for field in node._fields[1:]:
             if field not in ("source_file", "line", "definition"):

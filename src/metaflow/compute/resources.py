@@ -5,11 +5,12 @@ It is computed once, by `request_of`, from the step's decorators and the setting
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from metaflow.flow.decorator import Resolved, StepDecorator
+    from metaflow.flow.decorator import Resolved
+    from metaflow.flow.plan import StepPlan
 
 
 class ResourceRequest(NamedTuple):
@@ -58,7 +59,7 @@ _FIGURES = ("cpu", "memory", "disk", "gpu", "shared_memory")
 
 
 def request_of(
-    decorators: Sequence[StepDecorator],
+    step: StepPlan,
     entries: Mapping[str, str],
     *,
     python: str,
@@ -71,8 +72,8 @@ def request_of(
 
     Parameters
     ----------
-    decorators : sequence of StepDecorator
-        Those of one step.
+    step : StepPlan
+        The step with its decorators.
     entries : mapping of str to str
         METAFLOW_* settings.
     python : str
@@ -85,9 +86,9 @@ def request_of(
     SettingsError
         A setting has a value that its attribute cannot have.
     """
-    stated = next((decorator for decorator in decorators if decorator.name == "resources"), None)
+    stated = step.find("resources")
     wanted = stated.resolve({}, {}) if stated is not None else {}
-    sender = next((decorator for decorator in decorators if decorator.backend is not None), None)
+    sender = step.sender
     if sender is None or sender.backend is None:
         return _local(wanted)
     values = sender.resolve(entries, origins or {})

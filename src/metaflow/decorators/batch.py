@@ -5,12 +5,12 @@ The table says what each attribute takes; what becomes of it in a job is told in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
 from metaflow.decorators.attributes import SWITCH, Attribute, number, pairs, quantity, text, texts, whole
 from metaflow.decorators.container import DEFAULT_IMAGE, IMAGE, TMPFS, ContainerDecorator, is_absolute
-from metaflow.flow.decorator import attach
+from metaflow.flow.notes import note_on_step
 
 Function = TypeVar("Function")
 
@@ -118,7 +118,7 @@ def batch(
     log_options: list[str] | str | None = None,
     executable: str | None = None,
     privileged: bool = False,
-) -> Any: ...
+) -> Callable[[Function], Function]: ...
 def batch(function: Any = None, **attributes: Any) -> Any:
     """Run a step as a job of AWS Batch.
 
@@ -181,4 +181,4 @@ def batch(function: Any = None, **attributes: Any) -> Any:
     InvalidDecoratorAttribute
         An attribute is unknown, its value cannot be, or the step is sent elsewhere too.
     """
-    return attach(BatchDecorator, function, attributes)
+    return note_on_step(BatchDecorator, function, attributes)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from metaflow.decorators.amounts import shown
 from metaflow.exception import MetaflowExceptionWrapper
-from metaflow.flow.decorator import Attempts, StepContext, StepDecorator, attach
+from metaflow.flow.decorator import Attempts, StepContext, StepDecorator
 from metaflow.flow.failure import describe_failure, failure_of_error
+from metaflow.flow.notes import note_on_step
 from metaflow.flow.spec import FlowSpec
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Function = TypeVar("Function")
 class CatchDecorator(StepDecorator):
     name = "catch"
     defaults = {"var": None, "print_exception": True}
+    rank = 1  # around @timeout and all others: it takes what they raise
 
     def check(self) -> None:
         var = self.attributes["var"]
@@ -74,7 +76,7 @@ class CatchDecorator(StepDecorator):
 @overload
 def catch(function: Function) -> Function: ...
 @overload
-def catch(*, var: str | None = None, print_exception: bool = True) -> Any: ...
+def catch(*, var: str | None = None, print_exception: bool = True) -> Callable[[Function], Function]: ...
 def catch(function: Any = None, **attributes: Any) -> Any:
     """Let the run go on when a step has failed, after all its retries.
 
@@ -90,4 +92,4 @@ def catch(function: Any = None, **attributes: Any) -> Any:
     InvalidDecoratorAttribute
         An attribute is unknown or makes no sense, or the step ends with a foreach or a switch.
     """
-    return attach(CatchDecorator, function, attributes)
+    return note_on_step(CatchDecorator, function, attributes)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
 from metaflow.decorators.amounts import shown
-from metaflow.flow.decorator import StepDecorator, attach
+from metaflow.flow.decorator import StepDecorator
+from metaflow.flow.notes import note_on_step
 
 Function = TypeVar("Function")
 
@@ -43,7 +44,7 @@ def _is_encodable(value: str | float) -> bool:
 @overload
 def environment(function: Function) -> Function: ...
 @overload
-def environment(*, vars: Mapping[str, str]) -> Any: ...
+def environment(*, vars: Mapping[str, str]) -> Callable[[Function], Function]: ...
 def environment(function: Any = None, **attributes: Any) -> Any:
     """Set environment variables for a step, before its process starts.
 
@@ -57,4 +58,4 @@ def environment(function: Any = None, **attributes: Any) -> Any:
     InvalidDecoratorAttribute
         A name or value cannot be one of an environment variable.
     """
-    return attach(EnvironmentDecorator, function, attributes)
+    return note_on_step(EnvironmentDecorator, function, attributes)

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import difflib
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
-from metaflow.exception import InvalidDecoratorAttribute
-from metaflow.flow.failure import tell_plainly
-from metaflow.flow.spec import FlowSpec
+from metaflow.flow.flow_decorator import FlowDecorator
+from metaflow.flow.notes import note_on_flow
 
-Flow = TypeVar("Flow", bound=type[FlowSpec])
+Flow = TypeVar("Flow", bound=type)
 Hook = Callable[..., Any]
 
 _FORM = "write @exit_hook(on_success=[function], on_error=[function])"
 
 
-class ExitHook:
-    """The functions of one `@exit_hook`."""
-
+class ExitHookDecorator(FlowDecorator):
     name = "exit_hook"
+    defaults: ClassVar[dict[str, Any]] = {"on_success": (), "on_error": (), "options": None}
+    is_repeatable = True
 
-    def __init__(self, on_success: Sequence[Hook], on_error: Sequence[Hook]) -> None:
-        self._functions = {True: list(on_success), False: list(on_error)}
+    def check(self) -> None:
+        for name in ("on_success", "on_error"):
+            functions = self.attributes[name]
+            if not isinstance(functions, (list, tuple)):
+                raise self.error(f"@exit_hook({name}={functions!r}): expected a list of functions.", hint=_FORM)
+            for function in functions:
+                if not callable(function):
+                    raise self.error(f"@exit_hook({name}=[{function!r}]): this is not a function.", hint=_FORM)
+        if not (self.attributes["on_success"] or self.attributes["on_error"]):
+            raise self.error("@exit_hook has no function.", hint=_FORM)
 
-    def run(self, ok: bool, open_run: Callable[[], Any]) -> list[tuple[str, BaseException]]:
-        """Call the functions for this end of the run; return the names of those that raised, and what.
-
-        Parameters
-        ----------
-        ok : bool
-            Whether the run succeeded.
-        open_run : callable
-            Returns the run as a client object, for functions that take one.
-        """
+    def after_run(self, ok: bool, open_run: Callable[[], Any]) -> list[tuple[str, BaseException]]:
+        """Call the functions for this end of the run; return the names of those that raised, and what."""
         failures: list[tuple[str, BaseException]] = []
-        for function in self._functions[ok]:
+        for function in self.attributes["on_success" if ok else "on_error"]:
             try:
                 _call(function, open_run)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook must not change how the run ended
@@ -65,12 +62,7 @@ def _call(function: Hook, open_run: Callable[[], Any]) -> None:
         function()
 
 
-def exit_hook(
-    on_success: Sequence[Hook] = (),
-    on_error: Sequence[Hook] = (),
-    options: dict[str, Any] | None = None,
-    **unknown: Any,
-) -> Callable[[Flow], Flow]:
+def exit_hook(on_success: Sequence[Hook] = (), on_error: Sequence[Hook] = (), **attributes: Any) -> Any:
     """Run functions when the flow has ended.
 
     Parameters
@@ -83,32 +75,11 @@ def exit_hook(
     Raises
     ------
     InvalidDecoratorAttribute
-        A hook is not a function, there is none, or it stands on something else than a flow.
+        When the flow is used: a hook is not a function, or there is none.
+    InvalidFlow
+        It stands on something else than a flow.
     """
-    frame = sys._getframe(1)
-
-    def refused(msg: str, hint: str = _FORM) -> InvalidDecoratorAttribute:
-        error = InvalidDecoratorAttribute(msg, frame.f_lineno, frame.f_code.co_filename, hint=hint)
-        tell_plainly(error)
-        return error
-
-    for name in unknown:
-        near = difflib.get_close_matches(name, ("on_success", "on_error", "options"), n=1)
-        raise refused(f"@exit_hook has no attribute '{name}'.", f"did you mean '{near[0]}'?" if near else _FORM)
-    hooks = {"on_success": on_success or (), "on_error": on_error or ()}
-    for name, functions in hooks.items():
-        if not isinstance(functions, (list, tuple)):
-            raise refused(f"@exit_hook({name}={functions!r}): expected a list of functions.")
-        for function in functions:
-            if not callable(function):
-                raise refused(f"@exit_hook({name}=[{function!r}]): this is not a function.")
-    if not any(hooks.values()):
-        raise refused("@exit_hook has no function.")
-
-    def decorate(flow_class: Flow) -> Flow:
-        if not (isinstance(flow_class, type) and issubclass(flow_class, FlowSpec)):
-            raise refused(f"@exit_hook stands on {flow_class!r}, which is not a flow.", "write it above the class")
-        flow_class._flow_decorators = (*flow_class._flow_decorators, ExitHook(**hooks))
-        return flow_class
-
-    return decorate
+    if isinstance(on_success, type):  # `@exit_hook` without a call
+        return cast(Callable[[Flow], Flow], note_on_flow(ExitHookDecorator, on_success, {}))
+    given = {"on_success": on_success or (), "on_error": on_error or ()}
+    return cast(Callable[[Flow], Flow], note_on_flow(ExitHookDecorator, None, {**given, **attributes}))

@@ -23,7 +23,7 @@ from metaflow.decorators.attributes import (
     whole,
 )
 from metaflow.decorators.container import DEFAULT_IMAGE, IMAGE, TMPFS, ContainerDecorator, is_absolute
-from metaflow.flow.decorator import attach
+from metaflow.flow.notes import note_on_step
 
 Function = TypeVar("Function")
 
@@ -224,7 +224,7 @@ def kubernetes(
     qos: str = "Burstable",
     extended_resources: dict[str, str] | None = None,
     security_context: dict[str, Any] | None = None,
-) -> Any: ...
+) -> Callable[[Function], Function]: ...
 def kubernetes(function: Any = None, **attributes: Any) -> Any:
     """Run a step in a pod of a Kubernetes cluster.
 
@@ -294,4 +294,4 @@ def kubernetes(function: Any = None, **attributes: Any) -> Any:
     InvalidDecoratorAttribute
         An attribute is unknown, its value cannot be, or the step is sent elsewhere too.
     """
-    return attach(KubernetesDecorator, function, attributes)
+    return note_on_step(KubernetesDecorator, function, attributes)

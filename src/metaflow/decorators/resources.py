@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, overload
 
 from metaflow.decorators.attributes import Attribute, TypedDecorator, number, quantity, whole
-from metaflow.flow.decorator import attach
+from metaflow.flow.notes import note_on_step
 
 Function = TypeVar("Function")
 
@@ -32,7 +33,7 @@ def resources(
     disk: int | str | None = None,
     memory: int | str = 4096,
     shared_memory: int | str | None = None,
-) -> Any: ...
+) -> Callable[[Function], Function]: ...
 def resources(function: Any = None, **attributes: Any) -> Any:
     """State what a step needs, independently of where it runs.
 
@@ -57,4 +58,4 @@ def resources(function: Any = None, **attributes: Any) -> Any:
     InvalidDecoratorAttribute
         An attribute is unknown, or its value is not a number.
     """
-    return attach(ResourcesDecorator, function, attributes)
+    return note_on_step(ResourcesDecorator, function, attributes)

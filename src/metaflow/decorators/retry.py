@@ -6,12 +6,13 @@ Beyond Metaflow, and off unless asked for: a waiting time that grows (`backoff`)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar, overload
 
 from metaflow.decorators.amounts import amount, shown
 from metaflow.exception import FAILURE_KINDS
-from metaflow.flow.decorator import Attempts, StepDecorator, attach
+from metaflow.flow.decorator import Attempts, StepDecorator
+from metaflow.flow.notes import note_on_step
 
 Function = TypeVar("Function")
 
@@ -83,7 +84,7 @@ def retry(
     backoff: float | None = None,
     max_minutes: float = 60,
     only: Sequence[str] = (),
-) -> Any: ...
+) -> Callable[[Function], Function]: ...
 def retry(function: Any = None, **attributes: Any) -> Any:
     """Run a step again when its task failed.
 
@@ -106,4 +107,4 @@ def retry(function: Any = None, **attributes: Any) -> Any:
     InvalidDecoratorAttribute
         An attribute is unknown, or its value makes no sense.
     """
-    return attach(RetryDecorator, function, attributes)
+    return note_on_step(RetryDecorator, function, attributes)

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, overload
 
 from metaflow.decorators.amounts import amount, shown
 from metaflow.exception import TimeoutException
-from metaflow.flow.decorator import StepContext, StepDecorator, attach
+from metaflow.flow.decorator import StepContext, StepDecorator
+from metaflow.flow.notes import note_on_step
 
 Function = TypeVar("Function")
 
@@ -72,7 +73,7 @@ class TimeoutDecorator(StepDecorator):
 @overload
 def timeout(function: Function) -> Function: ...
 @overload
-def timeout(*, seconds: float = 0, minutes: float = 0, hours: float = 0) -> Any: ...
+def timeout(*, seconds: float = 0, minutes: float = 0, hours: float = 0) -> Callable[[Function], Function]: ...
 def timeout(function: Any = None, **attributes: Any) -> Any:
     """End a step that takes too long; to `@retry` and `@catch` that is a failure like any other.
 
@@ -86,4 +87,4 @@ def timeout(function: Any = None, **attributes: Any) -> Any:
     InvalidDecoratorAttribute
         There is no limit, or a value makes no sense.
     """
-    return attach(TimeoutDecorator, function, attributes)
+    return note_on_step(TimeoutDecorator, function, attributes)

@@ -1,27 +1,17 @@
-"""What a step decorator is: a name, checked attributes, and a way onto a step.
+"""What a decorator of a step is: a name, checked attributes, and the hooks that it overrides.
 
-A decorator of a flow's source (``@resources(cpu=2)``) and one of the command line (``--with resources:cpu=2``) make the
-same object, so everything after this file reads decorators only as objects in ``function.decorators``. The decorators
+One of a flow's source (``@resources(cpu=2)``) and one of the command line (``--with resources:cpu=2``) are the same
+object, made by `metaflow.flow.plan`; everything after it reads decorators there and nowhere else. The decorators
 themselves live in `metaflow.decorators`, one file each, and are found by name through `metaflow.registry`.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from metaflow import registry
-from metaflow.exception import (
-    CommandException,
-    InvalidDecoratorAttribute,
-    InvalidFlow,
-    MetaflowExceptionWrapper,
-    TaskFailed,
-)
-from metaflow.flow.step import steps_of
+from metaflow.exception import InvalidDecoratorAttribute, MetaflowExceptionWrapper, TaskFailed
 
 if TYPE_CHECKING:
     from metaflow.flow.node import Node
@@ -118,14 +108,14 @@ class StepContext:
         return self.attempt < self.last_attempt and (not self.only or failure.kind in self.only)
 
 
-class StepDecorator:
-    """One decorator on one step.
+class Decorator:
+    """One decorator, of a step or of a flow: a name and its checked attributes.
 
-    Subclasses set `name` and `defaults`, and override the hooks that they need.
+    Subclasses set `name` and `defaults`.
 
     Parameters
     ----------
-    attributes : dict
+    attributes : mapping of str to object
         What the user gave; the rest comes from `defaults`.
     origin : tuple of str and int, optional
         File and line of the user's ``@name``; None from the command line.
@@ -136,14 +126,17 @@ class StepDecorator:
         All attributes, the user's over the defaults.
     given : frozenset of str
         The names that the user gave.
+
+    Raises
+    ------
+    InvalidDecoratorAttribute
+        There is no such attribute, or it cannot have such a value.
     """
 
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {}
-    backend: ClassVar[str | None] = None
-    """Name of the launcher that it sends the step's tasks to; at most one decorator of a step has one."""
 
-    def __init__(self, attributes: dict[str, Any], origin: tuple[str, int] | None = None) -> None:
+    def __init__(self, attributes: Mapping[str, Any], origin: tuple[str, int] | None = None) -> None:
         self.origin = origin
         for key in attributes:
             if key not in self.defaults:
@@ -159,6 +152,31 @@ class StepDecorator:
 
     def check(self) -> None:
         """Check the values of `attributes`; raise `error(…)` for one that cannot be."""
+
+    def error(self, msg: str, hint: str | None = None) -> InvalidDecoratorAttribute:
+        """Return an error that points to where the user wrote this decorator."""
+        file, line = self.origin or (None, None)
+        return InvalidDecoratorAttribute(msg, line, file, hint=hint)
+
+    @property
+    def source(self) -> str:
+        """Where the user wrote it, in few words."""
+        if self.origin is None:
+            return f"--with {self.name}"
+        return f"@{self.name} ({self.origin[0].rpartition('/')[2]}:{self.origin[1]})"
+
+    def __repr__(self) -> str:
+        return f"@{self.name}({', '.join(f'{k}={self.attributes[k]!r}' for k in sorted(self.given))})"
+
+
+class StepDecorator(Decorator):
+    """One decorator of one step; subclasses override the hooks that they need."""
+
+    backend: ClassVar[str | None] = None
+    """Name of the launcher that it sends the step's tasks to; at most one decorator of a step has one."""
+
+    rank: ClassVar[int] = 0
+    """One of a higher rank is wrapped around those of lower ranks, wherever it stands above the step."""
 
     def check_step(self, node: Node) -> None:
         """Check that it may stand on this step, before a run; raise `error(…)` if not."""
@@ -202,192 +220,3 @@ class StepDecorator:
     def around(self, context: StepContext, run: Callable[[], None]) -> None:
         """Run the step; in the task's process."""
         run()
-
-    def error(self, msg: str, hint: str | None = None) -> InvalidDecoratorAttribute:
-        """Return an error that points to where the user wrote this decorator."""
-        file, line = self.origin or (None, None)
-        return InvalidDecoratorAttribute(msg, line, file, hint=hint)
-
-    @property
-    def source(self) -> str:
-        """Where the user wrote it, in few words."""
-        if self.origin is None:
-            return f"--with {self.name}"
-        return f"@{self.name} ({self.origin[0].rpartition('/')[2]}:{self.origin[1]})"
-
-    def spec(self) -> str:
-        """Return the text that makes this decorator again when given to ``--with``."""
-        given = {key: self.attributes[key] for key in sorted(self.given)}
-        return self.name + (":" + ",".join(f"{k}={json.dumps(v)}" for k, v in given.items()) if given else "")
-
-    def __repr__(self) -> str:
-        return f"@{self.name}({', '.join(f'{k}={self.attributes[k]!r}' for k in sorted(self.given))})"
-
-
-def attach(decorator: type[StepDecorator], function: Callable[..., Any] | None, attributes: dict[str, Any]) -> Any:
-    """Put a decorator on a step, for both ``@name`` and ``@name(…)``.
-
-    Parameters
-    ----------
-    decorator : type of StepDecorator
-        Which.
-    function : callable or None
-        The step when used bare; None when called with attributes, and then a function that takes the step is returned.
-    attributes : dict
-        What the user gave.
-    """
-    frame = sys._getframe(2)
-    origin = (frame.f_code.co_filename, frame.f_lineno)
-
-    def decorate(step: Callable[..., Any]) -> Callable[..., Any]:
-        try:
-            return attached(step)
-        except InvalidFlow as error:
-            from metaflow.flow.failure import tell_plainly
-
-            tell_plainly(error)
-            raise
-
-    def attached(step: Callable[..., Any]) -> Callable[..., Any]:
-        instance = decorator(attributes, origin)
-        if not getattr(step, "is_step", False):
-            raise InvalidFlow(
-                f"@{decorator.name} stands on '{getattr(step, '__name__', step)}', which is not a step.",
-                origin[1],
-                origin[0],
-                hint="write @step directly above `def`, and all other decorators above it",
-            )
-        if any(other.name == decorator.name for other in step.decorators):  # type: ignore[attr-defined]
-            raise instance.error(f"The step '{step.__name__}' has @{decorator.name} twice.", hint="keep one of them")
-        _check_one_backend(step, instance)
-        step.decorators.insert(0, instance)  # type: ignore[attr-defined]
-        return step
-
-    return decorate if function is None else decorate(function)
-
-
-def attach_specs(flow_class: type, specs: Iterable[str]) -> None:
-    """Attach decorators given by ``--with`` to all steps that do not have them yet.
-
-    Parameters
-    ----------
-    flow_class : type of FlowSpec
-        The flow; its steps are changed.
-    specs : iterable of str
-        Texts as `parse_spec` reads them.
-
-    Raises
-    ------
-    CommandException
-        There is no such decorator, the text is malformed, or a step would be sent to two backends.
-    InvalidDecoratorAttribute
-        It does not have such an attribute.
-    """
-    for spec in specs:
-        name, attributes = parse_spec(spec)
-        decorator: type[StepDecorator] = registry.load("step decorator", name)
-        for function in steps_of(flow_class).values():
-            decorators: list[StepDecorator] = function.decorators  # type: ignore[attr-defined]
-            if all(other.name != name for other in decorators):
-                instance = decorator(dict(attributes))
-                _check_one_backend(function, instance)
-                decorators.append(instance)
-
-
-def detach(flow_class: type, names: Iterable[str]) -> dict[str, list[str]]:
-    """Take decorators away from all steps, as ``--without`` asks for.
-
-    Parameters
-    ----------
-    flow_class : type of FlowSpec
-        The flow; its steps are changed.
-    names : iterable of str
-        Names of decorators, or several of them in one text: ``kubernetes,batch``.
-
-    Returns
-    -------
-    dict of str to list of str
-        Each name, and the steps that had it.
-
-    Raises
-    ------
-    CommandException
-        There is no such decorator; the nearest name is the hint.
-    """
-    removed: dict[str, list[str]] = {}
-    for name in (word.strip().removeprefix("@") for text in names for word in text.split(",")):
-        registry.load("step decorator", name)
-        removed.setdefault(name, [])
-        for step, function in steps_of(flow_class).items():
-            decorators: list[StepDecorator] = function.decorators  # type: ignore[attr-defined]
-            kept = [other for other in decorators if other.name != name]
-            if len(kept) < len(decorators):
-                decorators[:] = kept
-                removed[name].append(step)
-    return removed
-
-
-def backend_of(decorators: Iterable[StepDecorator]) -> StepDecorator | None:
-    """Return the decorator that sends the step somewhere, if there is one."""
-    return next((decorator for decorator in decorators if decorator.backend is not None), None)
-
-
-def _check_one_backend(step: Any, added: StepDecorator) -> None:
-    other = backend_of(step.decorators) if added.backend is not None else None
-    if other is None:
-        return
-    message = f"The step '{step.__name__}' is sent to two places: by {other.source} and by {added.source}."
-    if added.origin is not None:
-        raise added.error(message, hint="keep one of them")
-    raise CommandException(message, hint=f"to take @{other.name} away from all steps, add --without {other.name}")
-
-
-def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
-    """Read ``name[:key=value,…]``; a value is JSON where it parses as JSON, else text.
-
-    Commas inside brackets, braces and quotes belong to the value: ``secrets:sources=["a","b"]``.
-
-    Raises
-    ------
-    CommandException
-        The text is malformed.
-    """
-    name, colon, rest = spec.partition(":")
-    if not name:
-        raise CommandException(
-            f"--with '{spec}' names no decorator.", hint="write --with NAME or --with NAME:key=value"
-        )
-    attributes: dict[str, Any] = {}
-    for part in _split(rest) if colon else ():
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise CommandException(
-                f"--with '{spec}': '{part}' is not of the form key=value.", hint="write --with NAME:key=value,key=value"
-            )
-        try:
-            attributes[key.strip()] = json.loads(value)
-        except ValueError:
-            attributes[key.strip()] = value.strip()
-    return name, attributes
-
-
-def _split(text: str) -> list[str]:
-    parts, depth, quote, escaped, start = [], 0, "", False, 0
-    for position, character in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quote and character == "\\":
-            escaped = True
-        elif quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character in "[{(":
-            depth += 1
-        elif character in "]})":
-            depth -= 1
-        elif character == "," and depth <= 0:
-            parts.append(text[start:position])
-            start = position + 1
-    parts.append(text[start:])
-    return [part for part in parts if part.strip()]

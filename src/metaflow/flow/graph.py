@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from metaflow.exception import InvalidFlow
@@ -152,13 +153,15 @@ class Graph:
         return describe(self, parameters, decorators)
 
 
-def read(flow_class: type) -> Graph:
+def read(flow_class: type, decorators: Mapping[str, tuple[DecoratorSpec, ...]] = MappingProxyType({})) -> Graph:
     """Read the graph of a flow from the source of its steps.
 
     Parameters
     ----------
     flow_class : type
         The user's class. Its steps are found over all its base classes, in whatever files they are.
+    decorators : mapping of str to tuple of DecoratorSpec
+        Those of each step, as `metaflow.flow.plan` has them.
 
     Raises
     ------
@@ -198,7 +201,7 @@ def read(flow_class: type) -> Graph:
             line=written.line,
             next_line=made.line,
             doc=written.doc,
-            decorators=_decorators(steps[name]),
+            decorators=decorators.get(name, ()),
             definition=written,
         )
         for target in edges[name]:
@@ -282,9 +285,3 @@ def _matching_join(nodes: Mapping[str, Node], edges: Mapping[str, tuple[str, ...
                 seen.add((target, depth))
                 todo.append((target, depth))
     return None
-
-
-def _decorators(step: Any) -> tuple[DecoratorSpec, ...]:
-    attached = getattr(step, "decorators", ())
-    specs = [DecoratorSpec(each.name, dict(each.attributes), each.origin is not None) for each in attached]
-    return (*(spec for spec in reversed(specs) if spec.static), *(spec for spec in specs if not spec.static))

@@ -1,4 +1,4 @@
-"""The rules of a flow's graph: a list of small functions, each of which raises for the first offence it finds.
+"""The rules of a flow, most of them about its graph: small functions, each of which raises for its first offence.
 
 Each says one sentence that points to the user's line, and a hint. They run in the order of `CHECKS`, so that a later
 one may rely on what the earlier ones ask for. Whatever Metaflow accepts and can run is accepted; what it accepts and
@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from metaflow.flow.graph import Graph
 from metaflow.flow.lint_splits import SPLIT_CHECKS, quoted
+from metaflow.flow.parameters import check_parameters
 from metaflow.flow.source import Transition
+
+if TYPE_CHECKING:
+    from metaflow.flow.plan import FlowPlan, StepPlan
 
 RESERVED = ("cmd", "index", "input", "name", "next")
 """Attributes of every flow: no step may take them."""
@@ -26,16 +31,38 @@ _FORMS = (
 _SWITCH = "to choose between steps at run time use self.next({'x': self.a, 'y': self.b}, condition='choice')"
 
 
-def check(graph: Graph) -> None:
-    """Run all checks.
+def check(plan: FlowPlan) -> None:
+    """Run all checks of a flow: its parameters, its graph, its decorators.
 
     Raises
     ------
     InvalidFlow
         The first offence, with file, line and hint.
     """
+    check_parameters(plan.parameters)
+    check_graph(plan.graph)
+    for step in plan.steps.values():
+        _decorators_fit(plan, step)
+    for decorator in plan.decorators:
+        decorator.check_flow(plan.graph)
+
+
+def check_graph(graph: Graph) -> None:
+    """Run the checks of the graph alone."""
     for rule in CHECKS:
         rule(graph)
+
+
+def _decorators_fit(plan: FlowPlan, step: StepPlan) -> None:
+    for decorator in step.decorators:
+        decorator.check_step(plan.graph[step.name])
+        artifact = decorator.assigns()
+        if artifact is not None and hasattr(plan.flow_class, artifact):
+            raise decorator.error(
+                f"@{decorator.name} of the step '{step.name}' would assign self.{artifact}, and the flow has a step, "
+                "parameter or attribute of this name.",
+                hint="choose another name for the artifact",
+            )
 
 
 def has_one_start_and_one_end(graph: Graph) -> None:

@@ -5,10 +5,12 @@ Splits and foreaches open a frame and the join that matches closes it; a switch 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.exception import InvalidFlow
-from metaflow.flow.source import Definition
+
+if TYPE_CHECKING:
+    from metaflow.flow.source import Definition
 
 
 class DecoratorSpec(NamedTuple):

@@ -9,7 +9,7 @@ Start reading at `Parameter`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypedDict
 
 from metaflow.exception import (
@@ -359,7 +359,7 @@ def parameters_of(flow_class: type) -> dict[str, Parameter]:
     return found
 
 
-def check_parameters(flow_class: type) -> None:
+def check_parameters(parameters: Mapping[str, Parameter]) -> None:
     """Check every parameter of a flow, and that no two have the same name.
 
     Raises
@@ -367,7 +367,6 @@ def check_parameters(flow_class: type) -> None:
     metaflow.exception.InvalidFlow
         At the first offence, with the place of the declaration.
     """
-    parameters = parameters_of(flow_class)
     if parameters:
         from metaflow.flow import parameter_checks  # tasks never need it
 

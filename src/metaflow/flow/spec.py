@@ -68,7 +68,6 @@ class FlowSpec:
 
     _steps: ClassVar[Mapping[str, Callable[..., Any]]] = MappingProxyType({})
     _constants: ClassVar[frozenset[str]] = frozenset()
-    _flow_decorators: ClassVar[tuple[Any, ...]] = ()
     _binding: Binding
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""`@step`: marks a method as a step of the flow."""
+"""`@step`: marks a method as a step of the flow, by the attributes that Metaflow gives it; it gets no others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,6 @@ def _mark(function: Any, start: bool, end: bool) -> Any:
     function.is_step = True
     function.is_start, function.is_end = start, end
     function.name = function.__name__
-    function.decorators = []
     return function
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from metaflow.flow.spec import FlowSpec, constants_of
+from metaflow.flow.plan import FlowPlan
+from metaflow.flow.spec import constants_of
 from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.record import AttemptRecord
 from metaflow.store.artifacts import TaskIndex, save_artifacts
@@ -19,9 +20,8 @@ from metaflow.store.protocol import Storage
 
 
 def begin_run(
-    flow_class: type[FlowSpec],
+    plan: FlowPlan,
     parameters: Mapping[str, Any],
-    graph_document: Mapping[str, Any],
     storage: Storage,
     metadata: Provider,
     *,
@@ -34,12 +34,10 @@ def begin_run(
 
     Parameters
     ----------
-    flow_class : type of FlowSpec
-        The flow.
+    plan : FlowPlan
+        The flow; it must have passed lint.
     parameters : mapping of str to object
         Attribute name to value.
-    graph_document : mapping
-        The artifact ``_graph_info``.
     storage, metadata
         Where the run is kept.
     tags, system_tags : iterable of str
@@ -49,7 +47,7 @@ def begin_run(
     origin : TaskIndex, optional
         Of a run that goes on from another: the other's parameters, taken over unread instead of `parameters`.
     """
-    flow = flow_class.__name__
+    flow = plan.name
     tags, system_tags = list(tags), list(system_tags)
     run = metadata.new_run(flow, tags=tags, system_tags=system_tags, latest=origin is None)
     task = TaskPath(flow, run, PARAMETERS, "0")
@@ -57,12 +55,12 @@ def begin_run(
     record.begin()
     index = TaskIndex({}, {}) if origin is None else TaskIndex(dict(origin.objects), dict(origin.info))
     values = {
-        **constants_of(flow_class),
+        **constants_of(plan.flow_class),
         **parameters,
         "name": flow,
         "_configs_processed": True,
         "_foreach_stack": [],
-        "_graph_info": dict(graph_document),
+        "_graph_info": plan.description(),
         "_success": True,
         "_task_ok": True,
         "_transition": None,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from metaflow.compute.resources import LOCAL, ResourceRequest
-from metaflow.flow.decorator import StepDecorator
+from metaflow.flow.plan import StepPlan
 from metaflow.runtime.events import Retries
 
 MOST_ATTEMPTS = 101
@@ -34,31 +33,30 @@ class StepPolicy(NamedTuple):
     resources: ResourceRequest = LOCAL
 
 
-def policy_of(
-    decorators: Sequence[StepDecorator], resources: ResourceRequest = LOCAL, *, preemption_retries: int = 0
-) -> StepPolicy:
+def policy_of(step: StepPlan, resources: ResourceRequest = LOCAL, *, preemption_retries: int = 0) -> StepPolicy:
     """Add up what the decorators of one step ask for.
 
     Parameters
     ----------
-    decorators : sequence of StepDecorator
-        Of the step.
+    step : StepPlan
+        The step with its decorators.
     resources : ResourceRequest
         What its tasks need. A task of this machine is tried again at once, unless a backoff is asked for: waiting
         helps against trouble elsewhere.
     preemption_retries : int
         METAFLOW_PREEMPTION_RETRIES: further attempts of a remote task whose machine was taken away.
     """
+    decorators = step.decorators
     limits = [limit for decorator in decorators if (limit := decorator.time_limit()) is not None]
     environment = {name: value for decorator in decorators for name, value in decorator.environment().items()}
-    retries = _retries(decorators, resources.backend != "local")
+    retries = _retries(step, resources.backend != "local")
     if resources.backend != "local":
         retries = retries._replace(preemptions=preemption_retries)
     return StepPolicy(retries, min(limits, default=None), environment, resources)
 
 
-def _retries(decorators: Sequence[StepDecorator], is_remote: bool) -> Retries:
-    attempts = [decorator.attempts() for decorator in decorators]
+def _retries(step: StepPlan, is_remote: bool) -> Retries:
+    attempts = [decorator.attempts() for decorator in step.decorators]
     backoff = max((asked.backoff for asked in attempts), default=0.0)
     return Retries(
         sum(asked.retries for asked in attempts),
@@ -70,7 +68,7 @@ def _retries(decorators: Sequence[StepDecorator], is_remote: bool) -> Retries:
     )
 
 
-def check_attempts(step: str, decorators: Sequence[StepDecorator], most: int) -> None:
+def check_attempts(step: StepPlan, most: int) -> None:
     """Check that a step is not tried more often than METAFLOW_MAX_ATTEMPTS allows.
 
     Raises
@@ -78,11 +76,11 @@ def check_attempts(step: str, decorators: Sequence[StepDecorator], most: int) ->
     InvalidDecoratorAttribute
         It is; names both numbers.
     """
-    for decorator in decorators:
+    for decorator in step.decorators:
         asked = decorator.attempts().retries + 1
         if asked > most:
             raise decorator.error(
-                f"@{decorator.name} asks for {asked} attempts of the step '{step}', and METAFLOW_MAX_ATTEMPTS "
+                f"@{decorator.name} asks for {asked} attempts of the step '{step.name}', and METAFLOW_MAX_ATTEMPTS "
                 f"allows {most}.",
                 hint=f"set METAFLOW_MAX_ATTEMPTS={asked} if so many are intended",
             )

@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from metaflow.compute.report import TaskReport
 from metaflow.exception import (
@@ -30,9 +30,10 @@ from metaflow.exception import (
 )
 from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.current import current
-from metaflow.flow.decorator import StepContext, StepDecorator
+from metaflow.flow.decorator import StepContext
 from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
+from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec
 from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, is_storable, missing_input
@@ -44,9 +45,6 @@ from metaflow.store.internals import ELEMENTS, FAILURE
 from metaflow.store.layout import PARAMETERS
 from metaflow.store.overlap import beside
 from metaflow.store.protocol import Storage
-
-if TYPE_CHECKING:
-    from metaflow.flow.graph import Graph
 
 
 class TaskPlan(NamedTuple):
@@ -74,10 +72,8 @@ class Task:
 
     Parameters
     ----------
-    flow_class : type of FlowSpec
-        The user's flow.
-    graph : callable
-        Returns the flow's graph; called only where it is needed.
+    flow : FlowPlan
+        The user's flow; its graph is asked for only where it is needed.
     plan : TaskPlan
         Which task, and what comes in.
     storage, provider
@@ -88,28 +84,27 @@ class Task:
 
     def __init__(
         self,
-        flow_class: type[FlowSpec],
-        graph: Callable[[], Graph],
+        flow: FlowPlan,
         plan: TaskPlan,
         storage: Storage,
         provider: Provider,
         report: Callable[[TaskReport], None],
     ) -> None:
-        self._class = flow_class
-        self._graph = graph
+        self._flow = flow
+        self._class = flow.flow_class
         self._plan = plan
         self._storage = storage
         self._report = report
-        path = TaskPath(flow_class.__name__, plan.run, plan.step, plan.task)
+        path = TaskPath(flow.name, plan.run, plan.step, plan.task)
         self._record = AttemptRecord(
             path, plan.attempt, storage, provider, tags=plan.tags, system_tags=plan.system_tags
         )
-        self._blobs = Blobs(storage, flow_class.__name__)
-        self._function = flow_class._steps[plan.step]
+        self._blobs = Blobs(storage, flow.name)
+        self._step = flow.steps[plan.step]
+        self._function = self._step.function
         self._element: dict[int, Any] = {}
         self._turn = 0  # of a step that comes back to itself; Metaflow's resume knows its tasks by it
         self._is_join = self._function.__code__.co_argcount > 1
-        self._decorators: list[StepDecorator] = self._function.decorators  # type: ignore[attr-defined]
 
     def run(self) -> int:
         """Run the attempt and return the exit status of the process."""
@@ -128,8 +123,8 @@ class Task:
             plan.step,
             plan.attempt,
             plan.last_code_attempt,
-            lambda: self._graph()[plan.step].next,
-            frozenset().union(*(decorator.attempts().only for decorator in self._decorators)),
+            lambda: self._flow.graph[plan.step].next,
+            frozenset().union(*(decorator.attempts().only for decorator in self._step.decorators)),
         )
         error = self._call(context, paths)
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
@@ -192,7 +187,7 @@ class Task:
         first, incoming = self._read([paths[0], f"{self._plan.run}/{PARAMETERS}/0"])
         self._blobs.note_present(first.objects.values())
         frames: list[ForeachFrame] = list(Artifacts(self._blobs, first)["_foreach_stack"])
-        if self._graph().closes_foreach(self._plan.step):
+        if self._flow.graph.closes_foreach(self._plan.step):
             frames.pop()
         for name in map(foreach_values_name, range(len(frames))):  # the loops around the join go on
             incoming.objects[name], incoming.info[name] = first.objects[name], first.info[name]
@@ -229,7 +224,7 @@ class Task:
                 "origin_run_id": plan.origin_run,
                 "namespace": plan.namespace,
                 "username": plan.user,
-                "parameter_names": self._class._parameter_names(),
+                "parameter_names": list(self._flow.parameters),
                 "tempdir": plan.tempdir,
                 "tags": frozenset(plan.tags),
             }
@@ -249,8 +244,7 @@ class Task:
             self._check_transition(context.flow)
 
         run: Callable[[], None] = code
-        inner_first = self._decorators[::-1]
-        for decorator in sorted(inner_first, key=lambda decorator: decorator.name == "catch"):
+        for decorator in reversed(self._step.outermost_first):
             run = partial(decorator.around, context, run)
         try:
             run()
@@ -293,7 +287,7 @@ class Task:
 
     def _check_width(self, foreach: str | None, width: int) -> None:
         if self._plan.max_splits is not None and width > self._plan.max_splits:
-            node = self._graph()[self._plan.step]
+            node = self._flow.graph[self._plan.step]
             raise InvalidNextException(
                 f"The foreach of the step '{node.name}' over self.{foreach} has {width} elements, and --max-num-splits "
                 f"allows {self._plan.max_splits}.",

@@ -15,6 +15,7 @@ from metaflow.decorators.resources import ResourcesDecorator
 from metaflow.decorators.retry import RetryDecorator
 from metaflow.exception import SettingsError
 from metaflow.flow.decorator import StepDecorator
+from metaflow.flow.plan import StepPlan
 
 HERE = ("/home/ada/flow.py", 12)
 
@@ -33,7 +34,8 @@ def batch(**attributes: Any) -> BatchDecorator:
 
 def request(*decorators: StepDecorator, **settings: str) -> ResourceRequest:
     entries = {f"METAFLOW_{name}": value for name, value in settings.items()}
-    return request_of(decorators, entries, python="3.12", origins={"METAFLOW_BATCH_JOB_QUEUE": "config.json:3:5"})
+    step = StepPlan("work", print, decorators)
+    return request_of(step, entries, python="3.12", origins={"METAFLOW_BATCH_JOB_QUEUE": "config.json:3:5"})
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from metaflow.decorators.catch import CatchDecorator
-from metaflow.decorators.exit_hook import ExitHook, exit_hook
+from metaflow.decorators.exit_hook import ExitHookDecorator
 from metaflow.decorators.timeout import TimeoutDecorator
-from metaflow.exception import InvalidDecoratorAttribute, TimeoutException
+from metaflow.exception import TimeoutException
 from metaflow.flow.decorator import StepContext
-from metaflow.flow.spec import FlowSpec
 
 
 def context(attempt: int = 0, last_attempt: int = 0) -> StepContext:
@@ -97,6 +96,10 @@ def test_timeout_leaves_the_alarm_as_it_was(run: Any) -> None:
 # --- @exit_hook ------------------------------------------------------------------------------------------------------
 
 
+def hooked(on_success: list[Any], on_error: list[Any]) -> ExitHookDecorator:
+    return ExitHookDecorator({"on_success": on_success, "on_error": on_error})
+
+
 def test_a_hook_gets_the_run_if_it_takes_one() -> None:
     got: list[object] = []
 
@@ -113,7 +116,7 @@ def test_a_hook_gets_the_run_if_it_takes_one() -> None:
         got.append(result)
 
     hooks: list[Callable[..., Any]] = [keyword, optional, other_default, any_name, lambda: got.append("none")]
-    assert ExitHook(hooks, []).run(True, lambda: "the run") == []
+    assert hooked(hooks, []).after_run(True, lambda: "the run") == []
     assert got == ["the run", "the run", "default", "the run", "none"]
 
 
@@ -121,7 +124,7 @@ def test_the_run_is_opened_only_for_hooks_that_take_it() -> None:
     def open_run() -> object:
         raise AssertionError("nobody asked")
 
-    assert ExitHook([lambda: None], []).run(True, open_run) == []
+    assert hooked([lambda: None], []).after_run(True, open_run) == []
 
 
 def test_hooks_that_raise_are_told_and_the_others_run() -> None:
@@ -130,7 +133,7 @@ def test_hooks_that_raise_are_told_and_the_others_run() -> None:
     def leave() -> None:
         raise SystemExit(0)
 
-    failures = ExitHook([], [fail, leave, lambda: got.append("last")]).run(False, lambda: None)
+    failures = hooked([], [fail, leave, lambda: got.append("last")]).after_run(False, lambda: None)
     assert [(name, type(error)) for name, error in failures] == [("fail", ValueError), ("leave", SystemExit)]
     assert got == ["last"]
 
@@ -141,17 +144,4 @@ def test_a_run_that_cannot_be_opened_is_a_failure_of_the_hook() -> None:
     def open_run() -> object:
         raise ValueError("gone")
 
-    assert [name for name, _ in ExitHook([hook], []).run(True, open_run)] == ["hook"]
-
-
-def test_exit_hooks_stand_on_flows_and_are_inherited() -> None:
-    @exit_hook(on_success=[fail])
-    class FirstFlow(FlowSpec): ...
-
-    @exit_hook(on_error=[fail])
-    class SecondFlow(FirstFlow): ...
-
-    assert len(FirstFlow._flow_decorators) == 1
-    assert len(SecondFlow._flow_decorators) == 2
-    with pytest.raises(InvalidDecoratorAttribute, match="not a flow"):
-        exit_hook(on_success=[fail])(dict)  # type: ignore[type-var]
+    assert [name for name, _ in hooked([hook], []).after_run(True, open_run)] == ["hook"]

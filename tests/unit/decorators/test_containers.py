@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from metaflow.decorators.container import ContainerDecorator
 from metaflow.decorators.kubernetes import KubernetesDecorator, is_domain, is_label, is_label_key
 from metaflow.decorators.resources import ResourcesDecorator
 from metaflow.exception import InvalidDecoratorAttribute
-from metaflow.flow.decorator import parse_spec
+from metaflow.flow.with_option import parse_with
 
 ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.integers() | st.text()),
@@ -35,7 +36,7 @@ def test_whatever_is_given_is_taken_or_refused_in_one_way(decorator: Any, data: 
     except InvalidDecoratorAttribute as error:
         refusal = error.message
     else:
-        _, again = parse_spec(made.spec())
+        _, again = parse_with("d:" + ",".join(f"{key}={json.dumps(value)}" for key, value in attributes.items()))
         assert values(decorator(again)) == values(made)
         return
     assert f"@{decorator.name}(" in refusal

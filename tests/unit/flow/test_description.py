@@ -185,32 +185,6 @@ def test_attributes_of_decorators_are_plain(tmp_path: Path) -> None:
     ]
 
 
-def test_decorators_innermost_first_then_those_of_the_command_line(tmp_path: Path) -> None:
-    class Mark:
-        def __init__(self, name: str, origin: tuple[str, int] | None) -> None:
-            self.name = name
-            self.attributes: dict[str, object] = {}
-            self.origin = origin
-
-    flow = flow_class(
-        tmp_path,
-        "from metaflow import FlowSpec, step\n\nclass Flow(FlowSpec):\n    @step\n    def start(self):\n        pass\n",
-    )
-    flow.start.decorators = [  # type: ignore[attr-defined]
-        Mark("outer", ("f", 1)),
-        Mark("inner", ("f", 2)),
-        Mark("with1", None),
-        Mark("with2", None),
-    ]
-    decorators = read(flow).info()["steps"]["start"]["decorators"]
-    assert [(decorator["name"], decorator["statically_defined"]) for decorator in decorators] == [
-        ("inner", True),
-        ("outer", True),
-        ("with1", False),
-        ("with2", False),
-    ]
-
-
 def test_a_row_of_switches_takes_linear_space(tmp_path: Path) -> None:
     steps = "; ".join(f"s{n} > ? v x:a{n} y:b{n}; a{n} > s{n + 1}; b{n} > s{n + 1}" for n in range(40))
     info = graph_of(tmp_path, f"start > s0; {steps}; s40 > end; end").info()

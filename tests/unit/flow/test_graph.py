@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from metaflow.flow import graph as graphs
+from metaflow.flow.plan import read as read_plan
 from support.sketch import flow_class, graph_of
 
 NESTED = "start > a, b; a > c * xs; c > j1; j1(inputs) > j2; b > j2; j2(inputs) > end; end"
@@ -128,7 +129,7 @@ def test_decorators_constants_and_methods(tmp_path: Path) -> None:
         "    def start(self):\n        self.next(self.end)\n    def helper(self):\n        pass\n"
         "    @step\n    def end(self):\n        pass\n",
     )
-    graph = graphs.read(flow)
+    graph = read_plan(flow).graph
     (resources,) = graph["start"].decorators
     assert (resources.name, resources.attributes["cpu"], resources.static) == ("resources", 2, True)
     assert graph.doc == "About."

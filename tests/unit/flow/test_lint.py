@@ -69,7 +69,7 @@ ALSO_VALID = {
 
 @pytest.mark.parametrize("sketch", [*VALID.values(), *ALSO_VALID.values()], ids=[*VALID, *ALSO_VALID])
 def test_accepted(tmp_path: Path, sketch: str) -> None:
-    lint.check(graph_of(tmp_path, sketch))
+    lint.check_graph(graph_of(tmp_path, sketch))
 
 
 # sketch, line of the offence, part of the sentence, part of the hint
@@ -293,7 +293,7 @@ def test_refused(
         text = text.replace("def start(self)", "async def start(self)")
     graph = graph_of(tmp_path, text)
     with pytest.raises(InvalidFlow) as caught:
-        lint.check(graph)
+        lint.check_graph(graph)
     error = caught.value
     assert sentence in str(error)
     assert error.hint is not None
@@ -305,14 +305,14 @@ def test_refused(
 def test_a_method_without_step_is_named(tmp_path: Path) -> None:
     text = source("start > load; load > end; end").replace("    @step\n    def load", "    def load")
     with pytest.raises(InvalidFlow, match=r"self\.load, which is not a step") as caught:
-        lint.check(graph_of(tmp_path, text))
+        lint.check_graph(graph_of(tmp_path, text))
     assert caught.value.hint == "put @step directly above `def load`"
 
 
 def test_a_step_overridden_by_a_plain_method(tmp_path: Path) -> None:
     text = source("start > a; a > end; end") + "\nclass Over(Sketch):\n    def a(self):\n        pass\n"
     with pytest.raises(InvalidFlow, match=r"goes to self\.a, which is not a step") as caught:
-        lint.check(graph_of(tmp_path, text))
+        lint.check_graph(graph_of(tmp_path, text))
     assert caught.value.hint == "put @step directly above `def a`"
 
 
@@ -320,12 +320,12 @@ def test_two_first_steps(tmp_path: Path) -> None:
     text = source("start > end; end") + "    start.is_start = True\n\n    @step\n    def begin(self):\n"
     text += "        self.next(self.start)\n    begin.is_start = True\n"
     with pytest.raises(InvalidFlow, match="begins in 'start', 'begin'"):
-        lint.check(graph_of(tmp_path, text))
+        lint.check_graph(graph_of(tmp_path, text))
 
 
 def test_a_flow_without_steps(tmp_path: Path) -> None:
     with pytest.raises(InvalidFlow, match="'Empty' has no step 'start'") as caught:
-        lint.check(graph_of(tmp_path, "from metaflow import FlowSpec\nclass Empty(FlowSpec):\n    pass\n"))
+        lint.check_graph(graph_of(tmp_path, "from metaflow import FlowSpec\nclass Empty(FlowSpec):\n    pass\n"))
     assert caught.value.source_file is not None
     assert caught.value.line_no is None
 
@@ -333,4 +333,4 @@ def test_a_flow_without_steps(tmp_path: Path) -> None:
 def test_a_wide_split_is_checked_quickly(tmp_path: Path) -> None:
     branches = [f"b{n}" for n in range(300)]
     sketch = f"start > {', '.join(branches)}; {'; '.join(f'{b} > j' for b in branches)}; {J}"
-    lint.check(graph_of(tmp_path, sketch))
+    lint.check_graph(graph_of(tmp_path, sketch))

@@ -176,7 +176,7 @@ def test_a_default_and_its_text_are_the_same_value(value: Any) -> None:
 )
 def test_defaults(declaration: dict[str, Any], value: object) -> None:
     parameter = Parameter("p", **declaration)
-    check_parameters(flow_with(p=parameter))
+    check_parameters(parameters_of(flow_with(p=parameter)))
     default = parameter.default_value(CONTEXT)
     assert (type(default), default) == (type(value), value)
 
@@ -356,7 +356,7 @@ def test_parameters_are_inherited_overridden_and_dropped() -> None:
     assert list(found) == ["first", "second", "third", "fourth"]
     assert found["second"].default == "child"
     assert list(parameters_of(Grandparent)) == ["first", "second", "dropped"]
-    check_parameters(Child)
+    check_parameters(parameters_of(Child))
 
 
 def test_the_place_of_a_declaration_is_known() -> None:
@@ -372,13 +372,13 @@ def test_the_place_of_a_declaration_is_known() -> None:
 
 @pytest.mark.parametrize("name", ["should-fail", "x-y_z", "UPPER", "ä", "class", "help", "_x", "Tag"])
 def test_names(name: str) -> None:
-    check_parameters(flow_with(attribute=Parameter(name)))
+    check_parameters(parameters_of(flow_with(attribute=Parameter(name))))
 
 
 @pytest.mark.parametrize("name", ["1b", "a b", "a.b", "", "-x", "a$", 5, None, "a\nb"])
 def test_names_that_cannot_be_options(name: Any) -> None:
     with pytest.raises(InvalidFlow, match=r"cannot be the name of a parameter\.") as caught:
-        check_parameters(flow_with(attribute=Parameter(name)))
+        check_parameters(parameters_of(flow_with(attribute=Parameter(name))))
     assert caught.value.where is not None
     assert caught.value.where.startswith(__file__)
 
@@ -392,7 +392,7 @@ def test_names_that_cannot_be_options(name: Any) -> None:
 )
 def test_names_of_options_of_run(name: str) -> None:
     with pytest.raises(InvalidFlow, match=f"A parameter cannot be called '{name}'"):
-        check_parameters(flow_with(attribute=Parameter(name)))
+        check_parameters(parameters_of(flow_with(attribute=Parameter(name))))
 
 
 @pytest.mark.parametrize(("first", "second"), [("b", "b"), ("b", "B"), ("x-y", "x_y")])
@@ -400,7 +400,7 @@ def test_names_must_differ(first: str, second: str) -> None:
     one = Parameter(first)
     two = Parameter(second)
     with pytest.raises(InvalidFlow) as caught:
-        check_parameters(flow_with(one=one, two=two))
+        check_parameters(parameters_of(flow_with(one=one, two=two)))
     assert str(caught.value) == (
         f"Two parameters are called '{second}': the attributes 'one' (line {one.line}) and 'two'."
     )
@@ -410,13 +410,13 @@ def test_names_must_differ(first: str, second: str) -> None:
 def test_one_parameter_cannot_have_two_attributes() -> None:
     shared = Parameter("p")
     with pytest.raises(InvalidFlow, match="Two parameters are called 'p'"):
-        check_parameters(flow_with(one=shared, two=shared))
+        check_parameters(parameters_of(flow_with(one=shared, two=shared)))
 
 
 @pytest.mark.parametrize("attribute", ["name", "next", "input", "index", "foreach_stack", "_x"])
 def test_attributes_that_a_flow_already_has(attribute: str) -> None:
     with pytest.raises(InvalidFlow, match=f"The attribute '{attribute}' cannot be a parameter"):
-        check_parameters(flow_with(**{attribute: Parameter("p")}))
+        check_parameters(parameters_of(flow_with(**{attribute: Parameter("p")})))
 
 
 def any_type(value: Any) -> Any:
@@ -470,20 +470,20 @@ def any_type(value: Any) -> Any:
 def test_declarations_that_are_refused(make: Callable[[], Parameter], message: str) -> None:
     parameter = make()
     with pytest.raises(InvalidFlow) as caught:
-        check_parameters(flow_with(p=parameter))
+        check_parameters(parameters_of(flow_with(p=parameter)))
     assert str(caught.value) == message
     assert (caught.value.source_file, caught.value.line_no) == (__file__, parameter.line)
 
 
 def test_an_unknown_argument_has_a_hint() -> None:
     with pytest.raises(InvalidFlow) as caught:
-        check_parameters(flow_with(p=Parameter("p", defualt=3)))
+        check_parameters(parameters_of(flow_with(p=Parameter("p", defualt=3))))
     assert caught.value.hint == "did you mean 'default'?"
 
 
 def judgement_of(parameter: Parameter) -> InvalidFlow | None:
     try:
-        check_parameters(flow_with(p=parameter))
+        check_parameters(parameters_of(flow_with(p=parameter)))
     except InvalidFlow as error:
         return error
     return None
