@@ -737,7 +737,7 @@ def test_wrong_attributes_on_the_command_line(one_site: Site, spec: str, words: 
 WRONG_HOOKS = [
     ("@exit_hook(on_sucess=[plain])", "did you mean 'on_success'"),
     ("@exit_hook()", "no function"),
-    ("@exit_hook", "expected a list of functions"),
+    ("@exit_hook", "has no function"),
     ("@exit_hook(on_success=plain)", "expected a list of functions"),
     ("@exit_hook(on_error='plain')", "on_error='plain'"),
     ("@exit_hook(on_success=['plain'])", "'plain'"),

@@ -30,6 +30,10 @@ class ExitHookDecorator(FlowDecorator):
         if not (self.attributes["on_success"] or self.attributes["on_error"]):
             raise self.error("@exit_hook has no function.", hint=_FORM)
 
+    def recorded(self) -> dict[str, Any]:
+        hooks = {name: [_name(each) for each in self.attributes[name]] for name in ("on_success", "on_error")}
+        return {**hooks, "options": self.attributes["options"] or {}}
+
     def after_run(self, ok: bool, open_run: Callable[[], Any]) -> list[tuple[str, BaseException]]:
         """Call the functions for this end of the run; return the names of those that raised, and what."""
         failures: list[tuple[str, BaseException]] = []
@@ -37,8 +41,12 @@ class ExitHookDecorator(FlowDecorator):
             try:
                 _call(function, open_run)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook must not change how the run ended
-                failures.append((getattr(function, "__name__", repr(function)), error))
+                failures.append((_name(function), error))
         return failures
+
+
+def _name(function: Hook) -> str:
+    return getattr(function, "__name__", repr(function))
 
 
 def _call(function: Hook, open_run: Callable[[], Any]) -> None:

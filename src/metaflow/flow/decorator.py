@@ -153,6 +153,10 @@ class Decorator:
     def check(self) -> None:
         """Check the values of `attributes`; raise `error(…)` for one that cannot be."""
 
+    def recorded(self) -> dict[str, Any]:
+        """Return the attributes in the form in which Metaflow records them in ``_graph_info``."""
+        return dict(self.attributes)
+
     def error(self, msg: str, hint: str | None = None) -> InvalidDecoratorAttribute:
         """Return an error that points to where the user wrote this decorator."""
         file, line = self.origin or (None, None)

@@ -66,7 +66,7 @@ class StepPlan(NamedTuple):
 
     def specs(self) -> tuple[DecoratorSpec, ...]:
         """Return the decorators as the graph shows them: innermost first, those of the command line last."""
-        every = [DecoratorSpec(each.name, dict(each.attributes), each.origin is not None) for each in self.decorators]
+        every = [DecoratorSpec(each.name, each.recorded(), each.origin is not None) for each in self.decorators]
         return (*(spec for spec in reversed(every) if spec.static), *(spec for spec in every if not spec.static))
 
 
@@ -127,7 +127,7 @@ class FlowPlan:
     def description(self) -> dict[str, Any]:
         """Return the artifact ``_graph_info``; the graph must have passed lint."""
         parameters = [(attribute, type(parameter).__name__) for attribute, parameter in self.parameters.items()]
-        specs = [DecoratorSpec(each.name, dict(each.attributes)) for each in self.decorators]
+        specs = [DecoratorSpec(each.name, each.recorded()) for each in self.decorators]
         return self.graph.info(parameters, specs)
 
     def __repr__(self) -> str:

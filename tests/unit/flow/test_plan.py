@@ -122,6 +122,14 @@ def test_flow_decorators_of_base_classes_come_first() -> None:
     assert [each.attributes["on_success"] for each in read(SecondFlow).decorators] == [[hook], ()]
     assert len(read(FirstFlow).decorators) == 1
     assert read(Sample).decorators == ()
+    assert read(FirstFlow).description()["decorators"] == [
+        {
+            "name": "exit_hook",
+            "attributes": {"on_success": ["hook"], "on_error": [], "options": {}},
+            "statically_defined": True,
+            "inserted_by": None,
+        }
+    ]
 
 
 def test_a_wrong_flow_decorator_points_to_its_line() -> None:
