@@ -8,7 +8,7 @@ import pytest
 
 from metaflow import registry
 from metaflow.exception import CommandException
-from metaflow.flow.decorator import StepDecorator
+from metaflow.flow.decorator import Decorator
 
 ROWS = [(kind, name) for kind, table in registry._TABLE.items() for name in table]
 
@@ -24,8 +24,8 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(("kind", "name"), ROWS)
 def test_every_row_leads_to_what_it_says(kind: str, name: str) -> None:
     found: Any = registry.load(kind, name)
-    if kind == "step decorator":
-        assert issubclass(found, StepDecorator)
+    if kind in ("step decorator", "flow decorator"):
+        assert issubclass(found, Decorator)
         assert found.name == name
     elif kind in ("client object", "flow decorator"):
         assert found.__name__ == name
