@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from metaflow.compute.kubernetes.api import Api, Refused
+from metaflow.compute.jobs.retry import Unavailable
+from metaflow.compute.kubernetes.client import Client
 from metaflow.settings.kubeconfig import Plugin
 from support.kubernetes_server import KubernetesServer, Request, status
 
 V1 = "client.authentication.k8s.io/v1"
 
 
-def play(scene: Callable[[Api, KubernetesServer], Awaitable[None]], **fields: Any) -> KubernetesServer:
+def play(scene: Callable[[Client, KubernetesServer], Awaitable[None]], **fields: Any) -> KubernetesServer:
     """Play a scene with a server that takes the token ``good`` only."""
 
     def check(request: Request) -> Any:
@@ -27,11 +28,11 @@ def play(scene: Callable[[Api, KubernetesServer], Awaitable[None]], **fields: An
     async def main() -> KubernetesServer:
         async with KubernetesServer().running() as server:
             server.fault = check
-            api = Api(server.cluster._replace(**fields))
+            client = Client(server.cluster._replace(**fields))
             try:
-                await scene(api, server)
+                await scene(client, server)
             finally:
-                await api.close()
+                await client.close()
         return server
 
     return asyncio.run(main())
@@ -52,14 +53,14 @@ def printing(path: Path, **further: str) -> Plugin:
     return plugin(code)
 
 
-async def look(api: Api, server: KubernetesServer) -> None:
-    assert (await api.get("/version"))["major"] == "1"
+async def look(client: Client, server: KubernetesServer) -> None:
+    assert (await client.get("/version"))["major"] == "1"
 
 
-async def be_refused(api: Api, server: KubernetesServer) -> None:
-    with pytest.raises(Refused) as caught:
-        await api.get("/version")
-    assert caught.value.status == 401
+async def be_refused(client: Client, server: KubernetesServer) -> None:
+    with pytest.raises(Unavailable) as caught:
+        await client.get("/version")
+    assert caught.value.credentials
 
 
 def test_a_token() -> None:
@@ -75,22 +76,22 @@ def test_a_password() -> None:
 
 
 def test_a_token_in_a_file_that_is_written_anew(tmp_path: Path) -> None:
-    async def scene(api: Api, server: KubernetesServer) -> None:
-        await be_refused(api, server)
+    async def scene(client: Client, server: KubernetesServer) -> None:
+        await be_refused(client, server)
         (tmp_path / "token").write_text("good\n")
-        await look(api, server)
+        await look(client, server)
 
     (tmp_path / "token").write_text("old")
     play(scene, token_file=str(tmp_path / "token"))
 
 
 def test_a_plugin_is_asked_once_and_again_when_refused(tmp_path: Path) -> None:
-    async def scene(api: Api, server: KubernetesServer) -> None:
-        await asyncio.gather(*(look(api, server) for _ in range(5)))
+    async def scene(client: Client, server: KubernetesServer) -> None:
+        await asyncio.gather(*(look(client, server) for _ in range(5)))
         assert (tmp_path / "token.log").read_text().count("asked") == 1
         (tmp_path / "token").write_text("bad")
         server.fault = lambda request: status(401, "Unauthorized", "expired")
-        await be_refused(api, server)
+        await be_refused(client, server)
         assert (tmp_path / "token.log").read_text().count("asked") == 2
 
     (tmp_path / "token").write_text("good")
@@ -98,9 +99,9 @@ def test_a_plugin_is_asked_once_and_again_when_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_plugin_gave_is_renewed_when_it_expires(tmp_path: Path) -> None:
-    async def scene(api: Api, server: KubernetesServer) -> None:
-        await look(api, server)
-        await look(api, server)
+    async def scene(client: Client, server: KubernetesServer) -> None:
+        await look(client, server)
+        await look(client, server)
         assert (tmp_path / "token.log").read_text().count("asked") == 2
 
     (tmp_path / "token").write_text("good")
@@ -118,9 +119,9 @@ def test_what_a_plugin_gave_is_renewed_when_it_expires(tmp_path: Path) -> None:
     ],
 )
 def test_plugins_that_give_nothing(given: Plugin, words: str) -> None:
-    async def scene(api: Api, server: KubernetesServer) -> None:
-        with pytest.raises(Refused) as caught:
-            await api.get("/version")
+    async def scene(client: Client, server: KubernetesServer) -> None:
+        with pytest.raises(Unavailable) as caught:
+            await client.get("/version")
         assert words in str(caught.value)
 
     play(scene, plugin=given)

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
+from metaflow.compute.jobs.retry import RetryPolicy
+from metaflow.compute.jobs.shell import Pace
+from metaflow.compute.jobs.tracked import Timeouts
 from metaflow.compute.kubernetes.backend import KubernetesBackend
+from metaflow.compute.kubernetes.ends import Limits
 from metaflow.compute.kubernetes.names import job_name
-from metaflow.compute.kubernetes.owned import Patience
 from metaflow.compute.protocol import Waiting
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
@@ -32,9 +35,11 @@ from metaflow.exception import (
 from metaflow.settings.kubeconfig import Cluster
 from support.kubernetes_server import KubernetesServer, Request, status
 
-QUICK = Patience(
-    reach=0.2, image=0.2, config=0.2, start=0.05, unready=0.2, gone=0.3, credentials=0.3, answer=1.0, tick=0.02
-)
+QUICK: dict[str, Any] = {
+    "timeouts": Timeouts(explain=0.05, explain_every=0.05, ending=30.3),
+    "pace": Pace(RetryPolicy(0.05, 0.3), answer=0.2, silence=0.1, credentials=0.3, told=1.0, gone=0.3, tick=0.02),
+    "limits": Limits(image=0.2, config=0.2, unready=0.2),
+}
 
 
 def a_job(task: int = 1, attempt: int = 0, **options: Any) -> Job:
@@ -51,7 +56,7 @@ class Run:
         self.reports: list[JobReport] = []
         self.said: list[str] = []
         self._news = asyncio.Event()
-        self.backend = KubernetesBackend(entries, say=self.said.append, cluster=server.cluster, patience=QUICK)
+        self.backend = KubernetesBackend(entries, say=self.said.append, cluster=server.cluster, **QUICK)
 
     def hear(self, report: JobReport) -> None:
         self.reports.append(report)
@@ -122,7 +127,7 @@ def test_started_then_ended() -> None:
         assert started.where == f"pod {pod['metadata']['name']}"
         assert started.facts["kubernetes-node-name"] == "node1"
         run.server.finish(pod)
-        assert await run.ended() == JobEnded(1, 0, 0, None, started.facts, [])
+        assert await run.ended() == JobEnded(1, 0, 0)
 
     run = play(scene)
     assert [type(report) for report in run.reports] == [JobStarted, JobEnded]
@@ -132,17 +137,17 @@ def test_started_then_ended() -> None:
 def test_one_whose_storage_shows_that_it_runs_is_started_when_its_node_is_known() -> None:
     async def scene(run: Run) -> None:
         run.backend.submit(a_job())
-        run.backend.hurry(1)
-        run.backend.hurry(7)
+        run.backend.notice_started(1)
+        run.backend.notice_started(7)
         pod = await run.pod()
         assert run.reports == []
         run.server.waits(pod, "ContainerCreating")
 
-        def hurry() -> list[JobReport]:
-            run.backend.hurry(1)
+        def notice() -> list[JobReport]:
+            run.backend.notice_started(1)
             return [report for report in run.reports if isinstance(report, JobStarted)]
 
-        (started,) = await run.until(hurry)
+        (started,) = await run.until(notice)
         assert started.where == f"pod {pod['metadata']['name']}"
         run.server.start(pod)
         run.server.finish(pod)
@@ -407,7 +412,7 @@ def test_an_api_server_that_is_away_ends_nothing() -> None:
         await run.started(1)
         await run.server.down()
         run.backend.submit(a_job(2))
-        await run.waiting("does not answer")
+        await run.waiting("cannot be reached")
         await run.server.up()
         run.server.finish(pod)
         run.server.finish(await run.pod(2))
@@ -611,7 +616,7 @@ def test_unfinished_and_end() -> None:
         run.server.start(await run.pod(1))
         done = next(job for job in run.server.jobs.values() if job["metadata"]["name"] == job_name(a_job(3).labels))
         done["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
-        other = KubernetesBackend({}, cluster=run.server.cluster, patience=QUICK)
+        other = KubernetesBackend({}, cluster=run.server.cluster, **QUICK)
         await other.open(lambda report: None)
         await run.pod(2)
         jobs = await other.unfinished({"flow": "Flow", "run": "7"})
@@ -679,7 +684,7 @@ def test_unfinished_where_only_one_namespace_may_be_seen() -> None:
 
 def test_a_cluster_that_cannot_be_reached() -> None:
     async def main() -> None:
-        backend = KubernetesBackend({}, cluster=Cluster("http://127.0.0.1:1", "the test"), patience=QUICK)
+        backend = KubernetesBackend({}, cluster=Cluster("http://127.0.0.1:1", "the test"), **QUICK)
         with pytest.raises(MetaflowException, match="cannot be reached"):
             await backend.open(lambda report: None)
 

@@ -18,11 +18,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from metaflow.compute.kubernetes.ends import Limits
 
 from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
-from metaflow.compute.kubernetes.api import Api
 from metaflow.compute.kubernetes.backend import KubernetesBackend
-from metaflow.compute.kubernetes.owned import Patience
+from metaflow.compute.kubernetes.client import Client
 from metaflow.compute.protocol import Waiting
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
@@ -38,7 +38,7 @@ from metaflow.settings.kubeconfig import Cluster, load
 
 IMAGE = os.environ.get("METAFLOW_DEFAULT_CONTAINER_IMAGE", "")
 PATIENCE = 120
-QUICK = Patience(image=3.0, config=3.0, start=1.0)
+QUICK = Limits(image=3.0, config=3.0)
 
 pytestmark = [
     pytest.mark.live,
@@ -53,7 +53,7 @@ def namespace() -> Iterator[str]:
     name = f"millrace-{secrets.token_hex(4)}"
 
     async def call(method: str, path: str, body: dict[str, Any] | None = None) -> None:
-        api = Api(load())
+        api = Client(load())
         await api.call(method, path, body=body)
         await api.close()
 
@@ -68,9 +68,9 @@ class Ground:
     def __init__(self, namespace: str, cluster: Cluster, entries: dict[str, str]) -> None:
         self.namespace = namespace
         self.run = secrets.token_hex(6)
-        self.api = Api(load())
+        self.api = Client(load())
         self.reports: list[JobReport] = []
-        self.backend = KubernetesBackend(entries, cluster=cluster, patience=QUICK)
+        self.backend = KubernetesBackend(entries, cluster=cluster, limits=QUICK)
         self._tasks = itertools.count(1)
         self._news = asyncio.Event()
 
@@ -183,8 +183,9 @@ def test_what_cannot_be_started(namespace: str) -> None:
 
 def test_gpus_are_scheduled(namespace: str) -> None:
     async def scene(here: Ground) -> None:
-        ended = await here.ended(here.submit(gpu=4, options={"node_selector": {"accelerator": "fake"}}))
-        assert (ended.code, ended.facts["kubernetes-gpu"]) == (0, "4")
+        task = here.submit(gpu=4, options={"node_selector": {"accelerator": "fake"}})
+        assert (await here.started(task)).facts["kubernetes-gpu"] == "4"
+        assert (await here.ended(task)).code == 0
 
     play(namespace, scene)
 
@@ -276,8 +277,9 @@ def test_every_attribute_in_the_created_job(namespace: str) -> None:
         )
         argv = ("python", "-c", code, "$(GIVEN)")
         task = here.submit(argv=argv, cpu=0.1, memory=120, shared_memory=5, gpu=1, options=options)
+        facts = (await here.started(task)).facts
         ended = await here.ended(task)
-        name, pod = ended.facts["kubernetes-job-name"], ended.facts["kubernetes-pod-name"]
+        name, pod = facts["kubernetes-job-name"], facts["kubernetes-pod-name"]
         assert ended.tail == [f"1234 $(x) /tm {pod} []".encode(), b"$(GIVEN) True 1"]
         job = await here.api.get(here.path("jobs", name))
         spec = job["spec"]["template"]["spec"]
@@ -355,7 +357,7 @@ def test_an_api_server_that_is_away(namespace: str) -> None:
             await wire.cut()
             later = here.submit()
             await here.until(lambda: here.of(Waiting, later))
-            assert "does not answer" in here.of(Waiting, later).reason
+            assert "has not taken the job yet" in here.of(Waiting, later).reason
             await asyncio.sleep(4)  # the job ends meanwhile
             await wire.mend()
             assert (await here.ended(task)).code == 5

@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from metaflow.compute.batch.service import Description, InstanceType, ServiceAway, ServiceRefused
+from metaflow.compute.batch.client import AwsError, Description, InstanceType
+from metaflow.compute.jobs.retry import Unavailable
 
 QUEUE = "some-queue"
 ENVIRONMENT = {
@@ -24,7 +25,7 @@ Value = TypeVar("Value")
 
 
 class BatchInMemory:
-    """What `metaflow.compute.batch.service.Service` asks for.
+    """What `metaflow.compute.batch.client.Client` asks for.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class BatchInMemory:
     counts : Counter
         Calls, by name.
     troubles : dict of str to list of exceptions
-        By call: what the next ones raise. A `ServiceAway` that is `unsure` comes after the call had its effect.
+        By call: what the next ones raise. A `Unavailable` that is `unsure` comes after the call had its effect.
     threads : set of int
         Which threads have called.
     """
@@ -76,7 +77,7 @@ class BatchInMemory:
             trouble = self.troubles[name].pop(0) if self.troubles[name] else None
             if trouble is None:
                 return effect()
-            if isinstance(trouble, ServiceAway) and trouble.unsure:
+            if isinstance(trouble, Unavailable) and trouble.unsure:
                 effect()
             raise trouble
 
@@ -106,7 +107,7 @@ class BatchInMemory:
     def submit(self, call: Description) -> str:
         def submitted() -> str:
             if call["jobQueue"] != QUEUE:
-                raise ServiceRefused("ClientException", f"Job queue {call['jobQueue']} does not exist")
+                raise AwsError("ClientException", f"Job queue {call['jobQueue']} does not exist")
             id = f"job-{next(self._ids)}"
             self.submissions.append(call)
             self.jobs[id] = {

@@ -38,7 +38,7 @@ class ProcessBackend:
         self._jobs: dict[int, asyncio.Task[None]] = {}
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._unwanted: set[int] = set()
-        self._released: set[int] = set()
+        self._abandoned: set[int] = set()
 
     async def open(self, report: Callable[[JobReport], None]) -> None:
         self._report = report
@@ -56,15 +56,15 @@ class ProcessBackend:
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
 
-    def hurry(self, task: int) -> None:
+    def notice_started(self, task: int) -> None:
         pass
 
-    def release(self, task: int) -> None:
-        self._released.add(task)
+    def abandon(self, task: int) -> None:
+        self._abandoned.add(task)
 
     async def close(self) -> None:
         self._report = lambda report: None
-        for task in self._jobs.keys() - self._released:
+        for task in self._jobs.keys() - self._abandoned:
             self.cancel(task)
         await asyncio.gather(*self._jobs.values())
 
@@ -109,5 +109,5 @@ class ProcessBackend:
             await asyncio.gather(keep(process.stdout), keep(process.stderr))
             status = await process.wait()
             code = status if status >= 0 else 128 - status
-            if job.task not in self._released:
+            if job.task not in self._abandoned:
                 self._report(JobEnded(job.task, job.attempt, code, tail=list(tail) if code else []))

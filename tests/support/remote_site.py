@@ -11,7 +11,7 @@ from typing import Any
 
 from metaflow import registry
 from metaflow.compute.jobs.protocol import JobBackend, RunningJob
-from metaflow.compute.kubernetes.api import Api, Refused
+from metaflow.compute.kubernetes.client import Client, StatusError
 from metaflow.settings.kubeconfig import load
 from support import processes
 from support.site import Site
@@ -75,7 +75,7 @@ class Cluster:
         path = f"/api/v1/namespaces/{self._namespace}/pods/{pod}/eviction"
         try:
             self.call("POST", path, body=body)
-        except Refused as refused:
+        except StatusError as refused:
             if refused.status not in (400, 404, 415):
                 raise
             self.call("POST", path, body={**body, "apiVersion": "policy/v1beta1"})  # before Kubernetes 1.22
@@ -95,7 +95,7 @@ class Cluster:
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         async def once() -> dict[str, Any]:
-            api = Api(load())
+            api = Client(load())
             try:
                 return await api.call(method, path, **options)
             finally:

@@ -1,7 +1,7 @@
-"""AWS, as `Service` wants it: the only file that knows boto3.
+"""AWS, as `Client` wants it: the only file that knows boto3.
 
-botocore tries again by itself where that is harmless; what is left after its tries becomes `ServiceAway` or
-`ServiceRefused`. Clients are shared by the threads that call (botocore allows it); they are made anew when the
+botocore tries again by itself where that is harmless; what is left after its tries becomes `Unavailable` or
+`AwsError`. Clients are shared by the threads that call (botocore allows it); they are made anew when the
 credentials have expired, so that a profile or a token file that somebody renews takes effect.
 """
 
@@ -16,7 +16,8 @@ from botocore import exceptions
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from metaflow.compute.batch.service import Description, InstanceType, ServiceAway, ServiceRefused
+from metaflow.compute.batch.client import AwsError, Description, InstanceType
+from metaflow.compute.jobs.retry import Unavailable
 
 Answer = TypeVar("Answer")
 
@@ -42,7 +43,7 @@ _UNFINISHED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 _CONNECTIONS = 10
 
 
-class AwsService:
+class AwsClient:
     """AWS Batch, and the little of EC2, IAM and CloudWatch logs that belongs to it.
 
     Parameters
@@ -53,7 +54,7 @@ class AwsService:
 
     Raises
     ------
-    ServiceRefused
+    AwsError
         No region is set, the profile does not exist, or a parameter is wrong.
     """
 
@@ -69,7 +70,7 @@ class AwsService:
             self._clients = {}
             self.region = self._client("batch").meta.region_name
         except (exceptions.BotoCoreError, TypeError, ValueError) as error:
-            raise ServiceRefused(type(error).__name__, str(error)) from error
+            raise AwsError(type(error).__name__, str(error)) from error
 
     def _client(self, name: str, tries: int = 5) -> Any:
         key = f"{name}/{tries}"
@@ -84,12 +85,12 @@ class AwsService:
         try:
             return call(self._client(service, tries))
         except (exceptions.BotoCoreError, exceptions.ClientError, ResponseParserError, KeyError) as error:
-            trouble = trouble_of(error)
-            if isinstance(trouble, ServiceAway) and trouble.credentials:
+            failure = error_of(error)
+            if isinstance(failure, Unavailable) and failure.credentials:
                 self._connect()
-            raise trouble from error
+            raise failure from error
 
-    # --- places -----------------------------------------------------------------------------------------------------
+    # --- queues -----------------------------------------------------------------------------------------------------
 
     def queues(self, names: Sequence[str] = ()) -> list[Description]:
         chosen = {"jobQueues": list(names)} if names else {}
@@ -118,7 +119,7 @@ class AwsService:
     def has_role(self, name: str) -> bool:
         try:
             self._call("iam", lambda client: client.get_role(RoleName=name))
-        except ServiceRefused as refused:
+        except AwsError as refused:
             if refused.code != "NoSuchEntity":
                 raise
             return False
@@ -166,7 +167,7 @@ class AwsService:
         chosen = {"logGroupName": group, "logStreamName": stream, "limit": lines, "startFromHead": False}
         try:
             events = self._call("logs", lambda client: client.get_log_events(**chosen)["events"], tries=2)
-        except (ServiceAway, ServiceRefused):
+        except (Unavailable, AwsError):
             return []
         return [event["message"].encode() for event in events][-lines:]
 
@@ -176,7 +177,7 @@ def _pages(client: Any, call: str, key: str, **chosen: Any) -> Iterator[Descript
         yield from page[key]
 
 
-def trouble_of(error: Exception) -> ServiceAway | ServiceRefused:
+def error_of(error: Exception) -> Unavailable | AwsError:
     """Say what an error of botocore means for a caller.
 
     Parameters
@@ -185,24 +186,24 @@ def trouble_of(error: Exception) -> ServiceAway | ServiceRefused:
         What a call has raised; the last two of an answer that is not whole.
     """
     if isinstance(error, (ResponseParserError, KeyError)):
-        return ServiceAway(f"an answer was cut off ({type(error).__name__}: {error})", unsure=True)
+        return Unavailable(f"an answer was cut off ({type(error).__name__}: {error})", unsure=True)
     if isinstance(error, exceptions.ClientError):
         details = error.response.get("Error", {})
         code, reason = str(details.get("Code", "")), str(details.get("Message", "") or error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in CREDENTIALS_ERRORS:
-            return ServiceAway(reason, credentials=True)
+            return Unavailable(reason, credentials=True)
         if status == 429 or "Throttl" in code or code in ("TooManyRequestsException", "RequestLimitExceeded"):
-            return ServiceAway(f"too many requests ({code})")
+            return Unavailable(f"too many requests ({code})")
         if status >= 500:
-            return ServiceAway(f"{reason} ({code or status})", unsure=True)
-        return ServiceRefused(code, reason)
+            return Unavailable(f"{reason} ({code or status})", unsure=True)
+        return AwsError(code, reason)
     if isinstance(error, _NO_CREDENTIALS):
-        return ServiceAway(str(error), credentials=True)
+        return Unavailable(str(error), credentials=True)
     if isinstance(
         error, (exceptions.ConnectTimeoutError, exceptions.EndpointConnectionError, exceptions.ProxyConnectionError)
     ):
-        return ServiceAway(str(error))
+        return Unavailable(str(error))
     if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
-        return ServiceAway(str(error), unsure=True)
-    return ServiceRefused(type(error).__name__, str(error))
+        return Unavailable(str(error), unsure=True)
+    return AwsError(type(error).__name__, str(error))

@@ -1,75 +1,47 @@
-"""Jobs on AWS Batch, all of a run through one client: `BatchBackend`, a `metaflow.compute.jobs.protocol.JobBackend`.
+"""Jobs on AWS Batch, all of a run through one client: `BatchBackend`.
 
-A job is submitted (`submitter`), then it is on the watchlist: a hundred jobs are described by one call, at a pace that
-follows how long they have been as they are (`watchlist`). What their descriptions say becomes reports; how one ended is
-read in `endings`. Calls block and are made in threads (`calls`), by a client that knows AWS (`aws`). Trouble with the
-service ends no job: calls are made again until there is an answer. Start reading at `BatchBackend.submit`.
+The life of a job is decided in `metaflow.compute.jobs.machine` and carried out in `metaflow.compute.jobs.shell`. Here
+is what only Batch knows: how a job is submitted, once; that a hundred jobs are described by one call, at a pace that
+follows how long they have been as they are (`polling`); how one ended (`ends`). Calls block and are made in threads
+(`calls`), by a client that knows AWS (`aws`). Start reading at `BatchBackend._create`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from metaflow.compute.batch import endings, listing, waiting
-from metaflow.compute.batch.calls import Calls, Timing, no_way
-from metaflow.compute.batch.definition import job_name, log_group
+from metaflow.compute.batch import ends, listing, queues
+from metaflow.compute.batch.calls import Calls
+from metaflow.compute.batch.client import AwsError, Client, Description
+from metaflow.compute.batch.description import describe, job_name, log_group
 from metaflow.compute.batch.options import Options
-from metaflow.compute.batch.places import misfits
-from metaflow.compute.batch.service import Description, Service, ServiceAway, ServiceRefused
-from metaflow.compute.batch.submitter import Submitter
-from metaflow.compute.batch.survey import Survey
-from metaflow.compute.batch.watchlist import Watchlist
-from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
-from metaflow.compute.protocol import Problem, Waiting
+from metaflow.compute.batch.polling import Polling
+from metaflow.compute.batch.preflight import NO_QUEUE, Preflight
+from metaflow.compute.batch.states import exit_code, facts_of, state_of
+from metaflow.compute.jobs.events import Explained, JobEnd, JobKey, Missing, Seen
+from metaflow.compute.jobs.preflight import Questions
+from metaflow.compute.jobs.protocol import Job, RunningJob
+from metaflow.compute.jobs.retry import Outage, Refused, RetryPolicy, Unavailable
+from metaflow.compute.jobs.shell import Creation, JobShell, Pace
+from metaflow.compute.jobs.tracked import Timeouts, TrackedJob
+from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
-from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost, TaskNotPlaced
+from metaflow.exception import MetaflowException, TaskFailed, TaskLost, TaskNotPlaced
 
-_NO_JOB = "00000000-0000-0000-0000-000000000000"
+_TIMEOUTS = Timeouts(explain=60.0, explain_every=60.0, missing=60.0, misses=3)
+_PACE = Pace(RetryPolicy(0.5, 20.0), answer=10.0, silence=20.0, told=20.0, gone=20.0)
 _SUBMISSIONS = 6
 """Most at the same time: two threads are left for the looks."""
 _LOOKS = 2
 """Likewise: reading many answers at once would keep the loop from its turn."""
+_NO_JOB = "00000000-0000-0000-0000-000000000000"
 _TAIL = 50
 """Lines."""
-_MISSES = 3
-_ENDED = ("SUCCEEDED", "FAILED")
 
 
-class _Own:
-    """A job of this backend (`metaflow.compute.batch.submitter.Applicant`)."""
-
-    def __init__(self, job: Job, now: float, report: Callable[[JobReport], None]) -> None:
-        self.job: Job = job
-        self.queue = str(job.resources.options.get("queue"))
-        self.submitted = self.since = now  # `since`: of the last change
-        self.id: str | None = None
-        self.facts: dict[str, str] = {}  # what is known and was reported
-        self.status = "SUBMITTED"
-        self.reason = ""  # the last one that was reported
-        self.has_reason = False  # Batch itself says why it waits
-        self.is_started = False
-        self.is_ending = False  # Batch was told, and has agreed
-        self.misses = 0
-        self.doom: TaskFailed | None = None  # why it is not wanted any more
-        self._report = report
-
-    @property
-    def has_given_up(self) -> bool:
-        return self.doom is not None
-
-    @property
-    def is_unexplained(self) -> bool:
-        return self.status == "RUNNABLE" and not self.has_reason
-
-    def waits(self, reason: str) -> None:
-        if reason != self.reason and not self.is_started:
-            self.reason = reason
-            self._report(Waiting(self.job.task, self.job.attempt, reason))
-
-
-class BatchBackend:
+class BatchBackend(JobShell[Description]):
     """Runs jobs on AWS Batch.
 
     Parameters
@@ -78,309 +50,195 @@ class BatchBackend:
         The METAFLOW_* settings; see `metaflow.compute.batch.options`.
     say : callable, optional
         Tells a person one sentence, such as that AWS does not answer.
-    service : Service, optional
+    client : Client, optional
         Instead of AWS.
-    timing : Timing, optional
-        How patiently.
+    timeouts, pace : Timeouts, Pace
+        How long to wait for what.
     """
 
     kind = "batch"
+    title = "AWS Batch"
 
     def __init__(
         self,
         entries: Mapping[str, str],
         *,
         say: Callable[[str], None] | None = None,
-        service: Service | None = None,
-        timing: Timing | None = None,
+        client: Client | None = None,
+        timeouts: Timeouts = _TIMEOUTS,
+        pace: Pace = _PACE,
     ) -> None:
         self._options = Options.read(entries)
-        self._say = say or (lambda sentence: None)
-        self._given_service = service
-        self._timing = timing or Timing()
-        self._on_report: Callable[[JobReport], None] = lambda report: None
-        self._own: dict[int, _Own] = {}
-        self._by_id: dict[str, _Own] = {}
-        self._watchlist = Watchlist()
-        self._calls = Calls(self._timing, self._say)
-        self._news = asyncio.Event()  # for `_watch`
-        self._change = asyncio.Event()  # for `close`
-        self._submissions = asyncio.Semaphore(_SUBMISSIONS)
+        timeouts = timeouts._replace(pending=self._options.pending_deadline)
+        super().__init__(say, timeouts, pace, creations=_SUBMISSIONS)
+        self._given_client = client
+        self._polling = Polling()
+        self._is_due = asyncio.Event()
         self._looks = asyncio.Semaphore(_LOOKS)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._definitions = Questions()
+        self._takes_tags = True
+        self._said: set[str] = set()
 
-    def _report(self, report: JobReport) -> None:
-        self._on_report(report)
+    async def _connect(self) -> None:
+        outage = Outage(self.title, lambda sentence: self.say(sentence), self.pace.silence)
+        self._calls = Calls(self.pace.retry, self.pace.answer, outage)
+        given = self._given_client
+        self._client = given if given is not None else await asyncio.to_thread(_aws, self._options.client)
+        await self._calls.ask(self._client.describe, [_NO_JOB])
+        self._preflight = Preflight(self._client, self._calls)
+        self._start(self._poll())
 
-    async def open(self, report: Callable[[JobReport], None]) -> None:
-        self._on_report = report
-        self._loop = asyncio.get_running_loop()
-        try:
-            given = self._given_service
-            self._service = given if given is not None else await asyncio.to_thread(_aws, self._options.client)
-            await self._calls.ask(self._service.describe, [_NO_JOB])
-        except (ServiceAway, ServiceRefused) as error:
-            raise no_way(error) from error
-        self._survey = Survey(self._service, self._calls)
-        self._submitter = Submitter(self._service, self._calls, self._survey, self._timing, self._say)
-        self._start(self._watch())
-        self._start(self._explain())
-
-    async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
-        try:
-            return await self._survey.problems(requests)
-        except (ServiceAway, ServiceRefused) as error:
-            message = f"What stands against these steps on AWS Batch cannot be found out: {error}."
-            return [Problem(tuple(requests), message, certain=False)]
-
-    def submit(self, job: Job) -> None:
-        own = self._own[job.task] = _Own(job, self._loop.time(), self._report)
-        self._news.set()
-        self._start(self._launch(own))
-
-    def cancel(self, task: int) -> None:
-        own = self._own.get(task)
-        if own is not None:
-            self._doom(own, TaskCancelled(f"the step '{own.job.step}' was cancelled"))
-
-    def hurry(self, task: int) -> None:
-        own = self._own.get(task)
-        if own is not None and own.id is not None and not own.is_started:
-            self._watchlist.hurry(own.id, self._loop.time())
-            self._news.set()
-
-    def release(self, task: int) -> None:
-        own = self._own.pop(task, None)
-        if own is not None and own.id is not None:
-            self._forget(own)
-
-    async def close(self) -> None:
-        self._on_report = lambda report: None
-        for own in list(self._own.values()):
-            self._doom(own, TaskCancelled(f"the run ended before the step '{own.job.step}'"))
-        left = await self._until(lambda own: own.is_ending, self._timing.farewell)
-        if not left:
-            await self._until(lambda own: False, self._timing.farewell)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def _disconnect(self) -> None:
         self._calls.close()
-        if left:
-            names = ", ".join(own.id or job_name(own.job.labels) for own in left[:5])
-            raise MetaflowException(
-                f"AWS Batch could not be told to end {len(left)} jobs of this run: {names}.",
-                hint="`batch kill --run-id …` ends them later; else they run up to their time limit",
-            )
 
-    async def unfinished(self, labels: Mapping[str, str]) -> list[RunningJob]:
+    def _unusable(self, error: Unavailable | Refused) -> MetaflowException:
+        return ends.unusable(error)
+
+    async def _problems(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
+        return await self._preflight.problems(requests)
+
+    # --- creation and deletion --------------------------------------------------------------------------------------
+
+    async def _create(self, job: Job) -> Creation:
+        name = job.resources.options.get("queue")
+        if not name:
+            raise TaskNotPlaced(f"{NO_QUEUE.message}, and the step '{job.step}' needs one", hint=NO_QUEUE.hint)
+        queue = await self._preflight.queue(name)
+        if queue is None:
+            missing = await self._preflight.missing(name)
+            raise TaskNotPlaced(f"{missing.message}, and the step '{job.step}' needs it", hint=missing.hint)
+        described = describe(job, on_fargate=queue.on_fargate)
+        if described.rounded and described.rounded not in self._said:
+            self._said.add(described.rounded)
+            self.say(described.rounded)
+        definition = described.definition
+        name = str(definition["jobDefinitionName"])
+        arn = await self._definitions.once((name,), lambda: self._register(name, definition))
+        id = await self._submit({**described.submission, "jobDefinition": arn})
+        return self._submitted(job, id, described.granted)
+
+    def _submitted(self, job: Job, id: str, granted: Mapping[str, str]) -> Creation:
+        self._polling.add(id, self._loop.time())
+        self._is_due.set()
+        queue = job.resources.options.get("queue")
+        return Creation(id, granted, state_of({"jobId": id, "status": "SUBMITTED", "jobQueue": f"/{queue}"}))
+
+    async def _register(self, name: str, definition: Description) -> str:
+        """Return the ARN of a definition with this content."""
         try:
-            return await listing.unfinished(self._service, self._calls, labels, self._options.queue)
-        except (ServiceAway, ServiceRefused) as error:
-            raise no_way(error) from error
+            found = await self._calls.once(self._client.definition, name)
+        except AwsError as error:
+            if not error.is_permission:
+                raise
+            found = None
+        return await self._calls.once(self._client.register, definition) if found is None else found
 
-    async def end(self, jobs: list[RunningJob]) -> None:
-        reason = "ended by `batch kill`"
+    async def _submit(self, call: dict[str, Any]) -> str:
+        if not self._takes_tags:
+            del call["tags"]
         try:
-            await asyncio.gather(*(self._calls.ask(self._service.terminate, job.id, reason) for job in jobs))
-        except (ServiceAway, ServiceRefused) as error:
-            raise no_way(error) from error
+            return await self._calls.once(self._client.submit, call)
+        except AwsError as error:
+            # Labels are among the parameters too: whoever may not set tags does without.
+            if not self._takes_tags or not (error.is_permission and "TagResource" in error.reason):
+                raise
+        self._takes_tags = False
+        return await self._submit(call)
 
-    # --- while a job waits and runs ---------------------------------------------------------------------------------
+    async def _find(self, job: Job) -> Creation | None:
+        queue = job.resources.options.get("queue")
+        id = await self._calls.once(self._client.find, str(queue), job_name(job.labels))
+        return None if id is None else self._submitted(job, id, {})
 
-    async def _launch(self, own: _Own) -> None:
-        """Submit a job, however long that takes, unless it is to end before."""
-        step = own.job.step
-        try:
-            async with self._submissions:
-                submitted = None if own.has_given_up else await self._submitter.submit(own)
-        except ServiceRefused as refused:
-            self._end(own, None, own.doom or TaskNotPlaced(f"AWS Batch refuses the step '{step}': {refused.reason}"))
-        except TaskFailed as failure:
-            self._end(own, None, failure)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must get its end
-            self._end(own, None, TaskLost(f"the step '{step}' could not be submitted: {error!r}"))
-        else:
-            if submitted is None:
-                self._end(own, None, own.doom)
-                return
-            own.id, own.facts = submitted
-            own.since = self._loop.time()
-            own.job = own.job._replace(argv=(), environment={})  # they may be large, and are not needed any more
-            self._by_id[own.id] = own
-            self._watchlist.add(own.id, own.since)
-            self._news.set()
-            own.waits(waiting.state({"jobId": own.id, "status": own.status, "jobQueue": f"/{own.queue}"}))
-            if own.has_given_up:
-                self._start(self._terminate(own))
+    def _refusal(self, job: Job, error: Refused | Unavailable) -> TaskFailed:
+        reason = error.reason if isinstance(error, AwsError) else error
+        return TaskNotPlaced(f"AWS Batch refuses the step '{job.step}': {reason}")
 
-    async def _watch(self) -> None:
+    async def _delete(self, job: TrackedJob[Description]) -> bool:
+        reason = job.cancel_reason.message if job.cancel_reason is not None else ""
+        await self._calls.once(self._client.terminate, job.id, reason[:200])
+        self._look(job.id)
+        return False
+
+    # --- what descriptions show -------------------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
         while True:
-            self._news.clear()
-            seconds = self._watchlist.wait(self._loop.time())
-            if self._options.pending_deadline is not None and self._own:
-                tick = min(1.0, self._options.pending_deadline / 4)
-                seconds = tick if seconds is None else min(seconds, tick)
+            self._is_due.clear()
             try:
-                async with asyncio.timeout(seconds):
-                    await self._news.wait()
+                async with asyncio.timeout(self._polling.wait(self._loop.time())):
+                    await self._is_due.wait()
             except TimeoutError:
                 pass
-            self._check_deadlines()
-            await asyncio.gather(*(self._look(ids) for ids in self._watchlist.round(self._loop.time())))
+            await asyncio.gather(*(self._look_at(ids) for ids in self._polling.round(self._loop.time())))
 
-    async def _look(self, ids: Sequence[str]) -> None:
+    async def _look_at(self, ids: Sequence[str]) -> None:
         try:
             async with self._looks:
-                found = await self._calls.once(self._service.describe, ids)
-        except (ServiceAway, ServiceRefused):
-            self._watchlist.postpone(ids, self._loop.time() + 6 * self._timing.pause)
+                found = await self._calls.once(self._client.describe, ids)
+        except (Unavailable, Refused):
+            self._polling.postpone(ids, self._loop.time() + 6 * self.pace.retry.first)
             return
-        for job in found:
-            own = self._by_id.get(str(job["jobId"]))
-            if own is not None:
-                self._on_description(own, job)
-        for id in set(ids) - {str(job["jobId"]) for job in found}:
-            self._on_missing(id)
+        described = {str(job["jobId"]): job for job in found}
+        for id in ids:
+            job = self.machine.with_id(id)
+            if job is None:
+                self._polling.drop(id)
+            elif id in described:
+                known = job.members[0].detail["status"] if job.members else None
+                self._polling.saw(id, self._loop.time(), changed=described[id]["status"] != known)
+                self.tell(Seen(job.key, state_of(described[id])))
+            else:  # Batch may not know it yet, and forgets it some days after its end
+                self._polling.saw(id, self._loop.time(), changed=False)
+                message = f"AWS Batch does not know the job {id} of the step '{job.step}' any more"
+                self.tell(Missing(job.key, TaskLost(message)))
 
-    def _on_description(self, own: _Own, job: Description) -> None:
-        assert own.id is not None
-        status, now = str(job["status"]), self._loop.time()
-        is_new = status != own.status
-        if is_new:
-            own.status, own.since = status, now
-        own.misses, own.has_reason = 0, bool(job.get("statusReason"))
-        self._watchlist.saw(own.id, now, changed=is_new)
-        if not own.is_started and (status in ("RUNNING", "SUCCEEDED") or endings.exit_code(job) is not None):
-            own.is_started = True
-            own.facts = {**endings.facts_of(job), **own.facts}
-            self._report(JobStarted(own.job.task, own.job.attempt, f"Batch job {own.id}", own.facts))
-        if status in _ENDED:
-            self._forget(own)
-            self._start(self._conclude(own, job))
-        elif is_new or own.has_reason:
-            own.waits(waiting.state(job))
+    def _look(self, id: str) -> None:
+        self._polling.look_soon(id, self._loop.time())
+        self._is_due.set()
 
-    def _on_missing(self, id: str) -> None:
-        """Batch does not know a job: it may not know it yet, and forgets it some days after its end."""
-        own = self._by_id.get(id)
-        if own is None:
-            return
-        own.misses += 1
-        now = self._loop.time()
-        self._watchlist.saw(id, now, changed=False)
-        if own.misses >= _MISSES and now - own.since > self._timing.oblivion:
-            self._forget(own)
-            message = f"AWS Batch does not know the job {id} of the step '{own.job.step}' any more"
-            self._end(own, None, own.doom or TaskLost(message))
+    def _forget(self, key: JobKey, id: str) -> None:
+        self._polling.drop(id)
 
-    async def _conclude(self, own: _Own, job: Description) -> None:
-        code = 0 if job["status"] == "SUCCEEDED" else endings.exit_code(job)
-        failure = None if code == 0 else own.doom or endings.failure_of(own.job.step, job)
-        facts = endings.facts_of(job)
-        stream, group = facts.get("batch-log-stream"), log_group(own.job.resources)
-        facts = {name: value for name, value in facts.items() if own.facts.get(name) != value}
+    async def _end_of(self, job: TrackedJob[Description]) -> JobEnd:
+        description = job.members[0].detail
+        if description["status"] == "SUCCEEDED":
+            return JobEnd(0, succeeded=True)
+        code = exit_code(description)
+        stream, group = facts_of(description).get("batch-log-stream"), log_group(job.job.resources)
         tail: list[bytes] = []
         if code not in (0, None) and stream and group:
             try:
-                tail = await self._calls.once(self._service.log_tail, group, stream, _TAIL)
-            except (ServiceAway, ServiceRefused):
+                tail = await self._calls.once(self._client.log_tail, group, stream, _TAIL)
+            except (Unavailable, Refused):
                 pass
-        self._end(own, code, failure, facts, tail)
+        return JobEnd(code, ends.failure_of(job.step, description), tail, succeeded=code == 0)
 
-    def _forget(self, own: _Own) -> None:
-        assert own.id is not None
-        self._watchlist.drop(own.id)
-        self._by_id.pop(own.id, None)
+    # --- jobs that wait ---------------------------------------------------------------------------------------------
 
-    def _end(
-        self,
-        own: _Own,
-        code: int | None,
-        failure: TaskFailed | None,
-        facts: Mapping[str, str] | None = None,
-        tail: Sequence[bytes] = (),
-    ) -> None:
-        if self._own.get(own.job.task) is not own:
-            return
-        del self._own[own.job.task]
-        self._change.set()
-        self._report(JobEnded(own.job.task, own.job.attempt, code, failure, dict(facts or {}), list(tail)))
-
-    async def _explain(self) -> None:
+    async def _explain(self, jobs: Sequence[TrackedJob[Description]]) -> None:
         """Say why jobs may wait for long, where Batch itself does not."""
-        while True:
-            await asyncio.sleep(self._timing.explanation)
-            then = self._loop.time() - self._timing.explanation
-            waiting_long = [own for own in self._own.values() if own.is_unexplained and own.since <= then]
-            for queue in {own.queue for own in waiting_long}:
-                try:
-                    place = await self._survey.place_now(queue)
-                except (ServiceAway, ServiceRefused):
-                    continue
-                for own in waiting_long:
-                    if place is not None and own.queue == queue and own.is_unexplained:
-                        own.waits(waiting.explanation(place, misfits(place, own.job.resources)))
-
-    # --- towards its end --------------------------------------------------------------------------------------------
-
-    def _check_deadlines(self) -> None:
-        deadline = self._options.pending_deadline
-        if deadline is None:
-            return
-        late = self._loop.time() - deadline
-        for own in list(self._own.values()):
-            if not own.is_started and own.doom is None and own.submitted < late:
-                waited = f"the step '{own.job.step}' has waited {deadline:g} s for a machine"
-                hint = "METAFLOW_BATCH_PENDING_DEADLINE is the limit, in seconds"
-                self._doom(own, TaskNotPlaced(f"{waited}: {own.reason or 'AWS has not answered'}", hint=hint))
-
-    def _doom(self, own: _Own, failure: TaskFailed) -> None:
-        """End a job for this reason, whatever it does now."""
-        if own.doom is None:
-            own.doom = failure
-            if own.id is not None:
-                self._start(self._terminate(own))
-
-    async def _terminate(self, own: _Own) -> None:
-        assert own.id is not None
-        assert own.doom is not None
-        try:
-            await self._calls.insist(self._service.terminate, own.id, own.doom.message[:200])
-        except ServiceRefused as refused:
-            self._say(f"The Batch job {own.id} cannot be ended: {refused}.")
-            return
-        own.is_ending = True
-        self._change.set()
-        self._watchlist.hurry(own.id, self._loop.time())
-        self._news.set()
-
-    async def _until(self, is_done: Callable[[_Own], bool], seconds: float) -> list[_Own]:
-        """Wait until each job has ended or `is_done`; return those of which neither is true after that time."""
-        until = asyncio.get_running_loop().time() + seconds
-        while left := [own for own in self._own.values() if not is_done(own)]:
-            self._change.clear()
+        for name in {str(job.job.resources.options.get("queue")) for job in jobs}:
             try:
-                async with asyncio.timeout_at(until):
-                    await self._change.wait()
-            except TimeoutError:
-                break
-        return left
+                queue = await self._preflight.queue_now(name)
+            except (Unavailable, Refused):
+                continue
+            for job in jobs:
+                if queue is not None and job.job.resources.options.get("queue") == name:
+                    found = queues.mismatches(queue, job.job.resources)
+                    self.tell(Explained(job.key, ends.explanation(queue, found)))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
+    # --- jobs of any run --------------------------------------------------------------------------------------------
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # A defect of this file: without the task that broke, the jobs would never get their ends.
-            for own in list(self._own.values()):
-                message = f"what became of the Batch job {own.id} of the step '{own.job.step}' is not known: {error!r}"
-                self._end(own, None, TaskLost(message, hint="`batch list` tells whether it still runs"))
+    async def _unfinished(self, labels: Mapping[str, str]) -> list[RunningJob]:
+        return await listing.unfinished(self._client, self._calls, labels, self._options.queue)
+
+    async def _end(self, jobs: Sequence[RunningJob]) -> None:
+        reason = "ended by `batch kill`"
+        await asyncio.gather(*(self._calls.ask(self._client.terminate, job.id, reason) for job in jobs))
 
 
-def _aws(parameters: Mapping[str, Any]) -> Service:
-    from metaflow.compute.batch.aws import AwsService
+def _aws(parameters: Mapping[str, Any]) -> Client:
+    from metaflow.compute.batch.aws import AwsClient
 
-    return AwsService(parameters)
+    return AwsClient(parameters)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from metaflow.compute.batch import waiting
 from metaflow.compute.batch.calls import Calls
-from metaflow.compute.batch.definition import NAME_LENGTH, fit_name, labels_of
-from metaflow.compute.batch.service import AT_ONCE, Description, Service, ServiceRefused
+from metaflow.compute.batch.client import AT_ONCE, AwsError, Client, Description
+from metaflow.compute.batch.description import NAME_LENGTH, fit_name, labels_of
+from metaflow.compute.batch.states import ENDED, why_waiting
 from metaflow.compute.jobs.protocol import RunningJob
 
 
 async def unfinished(
-    service: Service, calls: Calls, labels: Mapping[str, str], known_queue: str | None
+    client: Client, calls: Calls, labels: Mapping[str, str], known_queue: str | None
 ) -> list[RunningJob]:
     """Return the unfinished jobs with these labels, oldest first.
 
     Parameters
     ----------
-    service : Service
+    client : Client
         Knows them.
     calls : Calls
         Make the calls.
@@ -30,24 +30,24 @@ async def unfinished(
 
     Raises
     ------
-    ServiceAway, ServiceRefused
+    Unavailable, AwsError
         There is no answer.
     """
-    queues = await _queues(service, calls, known_queue)
-    listed = await asyncio.gather(*(calls.ask(service.unfinished, queue) for queue in queues))
+    queues = await _queues(client, calls, known_queue)
+    listed = await asyncio.gather(*(calls.ask(client.unfinished, queue) for queue in queues))
     ids = [str(job["jobId"]) for jobs in listed for job in jobs if _may_have(labels, str(job["jobName"]))]
     groups = [ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)]
-    described = await asyncio.gather(*(calls.ask(service.describe, group) for group in groups))
-    found = [_running(job) for jobs in described for job in jobs if job["status"] not in ("SUCCEEDED", "FAILED")]
+    described = await asyncio.gather(*(calls.ask(client.describe, group) for group in groups))
+    found = [_running(job) for jobs in described for job in jobs if job["status"] not in ENDED]
     own = [job for job in found if all(job.labels.get(name) == value for name, value in labels.items())]
     return sorted(own, key=lambda job: job.created)
 
 
-async def _queues(service: Service, calls: Calls, known_queue: str | None) -> Sequence[str]:
+async def _queues(client: Client, calls: Calls, known_queue: str | None) -> Sequence[str]:
     try:
-        return [str(each["jobQueueName"]) for each in await calls.ask(service.queues)]
-    except ServiceRefused as refused:
-        if not refused.is_permission or not known_queue:
+        return [str(each["jobQueueName"]) for each in await calls.ask(client.queues)]
+    except AwsError as error:
+        if not error.is_permission or not known_queue:
             raise
         return [known_queue]
 
@@ -58,5 +58,5 @@ def _may_have(labels: Mapping[str, str], name: str) -> bool:
 
 
 def _running(job: Description) -> RunningJob:
-    status = "running" if job["status"] == "RUNNING" else f"waiting: {waiting.state(job)}"
+    status = "running" if job["status"] == "RUNNING" else f"waiting: {why_waiting(job)}"
     return RunningJob(str(job["jobId"]), labels_of(job), status, float(job.get("createdAt", 0)) / 1000)

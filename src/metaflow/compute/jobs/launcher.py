@@ -245,7 +245,7 @@ class RemoteLauncher:
                 for attempt, stream, lines in seen.news:
                     self._show(attempt, stream, lines)
             for attempt in seen.begun:
-                self._backend.hurry(attempt.task)
+                self._backend.notice_started(attempt.task)
             for attempt in seen.ended:
                 self._on_end_marker(attempt)
             pace = _SOON if any(seen[:3]) else min(pace * 1.2, _LATER if self._started else _IDLE)
@@ -278,7 +278,7 @@ class RemoteLauncher:
         """Conclude a task that says itself that it has ended: the backend's word takes a second longer."""
         request = self._requests.get(attempt.task)
         if attempt.task in self._started and self._followed.get(attempt.task) == attempt and request is not None:
-            self._backend.release(attempt.task)
+            self._backend.abandon(attempt.task)
             self._conclude_soon(request, JobEnded(attempt.task, attempt.attempt, None), is_told=True)
 
     def _show(self, attempt: Attempt, stream: str, lines: list[Line]) -> None:

@@ -34,6 +34,8 @@ class Job(NamedTuple):
         What it needs.
     time_limit : float
         Seconds after which the backend itself ends it.
+    members : int
+        How many containers it has; more than one for tasks that run as a gang.
     """
 
     task: int
@@ -44,6 +46,7 @@ class Job(NamedTuple):
     labels: dict[str, str]
     resources: ResourceRequest
     time_limit: float
+    members: int = 1
 
 
 class JobStarted(NamedTuple):
@@ -66,7 +69,7 @@ class JobEnded(NamedTuple):
         Why it ended, where the backend knows: out of memory, evicted, image, deadline, refused, deleted. None if all
         there is to say is the exit status.
     facts : dict of str to str
-        For the task's metadata.
+        For the task's metadata: what was not reported with the start.
     tail : list of bytes
         The last lines that the backend itself kept of the container's output; asked for only if the exit status is
         not 0, since the task's own log is kept in the storage.
@@ -108,7 +111,7 @@ class JobBackend(Protocol):
     """Where jobs run.
 
     Promises of every implementation: for each submitted job exactly one `JobEnded`, whatever happens, unless it was
-    released before, and no report after that; `Waiting` only when the reason has changed; trouble with the backend's
+    abandoned before, and no report after that; `Waiting` only when the reason has changed; trouble with the backend's
     own service (away for a while, throttled, an expired watch) is waited out and never ends a job that still runs.
     """
 
@@ -132,13 +135,13 @@ class JobBackend(Protocol):
     def cancel(self, task: int) -> None:
         """End the job of this task; it still gets its `JobEnded`."""
 
-    def hurry(self, task: int) -> None:
+    def notice_started(self, task: int) -> None:
         """Take note that the job of this task is known to run, or to have run: from what it has stored.
 
         Its `JobStarted` comes now if enough is known of where it is, else as soon as possible.
         """
 
-    def release(self, task: int) -> None:
+    def abandon(self, task: int) -> None:
         """Care no more for the job of this task: it has done what it was for and is about to end by itself.
 
         It gets no `JobEnded`, and `close` does not end it.

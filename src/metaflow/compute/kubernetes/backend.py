@@ -1,42 +1,43 @@
 """Jobs on Kubernetes, all of a run through one client and one watch: `KubernetesBackend`.
 
-A job is created (`creator`), then its pod is watched: what the watch shows becomes reports (`_on_pod`). Once a second,
-jobs that are not calm are looked at (`_look`): those that wait for too long are given up, and silent ones are asked
-about. A job that is not wanted any more is *doomed*: deleted in the cluster, and reported when its pod is gone. Trouble
-with the API server ends no job. Start reading at `KubernetesBackend.submit`.
+The life of a job is decided in `metaflow.compute.jobs.machine` and carried out in `metaflow.compute.jobs.shell`. Here
+is what only Kubernetes knows: how a job is created, found and deleted, what its pod shows (`states`), how that ended
+(`ends`). Start reading at `KubernetesBackend._on_pod`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
-from metaflow.compute.kubernetes import endings, listing
-from metaflow.compute.kubernetes.api import Api, Away, Pauses, Refused
-from metaflow.compute.kubernetes.creator import Creator
-from metaflow.compute.kubernetes.inquiry import Inquiry, jobs_path, pods_path
-from metaflow.compute.kubernetes.names import LAUNCH
+from metaflow.compute.jobs.events import Explained, JobEnd, Lost, MemberState, Missing, Seen
+from metaflow.compute.jobs.protocol import Job, RunningJob
+from metaflow.compute.jobs.retry import Outage, Refused, Unavailable
+from metaflow.compute.jobs.shell import Creation, JobShell, Pace
+from metaflow.compute.jobs.tracked import Timeouts, TrackedJob
+from metaflow.compute.kubernetes import ends, listing
+from metaflow.compute.kubernetes.client import Client, StatusError
+from metaflow.compute.kubernetes.description import GRACE, container_name, manifest, namespace_of
+from metaflow.compute.kubernetes.names import LAUNCH, job_name
 from metaflow.compute.kubernetes.options import Options
-from metaflow.compute.kubernetes.owned import Owned, Patience
-from metaflow.compute.kubernetes.pods import read
-from metaflow.compute.kubernetes.refusals import no_way
-from metaflow.compute.kubernetes.survey import Survey
+from metaflow.compute.kubernetes.preflight import Preflight
+from metaflow.compute.kubernetes.queries import Queries, jobs_path, pods_path
+from metaflow.compute.kubernetes.states import BAD_CONFIG, BAD_IMAGE, Pod, read, why_waiting
 from metaflow.compute.kubernetes.watch import Watch
-from metaflow.compute.protocol import Problem, Waiting
+from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
-from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost
+from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost, TaskNotPlaced
 from metaflow.settings.kubeconfig import Cluster, load
 
-_CALLS = 20
-"""Creations and deletions at the same time."""
-_QUESTIONS = 8
-_ASK_EVERY = 5.0
-_SAY_AFTER = 5.0
+_TIMEOUTS = Timeouts(explain=4.0, explain_every=5.0, ending=GRACE + 45.0)
+_PACE = Pace(answer=5.0, silence=5.0, credentials=600.0)
+_LIMITS = ends.Limits()
+_QUOTA_PAUSE = 3.0
 
 
-class KubernetesBackend:
+class KubernetesBackend(JobShell[Pod]):
     """Runs jobs on Kubernetes.
 
     Parameters
@@ -47,11 +48,12 @@ class KubernetesBackend:
         Tells a person one sentence, such as that the API server does not answer.
     cluster : Cluster, optional
         Instead of the one that the kubeconfig names.
-    patience : Patience, optional
-        How patiently.
+    timeouts, pace, limits : Timeouts, Pace, Limits
+        How long to wait for what.
     """
 
     kind = "kubernetes"
+    title = "Kubernetes"
 
     def __init__(
         self,
@@ -59,126 +61,90 @@ class KubernetesBackend:
         *,
         say: Callable[[str], None] | None = None,
         cluster: Cluster | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts = _TIMEOUTS,
+        pace: Pace = _PACE,
+        limits: ends.Limits = _LIMITS,
     ) -> None:
         self._options = Options.read(entries)
-        self._say = say or (lambda sentence: None)
+        super().__init__(say, timeouts._replace(pending=self._options.pending_deadline), pace)
         self._given_cluster = cluster
-        self._patience = patience or Patience()
-        self._report: Callable[[JobReport], None] = lambda report: None
-        self._own: dict[str, Owned] = {}  # by name of the job
-        self._by_task: dict[int, Owned] = {}
-        self._restless: dict[str, Owned] = {}
+        self._limits = limits
+        self._client: Client | None = None
         self._watches: dict[str, asyncio.Task[None]] = {}  # by namespace
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._launch = ""
-        self._asked = 0.0
-        self._is_in_trouble = False
 
-    async def open(self, report: Callable[[JobReport], None]) -> None:
-        import secrets
-
-        cluster = self._given_cluster or load(context=self._options.context)
-        self._report = report
-        self._loop = asyncio.get_running_loop()
-        self._change = asyncio.Event()  # for `close`
-        self._calls = asyncio.Semaphore(_CALLS)
-        self._questions = asyncio.Semaphore(_QUESTIONS)
-        self._api = Api(cluster)
-        self._inquiry = Inquiry(self._api)
-        self._survey = Survey(self._api)
-        try:
-            self._tells_disruptions = await self._survey.version(self._patience.reach) >= (1, 26)
-        except (Away, Refused) as error:
-            await self._api.close()
-            raise no_way(error, cluster) from error
+    async def _connect(self) -> None:
+        self._cluster = self._given_cluster or load(context=self._options.context)
+        self._client = self._api = Client(self._cluster)
+        self._queries = Queries(self._api)
+        self._preflight = Preflight(self._api)
+        self._tells_disruptions = await self._preflight.version(self.pace.answer) >= (1, 26)
         self._launch = secrets.token_hex(6)
-        self._creator = Creator(
-            self._api,
-            self._inquiry,
-            self._calls,
-            launch=self._launch,
-            ttl=self._options.ttl,
-            patience=self._patience.credentials,
-            on_trouble=self._wait,
-        )
-        self._start(self._look_again_and_again())
 
-    async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
+    async def _disconnect(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    def _unusable(self, error: Unavailable | Refused) -> MetaflowException:
+        return ends.unusable(error, self._cluster)
+
+    async def _problems(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
+        return await self._preflight.problems(requests)
+
+    # --- creation and deletion --------------------------------------------------------------------------------------
+
+    def _known(self, job: Job) -> Creation:
+        namespace, request = namespace_of(job.resources), job.resources
+        if namespace not in self._watches or self._watches[namespace].done():
+            self._watches[namespace] = self._start(self._follow(namespace))
+        facts = {
+            "kubernetes-namespace": namespace,
+            "kubernetes-job-name": job_name(job.labels),
+            "kubernetes-cpu": f"{request.cpu:g}",
+            "kubernetes-memory-mb": str(request.memory),
+        }
+        if request.gpu:
+            facts["kubernetes-gpu"] = str(request.gpu)
+        return Creation(f"{namespace}/{job_name(job.labels)}", facts)
+
+    async def _create(self, job: Job) -> Creation:
+        body = manifest(job, launch=self._launch, ttl=self._options.ttl)
+        namespace, name = namespace_of(job.resources), job_name(job.labels)
         try:
-            return await self._survey.problems(requests)
-        except (Away, Refused) as error:
-            message = f"What stands against these steps on Kubernetes cannot be found out: {error}."
-            return [Problem(tuple(requests), message, certain=False)]
+            await self._api.call("POST", jobs_path(namespace), body=body)
+        except StatusError as error:
+            if error.is_quota:
+                raise Unavailable(error.message, pause=_QUOTA_PAUSE) from error
+            if error.reason != "AlreadyExists":
+                raise
+            if await self._find(job) is None:
+                raise TaskNotPlaced(f"there is a job {namespace}/{name} already", reason=error.reason) from error
+        return Creation("")
 
-    def submit(self, job: Job) -> None:
-        own = Owned(job, self._loop.time())
-        self._own[own.name] = self._by_task[own.task] = self._restless[own.name] = own
-        if own.namespace not in self._watches:
-            self._watches[own.namespace] = self._start(self._follow(own.namespace))
-        self._start(self._create(job, own))
+    async def _find(self, job: Job) -> Creation | None:
+        launch = await self._queries.job_launch(namespace_of(job.resources), job_name(job.labels))
+        return Creation("") if launch == self._launch else None
 
-    def cancel(self, task: int) -> None:
-        own = self._by_task.get(task)
-        if own is not None:
-            self._doom(own, endings.cancelled(own.step))
+    def _refusal(self, job: Job, error: Refused | Unavailable) -> TaskFailed:
+        return ends.not_created(error, job.step, namespace_of(job.resources))
 
-    def hurry(self, task: int) -> None:
-        own = self._by_task.get(task)
-        if own is not None and own.pod is not None and own.pod.node is not None:
-            self._has_started(own)  # the kubelet says so up to two seconds later
+    async def _delete(self, job: TrackedJob[Pod]) -> bool:
+        namespace, name = job.id.split("/")
+        if job.cancel_reason is None and await self._queries.is_job_gone(namespace, name):
+            return True
+        await self._delete_job(job.id)
+        if not job.members:
+            pod = await self._queries.pod_of(namespace, name)
+            if pod is not None:
+                self._on_pod("ADDED", pod)
+        return False
 
-    def release(self, task: int) -> None:
-        own = self._by_task.get(task)
-        if own is not None:
-            own.is_over = True
-            self._drop(own)
-
-    async def close(self) -> None:
-        if not self._launch:
-            return  # it was never opened
-        self._report = lambda report: None
-        self._say = lambda sentence: None
-        for own in list(self._own.values()):
-            self._doom(own, endings.cancelled(own.step))
-        await self._until_none(lambda own: own.is_tried and not own.is_agreed, self._patience.answer)
-        left = [own for own in self._own.values() if own.is_tried and not own.is_agreed and not own.is_over]
-        if not left:
-            await self._until_none(lambda own: True, self._patience.gone)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._api.close()
-        if left:
-            names = ", ".join(f"{own.namespace}/{own.name}" for own in left[:3])
-            raise MetaflowException(
-                f"The Kubernetes API server did not agree to end {len(left)} jobs of this run ({names}"
-                f"{', …' if len(left) > 3 else ''}): they may still run.",
-                hint="`kubernetes kill --run-id …` ends them when it answers again; else they run up to their limit",
-            )
-
-    async def unfinished(self, labels: Mapping[str, str]) -> list[RunningJob]:
+    async def _delete_job(self, id: str, seconds: float = 0.0) -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         try:
-            return await listing.unfinished(self._api, labels, self._options.namespace)
-        except (Away, Refused) as error:
-            raise no_way(error, self._api.cluster) from error
-
-    async def end(self, jobs: list[RunningJob]) -> None:
-        names = [job.id.split("/", 1) for job in jobs]
-        try:
-            await asyncio.gather(*(self._delete(namespace, name, patience=30.0) for namespace, name in names))
-        except (Away, Refused) as error:
-            raise no_way(error, self._api.cluster) from error
-
-    # --- creation ---------------------------------------------------------------------------------------------------
-
-    async def _create(self, job: Job, own: Owned) -> None:
-        failure = await self._creator.create(job, own)
-        del job  # it may be large, and is not needed any more
-        if failure is not None:
-            self._conclude(own, failure)
-        elif own.doom is not None:
-            await self._withdraw(own)
+            await self._api.call("DELETE", jobs_path(*id.split("/")), body=body, seconds=seconds)
+        except StatusError as error:
+            if error.status != 404:
+                raise
 
     # --- what the watch shows ---------------------------------------------------------------------------------------
 
@@ -189,231 +155,102 @@ class KubernetesBackend:
             f"{LAUNCH}={self._launch}",
             on_change=self._on_pod,
             on_listed=lambda names: self._on_listed(namespace, names),
-            on_trouble=lambda error, seconds: self._on_trouble(namespace, error, seconds),
+            outage=Outage(f"Kubernetes (namespace '{namespace}')", self.say, self.pace.silence),
+            credentials=self.pace.credentials,
         )
         try:
             await watch.follow()
-        except Exception as error:
-            self._lose(namespace, f"an error in Millrace: {error!r}")
-            raise
+        except (Unavailable, Refused) as error:
+            for job in self._in_namespace(namespace):
+                message = f"the step '{job.step}' cannot be watched any more: {error}"
+                self.tell(Lost(job.key, TaskLost(message)))
 
     def _on_pod(self, kind: str, item: dict[str, Any]) -> None:
-        own = self._own.get((item["metadata"].get("labels") or {}).get("job-name", ""))
-        if own is None or own.is_over:
-            return
-        pod = read(item)
-        if own.pod is not None and own.pod.uid != pod.uid:
-            return  # a second pod of a job whose first is being deleted: the job is, too (`_ask_who`)
-        own.see(pod, self._loop.time())
-        if pod.has_started:
-            self._has_started(own)
-        if pod.is_deleted or kind == "DELETED":
-            self._is_taken(own)
-        if pod.has_ended or kind == "DELETED":
-            self._start(self._bury(own))
-        elif pod.phase == "Failed":  # over its deadline: the container is still being ended, which is not always told
-            self._doom(own, endings.failure_of_pod(pod, self._around(own)) or endings.cancelled(own.step))
-        else:
-            self._wait(own, own.reason())
-            self._judge(own)
-        if own.is_calm:
-            self._restless.pop(own.name, None)
-        elif not own.is_over:
-            self._restless[own.name] = own
-
-    def _has_started(self, own: Owned) -> None:
-        if not own.is_started and own.pod is not None:
-            own.is_started = True
-            self._report(JobStarted(own.task, own.attempt, f"pod {own.pod.name}", own.facts()))
+        metadata = item["metadata"]
+        job = self.machine.with_id(f"{metadata['namespace']}/{(metadata.get('labels') or {}).get('job-name', '')}")
+        if job is not None:
+            known = next((each.detail for each in job.members.values() if each.id == metadata.get("uid")), None)
+            self.tell(Seen(job.key, self._state(job, read(item, known), is_gone=kind == "DELETED")))
 
     def _on_listed(self, namespace: str, names: set[str]) -> None:
-        """Bury those whose deletion was missed."""
-        for own in list(self._own.values()):
-            if own.namespace == namespace and own.pod is not None and own.pod.name not in names:
-                self._is_taken(own)
-                self._start(self._bury(own))
+        """See the deletions that were missed."""
+        for job in self._in_namespace(namespace):
+            for state in list(job.members.values()):
+                if state.detail.name not in names:
+                    self.tell(Seen(job.key, self._state(job, state.detail, is_gone=True)))
 
-    def _on_trouble(self, namespace: str, error: Exception | None, seconds: float) -> None:
-        if error is None:
-            if self._is_in_trouble:
-                self._say("The Kubernetes API server answers again.")
-            self._is_in_trouble = False
-        elif seconds > _SAY_AFTER and not self._is_in_trouble:
-            self._is_in_trouble = True
-            self._say(f"The pods in the namespace '{namespace}' cannot be watched now: {error}. What runs goes on.")
-        if isinstance(error, Refused) and error.status in (401, 403) and seconds > self._patience.credentials:
-            self._lose(namespace, error.message)
+    def _in_namespace(self, namespace: str) -> Iterable[TrackedJob[Pod]]:
+        return [job for job in self.machine.jobs if job.id.startswith(f"{namespace}/")]
 
-    def _lose(self, namespace: str, why: str) -> None:
-        for own in [each for each in self._own.values() if each.namespace == namespace]:
-            self._conclude(own, TaskLost(f"the step '{own.step}' cannot be watched any more: {why}"))
+    def _state(self, job: TrackedJob[Pod], pod: Pod, *, is_gone: bool) -> MemberState[Pod]:
+        facts = {
+            "kubernetes-pod-name": pod.name,
+            "kubernetes-pod-id": pod.uid,
+            "kubernetes-node-name": pod.node or "",
+            "kubernetes-image": pod.image,
+            "kubernetes-image-id": pod.image_id,
+        }
+        reason = why_waiting(pod)
+        doubt = ends.doubt_of(pod, job.step, self._limits)
+        if pod.phase == "Failed" and not pod.has_ended:
+            # Over its deadline: its container is still being ended, which is not always told.
+            doubt = ends.overdue(pod, self._context(job))
+        return MemberState(
+            pod.uid,
+            pod.has_started,
+            pod.has_ended or is_gone,
+            pod,
+            reason=reason,
+            is_explained=bool(reason),
+            where=f"pod {pod.name}" if pod.node or pod.has_started else "",
+            facts={name: value for name, value in facts.items() if value},
+            is_taken=pod.is_deleted or is_gone,
+            is_idle=pod.node is None or pod.waits_for in BAD_IMAGE | BAD_CONFIG,
+            doubt=doubt,
+        )
 
-    def _wait(self, own: Owned, reason: str) -> None:
-        if reason and reason != own.words and not (own.is_started or own.is_over or own.doom):
-            own.words = reason
-            self._report(Waiting(own.task, own.attempt, reason))
+    def _context(self, job: TrackedJob[Pod], node: str | None = None) -> ends.EndContext:
+        resources, limit = job.job.resources, job.job.time_limit
+        return ends.EndContext(job.step, resources, limit, job.was_deleted, node, self._tells_disruptions)
 
-    def _is_taken(self, own: Owned) -> None:
-        if own.doom is None and own.inquiry is None:
-            own.inquiry = self._start(self._ask_who(own))
-
-    async def _ask_who(self, own: Owned) -> None:
-        """Find out who is deleting a pod; and delete its job, which would start another one."""
-        try:
-            own.is_job_deleted = await self._inquiry.is_job_gone(own.namespace, own.name)
-            if not own.is_job_deleted:
-                await self._delete(own.namespace, own.name, patience=60.0)
-        except (Away, Refused):
-            pass
-
-    # --- ends -------------------------------------------------------------------------------------------------------
-
-    def _doom(self, own: Owned, failure: TaskFailed) -> None:
-        """Have a job ended, for this reason."""
-        if own.doom is not None or own.is_over:
-            return
-        own.doom = failure
-        own.doomed_since = self._loop.time()
-        own.doomed.set()
-        self._restless[own.name] = own
-        if own.created is not None:
-            self._start(self._withdraw(own))
-
-    async def _withdraw(self, own: Owned) -> None:
-        """Delete a doomed job; report its end, unless the watch will show it."""
-        pauses = Pauses()
-        while not own.is_over:
-            try:
-                async with self._calls:
-                    await self._delete(own.namespace, own.name)
-                break
-            except Refused as refused:
-                if refused.status in (403, 404):
-                    break
-                await pauses.wait(refused.pause)
-            except Away:
-                await pauses.wait()
-        own.is_agreed = True
-        own.doomed_since = self._loop.time()
-        self._change.set()
-        if own.pod is None:
-            pod = await self._inquiry.pod_of(own.namespace, own.name)
-            own.pod = own.pod or pod
-        if own.has_nothing_to_end():
-            self._start(self._bury(own))
-
-    async def _delete(self, namespace: str, name: str, patience: float = 0.0) -> None:
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        try:
-            await self._api.call("DELETE", jobs_path(namespace, name), body=body, patience=patience)
-        except Refused as refused:
-            if refused.status != 404:
-                raise
-
-    async def _bury(self, own: Owned) -> None:
-        """Report the end of a job whose pod has ended or is gone."""
-        if own.is_over:
-            return
-        own.is_over = True
-        pod = own.pod
-        failure, tail = own.doom, []
-        try:
-            if own.inquiry is not None:
-                await own.inquiry
-            if pod is None:
-                if failure is None:
-                    failure = TaskCancelled(f"the step '{own.step}' was ended: somebody deleted its job before it ran")
-            else:
-                async with self._questions:
-                    if pod.code != 0:
-                        tail = await self._inquiry.tail(own.namespace, pod, own.container) if pod.has_started else []
-                    node = await self._inquiry.node_state(pod.node) if pod.code is None and failure is None else None
-                if failure is None or pod.phase == "Succeeded":
-                    failure = endings.failure_of_pod(pod, self._around(own, node))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must get its end
-            failure = failure or TaskLost(f"how the step '{own.step}' ended cannot be found out: {error!r}")
-        self._end(own, failure, tail)
-
-    def _around(self, own: Owned, node: str | None = None) -> endings.Around:
-        return endings.Around(own.step, own.request, own.time_limit, own.is_job_deleted, node, self._tells_disruptions)
-
-    def _conclude(self, own: Owned, failure: TaskFailed | None) -> None:
-        """Report the end of a job of which there is nothing more to see."""
-        if not own.is_over:
-            own.is_over = True
-            self._end(own, failure, [])
-
-    def _end(self, own: Owned, failure: TaskFailed | None, tail: list[bytes]) -> None:
-        self._drop(own)
-        code = own.pod.code if own.pod is not None else None
-        self._report(JobEnded(own.task, own.attempt, code, failure, own.facts(), tail))
-        self._change.set()
-
-    def _drop(self, own: Owned) -> None:
-        self._own.pop(own.name, None)
-        self._restless.pop(own.name, None)
-        if self._by_task.get(own.task) is own:
-            del self._by_task[own.task]
+    async def _end_of(self, job: TrackedJob[Pod]) -> JobEnd:
+        pods = [state.detail for state in job.members.values()]
+        if not pods:
+            return JobEnd(None)
+        pod = next((pod for pod in pods if pod.phase != "Succeeded"), pods[0])
+        tail: list[bytes] = []
+        if pod.code != 0 and pod.has_started:
+            tail = await self._queries.tail(job.id.split("/")[0], pod, container_name(job.step))
+        node = None
+        if pod.code is None and job.cancel_reason is None:
+            node = await self._queries.node_state(pod.node)
+        failure = ends.failure_of_pod(pod, self._context(job, node))
+        return JobEnd(pod.code, failure, tail, succeeded=pod.phase == "Succeeded")
 
     # --- jobs that wait ---------------------------------------------------------------------------------------------
 
-    async def _look_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(self._patience.tick)
-            await self._look()
-
-    async def _look(self) -> None:
-        now = self._loop.time()
-        silent: dict[str, list[Owned]] = {}
-        for own in list(self._restless.values()):
-            self._judge(own)
-            if own.is_past_hope(now, self._patience):
-                self._start(self._bury(own))
-            elif own.is_silent and now - (own.created or now) > self._patience.start:
-                silent.setdefault(own.namespace, []).append(own)
-        if silent and now - self._asked >= _ASK_EVERY:
-            for namespace, waiting in silent.items():
-                await self._ask_why(namespace, waiting)
-            self._asked = self._loop.time()
-
-    def _judge(self, own: Owned) -> None:
-        failure = own.verdict(self._loop.time(), self._patience, self._options.pending_deadline)
-        if failure is not None:
-            self._doom(own, failure)
-
-    async def _ask_why(self, namespace: str, waiting: list[Owned]) -> None:
+    async def _explain(self, jobs: Sequence[TrackedJob[Pod]]) -> None:
         """Ask why jobs have no pod, or pods do not start."""
-        warnings = await self._inquiry.warnings(namespace)
-        for own in waiting:
-            named = ("Pod", own.pod.name) if own.pod is not None else ("Job", own.name)
-            own.cause = warnings.get(named, ("", own.cause))[1]
-            self._wait(own, own.reason())
-        if all(own.pod is not None for own in waiting):
-            return
-        existing = await self._inquiry.jobs_of(namespace, self._launch)
-        for own in waiting:
-            if existing is not None and own.pod is None and own.doom is None and own.name not in existing:
-                self._start(self._bury(own))
+        for namespace in {job.id.split("/")[0] for job in jobs}:
+            here = [job for job in jobs if job.id.startswith(f"{namespace}/")]
+            warnings = await self._queries.warnings(namespace)
+            for job in here:
+                pod = next((state.detail for state in job.members.values()), None)
+                named = ("Pod", pod.name) if pod is not None else ("Job", job.id.split("/")[1])
+                _, cause = warnings.get(named, ("", job.explanation))
+                doubt = ends.no_pod(job.step, cause, self._limits) if pod is None else None
+                self.tell(Explained(job.key, cause, doubt))
+            if any(not job.members for job in here):
+                existing = await self._queries.jobs_of(namespace, self._launch)
+                for job in here:
+                    if existing is not None and not job.members and job.id.split("/")[1] not in existing:
+                        message = f"the step '{job.step}' was ended: somebody deleted its job before it ran"
+                        self.tell(Missing(job.key, TaskCancelled(message)))
 
-    # --- tasks ------------------------------------------------------------------------------------------------------
+    # --- jobs of any run --------------------------------------------------------------------------------------------
 
-    async def _until_none(self, is_unwanted: Callable[[Owned], bool], seconds: float) -> None:
-        """Wait until this is said of no job, but not for longer than some seconds."""
-        until = self._loop.time() + seconds
-        while any(is_unwanted(own) for own in self._own.values()) and self._loop.time() < until:
-            self._change.clear()
-            try:
-                await asyncio.wait_for(self._change.wait(), until - self._loop.time())
-            except TimeoutError:
-                return
+    async def _unfinished(self, labels: Mapping[str, str]) -> list[RunningJob]:
+        return await listing.unfinished(self._api, labels, self._options.namespace)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._loop.call_exception_handler({"message": "Kubernetes backend", "exception": task.exception()})
+    async def _end(self, jobs: Sequence[RunningJob]) -> None:
+        await asyncio.gather(*(self._delete_job(job.id, seconds=30.0) for job in jobs))

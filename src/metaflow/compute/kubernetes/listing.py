@@ -10,15 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from metaflow.compute.jobs.protocol import RunningJob
-from metaflow.compute.kubernetes.api import Api, Refused
-from metaflow.compute.kubernetes.inquiry import jobs_path, pods_path
+from metaflow.compute.kubernetes.client import Client, StatusError
 from metaflow.compute.kubernetes.names import selector, true_labels
-from metaflow.compute.kubernetes.pods import Pod, read, why_waiting
+from metaflow.compute.kubernetes.queries import jobs_path, pods_path
+from metaflow.compute.kubernetes.states import Pod, read, why_waiting
 
-_PATIENCE = 10.0
+_SECONDS = 10.0
 
 
-async def unfinished(api: Api, labels: Mapping[str, str], namespace: str) -> list[RunningJob]:
+async def unfinished(client: Client, labels: Mapping[str, str], namespace: str) -> list[RunningJob]:
     """Return the unfinished jobs with all these labels, oldest first.
 
     They are looked for in all namespaces, or where that is not permitted in `namespace`.
@@ -29,18 +29,18 @@ async def unfinished(api: Api, labels: Mapping[str, str], namespace: str) -> lis
         There is no answer.
     """
     try:
-        jobs = await api.list("/apis/batch/v1/jobs", patience=_PATIENCE, labelSelector=selector(labels))
+        jobs = await client.list("/apis/batch/v1/jobs", seconds=_SECONDS, labelSelector=selector(labels))
         pods_at = "/api/v1/pods"
-    except Refused as refused:
+    except StatusError as refused:
         if refused.status != 403:
             raise
-        jobs = await api.list(jobs_path(namespace), patience=_PATIENCE, labelSelector=selector(labels))
+        jobs = await client.list(jobs_path(namespace), seconds=_SECONDS, labelSelector=selector(labels))
         pods_at = pods_path(namespace)
     jobs = [job for job in jobs if _is_meant(job, labels) and not _is_closed(job)]
     if not jobs:
         return []
     pods: dict[tuple[str, str], list[Pod]] = {}
-    async for page in api.pages(pods_at, patience=_PATIENCE, labelSelector=selector(labels)):
+    async for page in client.pages(pods_at, seconds=_SECONDS, labelSelector=selector(labels)):
         for pod in page.get("items") or ():
             metadata = pod["metadata"]
             name = (metadata["namespace"], (metadata.get("labels") or {}).get("job-name", ""))

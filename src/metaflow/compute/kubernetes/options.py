@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from metaflow.compute.kubernetes.manifest import DEFAULT_TTL
+from metaflow.compute.kubernetes.description import DEFAULT_TTL
 from metaflow.settings.numbers import seconds
 
 _TTL = "METAFLOW_KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED"

@@ -7,13 +7,14 @@ are told as deleted. Start reading at `Watch.follow`.
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
-from metaflow.compute.kubernetes.api import Api, Away, Pauses, Refused
+from metaflow.compute.jobs.retry import Backoff, Outage, Refused, Unavailable
+from metaflow.compute.kubernetes.client import Client, StatusError
 
 _LIMIT = 40
 """Seconds after which the server ends a watch: a connection that died unnoticed is noticed a little later."""
@@ -24,8 +25,8 @@ class Watch:
 
     Parameters
     ----------
-    api : Api
-        The cluster.
+    client : Client
+        The cluster's.
     path : str
         Of the list, such as ``/api/v1/namespaces/default/pods``.
     selector : str
@@ -34,49 +35,57 @@ class Watch:
         Gets ``ADDED``, ``MODIFIED`` or ``DELETED``, and the object.
     on_listed : callable
         Gets the names of all that there are, after they were told as added.
-    on_trouble : callable
-        Gets the reason and the seconds since when it does not work, each time it did not; and None when it does again.
+    outage : Outage
+        Tells a person when it does not work for a while.
+    credentials : float
+        Seconds for which it may be refused to us.
     """
 
     def __init__(
         self,
-        api: Api,
+        client: Client,
         path: str,
         selector: str,
         *,
         on_change: Callable[[str, dict[str, Any]], None],
         on_listed: Callable[[set[str]], None],
-        on_trouble: Callable[[Exception | None, float], None],
+        outage: Outage,
+        credentials: float,
     ) -> None:
-        self._api = api
+        self._client = client
         self._path = path
         self._selector = selector
         self._on_change = on_change
         self._on_listed = on_listed
-        self._on_trouble = on_trouble
+        self._outage = outage
+        self._credentials = credentials
         self._version: str | None = None
-        self._pauses = Pauses()
-        self._works_since = time.monotonic()
-        self._is_in_trouble = False
+        self._backoff = Backoff()
 
     async def follow(self) -> None:
-        """Tell changes until cancelled."""
+        """Tell changes until cancelled.
+
+        Raises
+        ------
+        StatusError, Unavailable
+            We are not permitted to watch, or not known, and have not been for long.
+        """
         while True:
             try:
                 if self._version is None:
                     await self._list()
                 await self._watch(self._version or "")
-            except Away as error:
-                await self._wait(error)
-            except Refused as refused:
+            except Unavailable as error:
+                await self._wait(error, may_pass=not error.credentials)
+            except StatusError as error:
                 self._version = None
-                if refused.status != 410:
-                    await self._wait(refused)
+                if error.status != 410:
+                    await self._wait(error, may_pass=error.status != 403)
 
     async def _list(self) -> None:
         names: set[str] = set()
         version = None
-        async for page in self._api.pages(self._path, labelSelector=self._selector):
+        async for page in self._client.pages(self._path, labelSelector=self._selector):
             version = version or page["metadata"]["resourceVersion"]
             for item in page.get("items") or ():
                 names.add(item["metadata"]["name"])
@@ -93,29 +102,30 @@ class Watch:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_LIMIT),
         }
-        began = time.monotonic()
-        async with aclosing(self._api.lines(self._path, params, silence=_LIMIT + 15)) as lines:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with aclosing(self._client.lines(self._path, params, silence=_LIMIT + 15)) as lines:
             async for line in lines:
                 event = json.loads(line)
                 kind, item = event["type"], event["object"]
                 if kind == "ERROR":
-                    raise Refused(int(item.get("code") or 500), item)
+                    raise StatusError(int(item.get("code") or 500), item)
                 self._version = item["metadata"]["resourceVersion"]
                 self._works()
                 if kind != "BOOKMARK":
                     self._on_change(kind, item)
         self._works()
-        if time.monotonic() - began < 1.0:  # a server that ends watches at once shall not be asked all the time
-            await self._pauses.wait()
+        if (
+            asyncio.get_running_loop().time() - began < 1.0
+        ):  # a server that ends watches at once shall not be asked all the time
+            await self._backoff.wait()
 
     def _works(self) -> None:
-        self._works_since = time.monotonic()
-        self._pauses.reset()
-        if self._is_in_trouble:
-            self._is_in_trouble = False
-            self._on_trouble(None, 0.0)
+        self._backoff.reset()
+        self._outage.over()
 
-    async def _wait(self, error: Refused | Away) -> None:
-        self._is_in_trouble = True
-        self._on_trouble(error, time.monotonic() - self._works_since)
-        await self._pauses.wait(getattr(error, "pause", None))
+    async def _wait(self, error: Refused | Unavailable, *, may_pass: bool) -> None:
+        lasted = self._outage.failed(str(error), asyncio.get_running_loop().time())
+        if not may_pass and lasted > self._credentials:
+            raise error
+        await self._backoff.wait(getattr(error, "pause", None))

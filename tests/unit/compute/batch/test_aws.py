@@ -6,9 +6,10 @@ import pytest
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from metaflow.compute.batch.aws import AwsService, trouble_of
-from metaflow.compute.batch.calls import no_way
-from metaflow.compute.batch.service import ServiceAway, ServiceRefused
+from metaflow.compute.batch.aws import AwsClient, error_of
+from metaflow.compute.batch.client import AwsError
+from metaflow.compute.batch.ends import unusable
+from metaflow.compute.jobs.retry import Unavailable
 
 
 def answer(code: str, status: int, message: str = "some words") -> exceptions.ClientError:
@@ -37,8 +38,8 @@ def answer(code: str, status: int, message: str = "some words") -> exceptions.Cl
     ],
 )
 def test_what_is_worth_another_try(error: Exception, is_unsure: bool, is_credentials: bool) -> None:
-    trouble = trouble_of(error)
-    assert isinstance(trouble, ServiceAway)
+    trouble = error_of(error)
+    assert isinstance(trouble, Unavailable)
     assert (trouble.unsure, trouble.credentials) == (is_unsure, is_credentials)
     assert trouble.reason
 
@@ -52,8 +53,8 @@ def test_what_is_worth_another_try(error: Exception, is_unsure: bool, is_credent
     ],
 )
 def test_what_is_not(error: Exception, code: str) -> None:
-    trouble = trouble_of(error)
-    assert isinstance(trouble, ServiceRefused)
+    trouble = error_of(error)
+    assert isinstance(trouble, AwsError)
     assert trouble.code == code
     assert trouble.is_permission == (code == "AccessDeniedException")
 
@@ -61,15 +62,15 @@ def test_what_is_not(error: Exception, code: str) -> None:
 @pytest.mark.parametrize(
     ("trouble", "words", "hint"),
     [
-        (ServiceAway("expired", credentials=True), "credentials: expired.", "renew"),
-        (ServiceAway("timed out."), "does not answer: timed out.", "AWS_ENDPOINT_URL"),
-        (ServiceRefused("AccessDeniedException", "not allowed"), "does not allow this: not allowed.", "DescribeJobs"),
-        (ServiceRefused("NoRegionError", "You must"), "No AWS region", "AWS_DEFAULT_REGION"),
-        (ServiceRefused("ClientException", "what"), "cannot be used: what", ""),
+        (Unavailable("expired", credentials=True), "credentials: expired.", "renew"),
+        (Unavailable("timed out."), "does not answer: timed out.", "AWS_ENDPOINT_URL"),
+        (AwsError("AccessDeniedException", "not allowed"), "does not allow this: not allowed.", "DescribeJobs"),
+        (AwsError("NoRegionError", "You must"), "No AWS region", "AWS_DEFAULT_REGION"),
+        (AwsError("ClientException", "what"), "cannot be used: what", ""),
     ],
 )
-def test_what_a_person_hears(trouble: ServiceAway | ServiceRefused, words: str, hint: str) -> None:
-    error = no_way(trouble)
+def test_what_a_person_hears(trouble: Unavailable | AwsError, words: str, hint: str) -> None:
+    error = unusable(trouble)
     assert words in error.message
     assert hint in (error.hint or "")
 
@@ -78,19 +79,19 @@ def test_a_region_must_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    with pytest.raises(ServiceRefused) as caught:
-        AwsService({})
+    with pytest.raises(AwsError) as caught:
+        AwsClient({})
     assert caught.value.code == "NoRegionError"
-    assert AwsService({"region_name": "eu-west-1"}).region == "eu-west-1"
+    assert AwsClient({"region_name": "eu-west-1"}).region == "eu-west-1"
 
 
 def test_a_parameter_that_no_client_has() -> None:
-    with pytest.raises(ServiceRefused, match="colour"):
-        AwsService({"region_name": "eu-west-1", "colour": "red"})
+    with pytest.raises(AwsError, match="colour"):
+        AwsClient({"region_name": "eu-west-1", "colour": "red"})
 
 
 def test_a_profile_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    with pytest.raises(ServiceRefused, match="nobody"):
-        AwsService({"region_name": "eu-west-1"})
+    with pytest.raises(AwsError, match="nobody"):
+        AwsClient({"region_name": "eu-west-1"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metaflow.compute.kubernetes.fit import misfits, over_limits, over_quotas, quantity
+from metaflow.compute.kubernetes.capacity import mismatches, over_limits, over_quotas, quantity
 from metaflow.compute.resources import ResourceRequest
 
 
@@ -29,7 +29,7 @@ def test_quantities(text: Any, value: float) -> None:
 
 
 def test_what_fits_on_one_node_fits() -> None:
-    assert misfits([node(), node("n2", cpu="1")], request(cpu=4, memory=8000)) == []
+    assert mismatches([node(), node("n2", cpu="1")], request(cpu=4, memory=8000)) == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_fits_on_one_node_fits() -> None:
     ],
 )
 def test_too_large(fields: dict[str, Any], words: str) -> None:
-    (found,) = misfits([node()], request(**fields))
+    (found,) = mismatches([node()], request(**fields))
     assert words in found.message
     assert not found.certain, "clusters grow"
     assert found.hint
@@ -50,22 +50,22 @@ def test_too_large(fields: dict[str, Any], words: str) -> None:
 
 def test_gpus() -> None:
     nodes = [node(has={"nvidia.com/gpu": "4"})]
-    assert misfits(nodes, request(gpu=4)) == []
-    assert misfits(nodes, request(gpu=0)) == []
-    assert "has 4 nvidia.com/gpu" in misfits(nodes, request(gpu=5))[0].message
+    assert mismatches(nodes, request(gpu=4)) == []
+    assert mismatches(nodes, request(gpu=0)) == []
+    assert "has 4 nvidia.com/gpu" in mismatches(nodes, request(gpu=5))[0].message
 
 
 def test_no_single_node_has_it_all() -> None:
     nodes = [node("wide", cpu="64", memory="4Gi"), node("tall", cpu="2", memory="64Gi")]
-    assert "no single node has 32 cores" in misfits(nodes, request(cpu=32, memory=32000))[0].message
+    assert "no single node has 32 cores" in mismatches(nodes, request(cpu=32, memory=32000))[0].message
 
 
 def test_selectors() -> None:
     nodes = [node(labels={"kind": "a"}), node("big", cpu="64", labels={"kind": "b"})]
-    assert misfits(nodes, request(cpu=10, options={"node_selector": {"kind": "b"}})) == []
-    assert "'n1', has 4" in misfits(nodes, request(cpu=10, options={"node_selector": {"kind": "a"}}))[0].message
-    assert "kind=c" in misfits(nodes, request(options={"node_selector": {"kind": "c"}}))[0].message
-    assert "compute-pool=p" in misfits(nodes, request(options={"compute_pool": "p"}))[0].message
+    assert mismatches(nodes, request(cpu=10, options={"node_selector": {"kind": "b"}})) == []
+    assert "'n1', has 4" in mismatches(nodes, request(cpu=10, options={"node_selector": {"kind": "a"}}))[0].message
+    assert "kind=c" in mismatches(nodes, request(options={"node_selector": {"kind": "c"}}))[0].message
+    assert "compute-pool=p" in mismatches(nodes, request(options={"compute_pool": "p"}))[0].message
 
 
 TAINT = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
@@ -84,21 +84,21 @@ TAINT = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
     ],
 )
 def test_taints(toleration: dict[str, str], is_enough: bool) -> None:
-    found = misfits([node(taints=[TAINT])], request(options={"tolerations": [toleration]}))
+    found = mismatches([node(taints=[TAINT])], request(options={"tolerations": [toleration]}))
     assert [each.message for each in found] == (
         [] if is_enough else ["all nodes have taints that are not tolerated: gpu=yes:NoSchedule"]
     )
 
 
 def test_taints_of_the_moment_do_not_count() -> None:
-    assert misfits([node(taints=[{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}])], request()) == []
+    assert mismatches([node(taints=[{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}])], request()) == []
     cordoned = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-    assert misfits([node(taints=[cordoned])], request())
-    assert misfits([node(taints=[{**TAINT, "effect": "PreferNoSchedule"}])], request()) == []
+    assert mismatches([node(taints=[cordoned])], request())
+    assert mismatches([node(taints=[{**TAINT, "effect": "PreferNoSchedule"}])], request()) == []
 
 
 def test_a_cluster_without_nodes() -> None:
-    assert not misfits([], request())[0].certain
+    assert not mismatches([], request())[0].certain
 
 
 def test_limit_ranges() -> None:

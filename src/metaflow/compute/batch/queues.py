@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metaflow.compute.batch import fargate
-from metaflow.compute.batch.service import Description, InstanceType
+from metaflow.compute.batch.client import Description, InstanceType
+from metaflow.compute.jobs.preflight import Mismatch
 from metaflow.compute.resources import ResourceRequest
 
 
@@ -38,12 +39,12 @@ class Environment(NamedTuple):
     patterns: tuple[str, ...]
 
 
-class Place(NamedTuple):
+class Queue(NamedTuple):
     """A job queue and what is behind it.
 
     Attributes
     ----------
-    queue : str
+    name : str
         Its name.
     trouble : str
         Why it takes or starts no jobs, empty if nothing is known against it.
@@ -55,7 +56,7 @@ class Place(NamedTuple):
         Number of the account that owns it.
     """
 
-    queue: str
+    name: str
     trouble: str
     environments: tuple[Environment, ...]
     types: tuple[InstanceType, ...] = ()
@@ -67,19 +68,11 @@ class Place(NamedTuple):
         return any(each.platform.startswith("FARGATE") for each in self.environments)
 
 
-class Misfit(NamedTuple):
-    """Something that stands against a request at a place: a clause with figures, what to do, whether it can change."""
-
-    message: str
-    hint: str = ""
-    certain: bool = False
-
-
-UNKNOWN = Place("", "", ())
+UNKNOWN = Queue("", "", ())
 """A queue that may not be looked at: nothing is known against it."""
 
 
-def place_of(queue: Description, environments: Iterable[Description]) -> Place:
+def read(queue: Description, environments: Iterable[Description]) -> Queue:
     """Read the descriptions of a queue and its compute environments."""
     trouble = ""
     if queue.get("state") != "ENABLED":
@@ -87,7 +80,7 @@ def place_of(queue: Description, environments: Iterable[Description]) -> Place:
     elif queue.get("status") not in ("VALID", "UPDATING", None):
         trouble = f"it is {str(queue['status']).lower()}: {queue.get('statusReason') or 'no reason is given'}"
     account = "".join(str(queue.get("jobQueueArn", "")).split(":")[4:5])
-    return Place(str(queue["jobQueueName"]), trouble, tuple(map(_environment, environments)), account=account)
+    return Queue(str(queue["jobQueueName"]), trouble, tuple(map(_environment, environments)), account=account)
 
 
 def _environment(description: Description) -> Environment:
@@ -110,49 +103,51 @@ def _environment(description: Description) -> Environment:
     )
 
 
-def misfits(place: Place, request: ResourceRequest) -> list[Misfit]:
-    """Return what stands against running a request at a place, the gravest first.
+def mismatches(queue: Queue, request: ResourceRequest) -> list[Mismatch]:
+    """Return what stands against running a request in its queue, the gravest first.
 
     Parameters
     ----------
-    place : Place
-        The request's queue.
+    queue : Queue
+        It.
     request : ResourceRequest
         What is asked for.
     """
-    if place.trouble:
-        return [Misfit(f"the job queue '{place.queue}' takes no jobs: {place.trouble}", certain=True)]
+    if queue.trouble:
+        return [Mismatch(f"the job queue '{queue.name}' takes no jobs: {queue.trouble}")]
     found = []
-    if any(each.platform == "EKS" for each in place.environments):
-        message = f"the job queue '{place.queue}' belongs to a Kubernetes cluster (EKS)"
-        found.append(Misfit(message, "use a queue of EC2 or Fargate, or @kubernetes", certain=True))
-    elif place.on_fargate:
-        found += _fargate_misfits(request)
-    elif place.environments and request.options.get("ephemeral_storage"):
-        message = f"ephemeral_storage={request.options['ephemeral_storage']} needs Fargate, '{place.queue}' is on EC2"
-        found.append(Misfit(message, "leave it out: the disk belongs to the compute environment", certain=True))
-    if place.environments and all(each.trouble for each in place.environments):
-        troubles = "; ".join(f"'{each.name}': {each.trouble}" for each in place.environments)
-        found.append(Misfit(f"no compute environment of the queue '{place.queue}' starts machines ({troubles})"))
-    return found + _size_misfits(place, request)
+    if any(each.platform == "EKS" for each in queue.environments):
+        message = f"the job queue '{queue.name}' belongs to a Kubernetes cluster (EKS)"
+        found.append(Mismatch(message, "use a queue of EC2 or Fargate, or @kubernetes"))
+    elif queue.on_fargate:
+        found += _fargate_mismatches(request)
+    elif queue.environments and request.options.get("ephemeral_storage"):
+        message = f"ephemeral_storage={request.options['ephemeral_storage']} needs Fargate, '{queue.name}' is on EC2"
+        found.append(Mismatch(message, "leave it out: the disk belongs to the compute environment"))
+    if queue.environments and all(each.trouble for each in queue.environments):
+        troubles = "; ".join(f"'{each.name}': {each.trouble}" for each in queue.environments)
+        found.append(
+            Mismatch(f"no compute environment of the queue '{queue.name}' starts machines ({troubles})", certain=False)
+        )
+    return found + _size_mismatches(queue, request)
 
 
-def _fargate_misfits(request: ResourceRequest) -> list[Misfit]:
+def _fargate_mismatches(request: ResourceRequest) -> list[Mismatch]:
     found = []
     refused = fargate.refused_options(request)
     if refused:
         words = ", ".join(refused)
-        found.append(Misfit(f"AWS Fargate does not have {words}", "use a queue on EC2, or leave it out", certain=True))
+        found.append(Mismatch(f"AWS Fargate does not have {words}", "use a queue on EC2, or leave it out"))
     if not request.options.get("execution_role"):
         hint = "set METAFLOW_ECS_FARGATE_EXECUTION_ROLE, or @batch(execution_role=…)"
-        found.append(Misfit("AWS Fargate needs an execution role and none is set", hint, certain=True))
+        found.append(Mismatch("AWS Fargate needs an execution role and none is set", hint))
     disk = request.options.get("ephemeral_storage")
     if disk and int(disk) not in fargate.EPHEMERAL_STORAGE:
         least, most = fargate.EPHEMERAL_STORAGE[0], fargate.EPHEMERAL_STORAGE[-1]
-        found.append(Misfit(f"ephemeral_storage={disk}: AWS Fargate has {least} to {most} GiB", certain=True))
+        found.append(Mismatch(f"ephemeral_storage={disk}: AWS Fargate has {least} to {most} GiB"))
     if fargate.size_for(request.cpu, request.memory) is None:
         found.append(
-            Misfit(
+            Mismatch(
                 f"cpu={request.cpu:g} and memory={request.memory} MB are more than AWS Fargate has",
                 f"its largest size has {fargate.LARGEST_CPU:g} cores and {fargate.LARGEST_MEMORY} MB",
                 certain=True,
@@ -161,13 +156,13 @@ def _fargate_misfits(request: ResourceRequest) -> list[Misfit]:
     return found
 
 
-def _size_misfits(place: Place, request: ResourceRequest) -> list[Misfit]:
-    limits = [each.most_cpu for each in place.environments]
+def _size_mismatches(queue: Queue, request: ResourceRequest) -> list[Mismatch]:
+    limits = [each.most_cpu for each in queue.environments]
     most = max((limit for limit in limits if limit is not None), default=None)
     if most is not None and None not in limits and request.cpu > most:
-        message = f"cpu={request.cpu:g} is more than the {most} vCPUs to which the queue '{place.queue}' can grow"
-        return [Misfit(message, "ask for less, or let an administrator raise maxvCpus")]
-    if not place.types:
+        message = f"cpu={request.cpu:g} is more than the {most} vCPUs to which the queue '{queue.name}' can grow"
+        return [Mismatch(message, "ask for less, or let an administrator raise maxvCpus", certain=False)]
+    if not queue.types:
         return []
     wanted = [f"cpu={request.cpu:g}", f"memory={request.memory} MB"]
     if request.gpu:
@@ -175,14 +170,15 @@ def _size_misfits(place: Place, request: ResourceRequest) -> list[Misfit]:
     # A machine keeps some of its memory to itself: all of it is never free for a job.
     if any(
         each.cpu >= request.cpu and each.memory > request.memory and each.gpu >= (request.gpu or 0)
-        for each in place.types
+        for each in queue.types
     ):
         return []
-    if request.gpu and not any(each.gpu for each in place.types):
-        message = f"gpu={request.gpu}: no machine of the queue '{place.queue}' has a GPU ({_shown(place.types)})"
-        return [Misfit(message, "choose a queue with GPUs: @batch(queue=…)")]
-    message = f"no machine of the queue '{place.queue}' is large enough for {', '.join(wanted)}"
-    return [Misfit(message, f"largest here: {_shown(place.types)}; its memory is not all free for a job")]
+    if request.gpu and not any(each.gpu for each in queue.types):
+        message = f"gpu={request.gpu}: no machine of the queue '{queue.name}' has a GPU ({_shown(queue.types)})"
+        return [Mismatch(message, "choose a queue with GPUs: @batch(queue=…)", certain=False)]
+    message = f"no machine of the queue '{queue.name}' is large enough for {', '.join(wanted)}"
+    hint = f"largest here: {_shown(queue.types)}; its memory is not all free for a job"
+    return [Mismatch(message, hint, certain=False)]
 
 
 def _shown(types: Sequence[InstanceType]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metaflow.compute.jobs.protocol import Job
-from metaflow.compute.kubernetes.manifest import GRACE, manifest
+from metaflow.compute.kubernetes.description import GRACE, manifest
 from metaflow.compute.resources import ResourceRequest
 
 LABELS = {"flow": "MyFlow", "run": "12", "step": "my_step", "task": "3", "attempt": "1", "user": "ann@example.org"}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from metaflow.compute.batch.endings import exit_code, facts_of, failure_of, memory_limit
+from metaflow.compute.batch.ends import failure_of
+from metaflow.compute.batch.states import exit_code, facts_of, memory_limit
 from metaflow.exception import (
     ImageUnavailable,
     TaskCancelled,

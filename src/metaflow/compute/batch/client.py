@@ -1,4 +1,4 @@
-"""What a backend for AWS Batch needs of AWS: small calls that block, and two ways in which they fail.
+"""What a backend for AWS Batch needs of AWS: small calls that block, and how AWS refuses one.
 
 The backend knows this protocol and nothing of boto3; `metaflow.compute.batch.aws` speaks to AWS, and tests speak to a
 Batch of their own. Descriptions are the JSON objects of the Batch API.
@@ -9,41 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from metaflow.compute.jobs.retry import Refused
+
 Description: TypeAlias = Mapping[str, Any]
 
 AT_ONCE = 100
 """Most jobs that one call describes."""
 
 
-class ServiceAway(Exception):
-    """The service did not answer, or asked for fewer calls: worth another try.
-
-    Parameters
-    ----------
-    reason : str
-        For people.
-    unsure : bool
-        Whether the call may have had its effect all the same.
-    credentials : bool
-        Whether there are no valid credentials: somebody has to renew them.
-    """
-
-    def __init__(self, reason: str, *, unsure: bool = False, credentials: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.unsure = unsure
-        self.credentials = credentials
-
-
-class ServiceRefused(Exception):
-    """The service has answered with an error that another try does not change.
+class AwsError(Refused):
+    """AWS has answered with an error that another try does not change.
 
     Parameters
     ----------
     code : str
-        The service's name of the error, such as ``ClientException``.
+        Its name of the error, such as ``ClientException``.
     reason : str
-        The service's own words.
+        Its own words.
     """
 
     def __init__(self, code: str, reason: str) -> None:
@@ -66,8 +48,8 @@ class InstanceType(NamedTuple):
     gpu: int
 
 
-class Service(Protocol):
-    """The calls; each may raise `ServiceAway` or `ServiceRefused`."""
+class Client(Protocol):
+    """The calls; each may raise `Unavailable` or `AwsError`."""
 
     region: str
 

@@ -1,27 +1,34 @@
-"""How a pod ended, in a class and a sentence. Pure: a pod and what is known around it in, a `TaskFailed` out.
+"""How a pod ended, why it will not start, why a job is refused: a class and a sentence each. Pure.
 
-Start reading at `failure_of_pod`. None means that the exit status is all there is to say.
+A pod and what is known around it go in, a `TaskFailed` comes out. Start reading at `doubt_of` and `failure_of_pod`, for
+which None means that the exit status is all there is to say.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from metaflow.compute.kubernetes.pods import Pod
+from metaflow.compute.jobs import ends
+from metaflow.compute.jobs.events import Doubt
+from metaflow.compute.jobs.retry import Refused, Unavailable
+from metaflow.compute.kubernetes.client import StatusError
+from metaflow.compute.kubernetes.preflight import ROLE
+from metaflow.compute.kubernetes.states import BAD_CONFIG, BAD_IMAGE, Pod, is_hopeless_image, why_not_pulled
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
     ImageUnavailable,
+    MetaflowException,
     TaskCancelled,
     TaskFailed,
     TaskLost,
     TaskNotPlaced,
-    TaskOutOfMemory,
     TaskPreempted,
     TaskTimedOut,
 )
+from metaflow.settings.kubeconfig import Cluster
 
 
-class Around(NamedTuple):
+class EndContext(NamedTuple):
     """What is known of a pod's end besides the pod.
 
     Attributes
@@ -48,6 +55,24 @@ class Around(NamedTuple):
     tells_disruptions: bool = False
 
 
+class Limits(NamedTuple):
+    """How long something may be wrong with a pod, in seconds.
+
+    Attributes
+    ----------
+    image : float
+        Its image cannot be pulled, for a reason that may pass.
+    config : float
+        A secret, a service account or a mount is not there.
+    unready : float
+        Its node is not heard of.
+    """
+
+    image: float = 120.0
+    config: float = 30.0
+    unready: float = 600.0
+
+
 _PREEMPTED = {
     "Evicted": "its node ran short of something and evicted it",
     "Preempting": "a pod of higher priority took its place",
@@ -66,26 +91,26 @@ _PREEMPTED = {
 _RETRY = "@retry starts it again; on machines that come and go, several times"
 
 
-def failure_of_pod(pod: Pod, around: Around) -> TaskFailed | None:
+def failure_of_pod(pod: Pod, context: EndContext) -> TaskFailed | None:
     """Return why a pod ended that was not ended by us.
 
     Parameters
     ----------
     pod : Pod
         As it was last seen; it has ended or is gone.
-    around : Around
+    context : EndContext
         What else is known.
     """
-    step = around.step
+    step = context.step
     if pod.phase == "Succeeded" or (pod.code == 0 and not pod.is_deleted):
         return None
     if pod.reason == "OOMKilled":
-        return out_of_memory(around)
+        return ends.out_of_memory(step, context.request.memory)
     if pod.pod_reason == "DeadlineExceeded":
         return TaskTimedOut(
-            f"the step '{step}' was ended by Kubernetes after its limit of {_duration(around.time_limit)}",
+            f"the step '{step}' was ended by Kubernetes after its limit of {ends.duration(context.time_limit)}",
             hint="@timeout sets the limit",
-            limit_seconds=around.time_limit,
+            limit_seconds=context.time_limit,
         )
     if _cannot_start(pod):
         return cannot_start(pod, step)
@@ -95,17 +120,8 @@ def failure_of_pod(pod: Pod, around: Around) -> TaskFailed | None:
     if pod.pod_reason in ("UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods"):
         return TaskNotPlaced(f"the node '{pod.node}' refused the step '{step}': {_words(pod)}", hint=_RETRY)
     if not pod.has_ended or pod.is_deleted or pod.code is None:
-        return _taken_away(pod, around)
+        return _taken_away(pod, context)
     return None
-
-
-def out_of_memory(around: Around) -> TaskOutOfMemory:
-    limit = around.request.memory
-    return TaskOutOfMemory(
-        f"the step '{around.step}' needed more memory than its limit of {limit} MB and was killed by the kernel",
-        hint="ask for more: @resources(memory=…) or @kubernetes(memory=…), in MB",
-        limit_mb=float(limit),
-    )
 
 
 def _preempted(pod: Pod, step: str, reason: str) -> TaskPreempted:
@@ -121,22 +137,22 @@ def _preempted(pod: Pod, step: str, reason: str) -> TaskPreempted:
     )
 
 
-def _taken_away(pod: Pod, around: Around) -> TaskFailed:
+def _taken_away(pod: Pod, context: EndContext) -> TaskFailed:
     """Return the failure of a pod that was deleted, or whose node is not heard of any more."""
-    step = around.step
-    if around.is_job_deleted:
+    step = context.step
+    if context.is_job_deleted:
         return TaskCancelled(
             f"the step '{step}' was ended: somebody deleted its job while it ran in the pod {pod.name}"
         )
-    if around.node == "gone":
+    if context.node == "gone":
         return TaskPreempted(
             f"the step '{step}' lost its node '{pod.node}', which does not exist any more",
             hint=_RETRY,
             reason="NodeGone",
         )
-    if around.node == "not ready" or pod.is_unready:
+    if context.node == "not ready" or pod.is_unready:
         return lost(pod, step)
-    if around.tells_disruptions:
+    if context.tells_disruptions:
         return TaskCancelled(f"the step '{step}' was ended: somebody deleted its pod {pod.name}")
     return TaskPreempted(
         f"the step '{step}' lost its pod {pod.name}, which was evicted from the node '{pod.node}' or deleted",
@@ -183,25 +199,76 @@ def bad_container(pod: Pod, step: str, said: str) -> TaskFailed:
     return TaskNotPlaced(f"the pod of the step '{step}' cannot be started on the node '{pod.node}': {said}")
 
 
-def never_placed(step: str, seconds: float, reason: str) -> TaskNotPlaced:
-    """Return the failure of a job that waited longer than the pending deadline."""
-    why = f": {reason}" if reason else ""
+# --- why it will not start -------------------------------------------------------------------------------------------
+
+
+def doubt_of(pod: Pod, step: str, limits: Limits) -> Doubt | None:
+    """Return what is wrong with a pod that has not ended, and how long that may last."""
+    if pod.has_ended:
+        return None
+    if pod.is_unready:
+        return Doubt("unready", lost(pod, step), limits.unready)
+    if pod.waits_for in BAD_IMAGE:
+        failure = bad_image(pod, step, why_not_pulled(pod))
+        return Doubt("image", failure, 0.0 if is_hopeless_image(pod) else limits.image)
+    if pod.waits_for in BAD_CONFIG:
+        return Doubt("config", bad_container(pod, step, pod.waits_because or pod.waits_for), limits.config)
+    return None
+
+
+def overdue(pod: Pod, context: EndContext) -> Doubt:
+    """Return what is wrong with a pod that the cluster has given up, while its container is still being ended."""
+    return Doubt("overdue", failure_of_pod(pod, context) or ends.cancelled(context.step), 0.0)
+
+
+def no_pod(step: str, cause: str, limits: Limits) -> Doubt | None:
+    """Return what is wrong with a job of which no pod is made; a quota that is used up is waited for."""
+    if "exceeded quota" in cause or not cause:
+        return None
+    return Doubt("no pod", TaskNotPlaced(f"no pod can be made for the step '{step}': {cause}"), limits.config)
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def not_created(error: Refused | Unavailable, step: str, namespace: str) -> TaskFailed:
+    """Return the failure of a job that the cluster does not take."""
+    if not isinstance(error, StatusError):
+        what = f"it does not accept our credentials: {str(error).rstrip('.')}"
+        return TaskNotPlaced(f"Kubernetes refuses the step '{step}': {what}", hint=_RENEW)
+    hint = None
+    if error.status == 404:
+        hint = f"is there a namespace '{namespace}'? METAFLOW_KUBERNETES_NAMESPACE or @kubernetes(namespace=…) names it"
+    elif error.status == 403:
+        hint = "the permissions of this user, a policy of the cluster or a quota forbid it"
+    fields = sorted({str(cause.get("field")) for cause in error.details.get("causes") or () if cause.get("field")})
+    if error.status == 422 and fields:
+        hint = f"wrong in the job's object: {', '.join(fields)}; an attribute of @kubernetes or a setting gave it"
     return TaskNotPlaced(
-        f"the step '{step}' has waited for {_duration(seconds)} to be started{why}",
-        hint="ask for less, or allow more time: METAFLOW_KUBERNETES_PENDING_DEADLINE, in seconds",
+        f"Kubernetes refuses the step '{step}': {error.message.rstrip('.')}",
+        hint=hint,
+        status=error.status,
+        reason=error.reason,
     )
 
 
-def cancelled(step: str) -> TaskCancelled:
-    return TaskCancelled(f"the step '{step}' was ended before it had finished")
+def unusable(error: Unavailable | Refused, cluster: Cluster) -> MetaflowException:
+    """Return the error of a cluster that cannot be worked with."""
+    where = f"Kubernetes ({cluster.origin})"
+    if isinstance(error, Unavailable) and error.credentials:
+        return MetaflowException(f"{where} does not accept our credentials: {error}.", hint=_RENEW)
+    if isinstance(error, Unavailable):
+        return MetaflowException(
+            f"{where} cannot be reached: {error}.",
+            hint="is the cluster up, and the right context current? `kubectl cluster-info` tells",
+        )
+    if isinstance(error, StatusError) and error.status == 403:
+        return MetaflowException(f"{where} does not permit what is needed: {error.message}.", hint=ROLE)
+    return MetaflowException(f"{where} answers with an error: {error}.")
+
+
+_RENEW = "log in again as your provider has it; `kubectl get pods` should work here"
 
 
 def _words(pod: Pod) -> str:
     return pod.pod_message or pod.pod_reason
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -1,27 +1,20 @@
 """Whether nodes, limits and quotas of a cluster can ever take what a step asks for. Pure.
 
 Only what a node has in all counts, not what is free on it now: that is for the scheduler to say while a pod waits.
-Start reading at `misfits`.
+Start reading at `mismatches`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from metaflow.compute.kubernetes.manifest import amounts, devices_of
+from metaflow.compute.jobs.preflight import Mismatch
+from metaflow.compute.kubernetes.description import amounts, devices_of
 from metaflow.compute.kubernetes.names import POOL
 from metaflow.compute.resources import ResourceRequest
 
 Object = Mapping[str, Any]
-
-
-class Misfit(NamedTuple):
-    """What stands against a request; fields as in `metaflow.compute.protocol.Problem`."""
-
-    message: str
-    hint: str = ""
-    certain: bool = True
 
 
 _SUFFIXES = {
@@ -65,21 +58,21 @@ def shown(name: str, amount: float) -> str:
 # --- nodes -----------------------------------------------------------------------------------------------------------
 
 
-def misfits(nodes: Sequence[Object], request: ResourceRequest) -> list[Misfit]:
+def mismatches(nodes: Sequence[Object], request: ResourceRequest) -> list[Mismatch]:
     """Return why none of a cluster's nodes can take a request. An autoscaler may add others: nothing is certain."""
     if not nodes:
-        return [Misfit("the cluster has no nodes now", "an autoscaler may add some", certain=False)]
+        return [Mismatch("the cluster has no nodes now", "an autoscaler may add some", certain=False)]
     selector = _selector(request)
     selected = [node for node in nodes if _has_labels(node, selector)]
     if not selected:
         labels = ", ".join(f"{name}={value}" for name, value in selector.items())
-        return [Misfit(f"no node has the labels {labels}", _HINTS["selector"], certain=False)]
+        return [Mismatch(f"no node has the labels {labels}", _HINTS["selector"], certain=False)]
     open_ones = [node for node in selected if not _taints(node, request.options.get("tolerations") or ())]
     if not open_ones:
         taints = sorted(
             {taint for node in selected for taint in _taints(node, request.options.get("tolerations") or ())}
         )
-        return [Misfit(f"all nodes have taints that are not tolerated: {', '.join(taints)}", _HINTS["taints"], False)]
+        return [Mismatch(f"all nodes have taints that are not tolerated: {', '.join(taints)}", _HINTS["taints"], False)]
     wanted = needs(request)
     if any(all(_has(node, name) >= amount for name, amount in wanted.items()) for node in open_ones):
         return []
@@ -93,12 +86,12 @@ def misfits(nodes: Sequence[Object], request: ResourceRequest) -> list[Misfit]:
             )
             hint = _HINTS.get(name, "") if most else _HINTS["device"]
             found.append(
-                Misfit(f"{shown(name, amount)} {_is(name, amount)} more than any node has: {where}", hint, False)
+                Mismatch(f"{shown(name, amount)} {_is(name, amount)} more than any node has: {where}", hint, False)
             )
     if found:
         return found
     together = ", ".join(shown(name, amount) for name, amount in wanted.items())
-    return [Misfit(f"no single node has {together}", "ask for less of one of them", certain=False)]
+    return [Mismatch(f"no single node has {together}", "ask for less of one of them", certain=False)]
 
 
 _HINTS = {
@@ -160,7 +153,7 @@ def _tolerates(toleration: Object, taint: Object) -> bool:
 # --- limits and quotas of a namespace --------------------------------------------------------------------------------
 
 
-def over_limits(ranges: Iterable[Object], request: ResourceRequest) -> list[Misfit]:
+def over_limits(ranges: Iterable[Object], request: ResourceRequest) -> list[Mismatch]:
     """Return where a request is over, or under, what LimitRanges allow for one container or pod."""
     asked = amounts(request)
     most = {**(asked.get("requests") or {}), **(asked.get("limits") or {})}
@@ -174,15 +167,15 @@ def over_limits(ranges: Iterable[Object], request: ResourceRequest) -> list[Misf
             for name, text in (limit.get("max") or {}).items():
                 if name in most and quantity(most[name]) > quantity(text):
                     have, may = shown(name, quantity(most[name])), shown(name, quantity(text))
-                    found.append(Misfit(f"{have}: {where} allows {may} at most", _HINTS.get(name, "")))
+                    found.append(Mismatch(f"{have}: {where} allows {may} at most", _HINTS.get(name, "")))
             for name, text in (limit.get("min") or {}).items():
                 if name in least and quantity(least[name]) < quantity(text):
                     have, must = shown(name, quantity(least[name])), shown(name, quantity(text))
-                    found.append(Misfit(f"{have}: {where} asks for {must} at least"))
+                    found.append(Mismatch(f"{have}: {where} asks for {must} at least"))
     return found
 
 
-def over_quotas(quotas: Iterable[Object], request: ResourceRequest) -> list[Misfit]:
+def over_quotas(quotas: Iterable[Object], request: ResourceRequest) -> list[Mismatch]:
     """Return where one pod alone is over a ResourceQuota."""
     asked = amounts(request)
     mine: dict[str, float] = {"pods": 1.0, "count/pods": 1.0, "count/jobs.batch": 1.0}
@@ -197,5 +190,5 @@ def over_quotas(quotas: Iterable[Object], request: ResourceRequest) -> list[Misf
                 resource = name.partition(".")[2] if name.startswith(("requests.", "limits.")) else name
                 have, may = shown(resource, mine[name]), shown(resource, quantity(text))
                 where = f"the ResourceQuota '{quota['metadata']['name']}' of the namespace allows {may} for all pods"
-                found.append(Misfit(f"{have}: {where}", _HINTS.get(resource, "")))
+                found.append(Mismatch(f"{have}: {where}", _HINTS.get(resource, "")))
     return found

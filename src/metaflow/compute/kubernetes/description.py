@@ -76,8 +76,8 @@ def manifest(job: Job, *, launch: str, ttl: int = DEFAULT_TTL) -> dict[str, Any]
         },
         "spec": {
             "backoffLimit": 0,
-            "completions": 1,
-            "parallelism": 1,
+            "completions": job.members,
+            "parallelism": job.members,
             "podReplacementPolicy": "Failed",  # Kubernetes 1.29; ignored before
             "ttlSecondsAfterFinished": ttl,
             "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": _pod(job)},

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from metaflow.compute.kubernetes.api import Api, Away, Refused
+from metaflow.compute.jobs.retry import Refused, Unavailable
+from metaflow.compute.kubernetes.client import Client
 from metaflow.compute.kubernetes.names import LAUNCH
-from metaflow.compute.kubernetes.pods import Pod, read
+from metaflow.compute.kubernetes.states import Pod
 
 _TAIL = 50
 """Lines."""
@@ -25,27 +26,27 @@ def pods_path(namespace: str, name: str = "") -> str:
     return f"{path}/{name}" if name else path
 
 
-class Inquiry:
+class Queries:
     """Asks a cluster.
 
     Parameters
     ----------
-    api : Api
-        The cluster.
+    client : Client
+        The cluster's.
     """
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     async def is_job_gone(self, namespace: str, name: str) -> bool:
         """Tell whether a job has been deleted, or is about to be.
 
         Raises
         ------
-        Away, Refused
+        Unavailable, StatusError
             There is no answer.
         """
-        job = await self._api.find(jobs_path(namespace, name), patience=5.0)
+        job = await self._client.find(jobs_path(namespace, name), seconds=5.0)
         return job is None or bool(job["metadata"].get("deletionTimestamp"))
 
     async def job_launch(self, namespace: str, name: str) -> str | None:
@@ -53,33 +54,33 @@ class Inquiry:
 
         Raises
         ------
-        Away, Refused
+        Unavailable, StatusError
             There is no answer.
         """
-        job = await self._api.find(jobs_path(namespace, name), patience=5.0)
+        job = await self._client.find(jobs_path(namespace, name), seconds=5.0)
         return None if job is None else str((job["metadata"].get("labels") or {}).get(LAUNCH) or "")
 
-    async def pod_of(self, namespace: str, job: str) -> Pod | None:
-        """Return the pod of a job, if there is one."""
+    async def pod_of(self, namespace: str, job: str) -> dict[str, Any] | None:
+        """Return the object of a job's pod, if there is one."""
         try:
-            found = await self._api.list(pods_path(namespace), labelSelector=f"job-name={job}", patience=5.0)
-        except (Away, Refused):
+            found = await self._client.list(pods_path(namespace), labelSelector=f"job-name={job}", seconds=5.0)
+        except (Unavailable, Refused):
             return None
-        return read(found[-1]) if found else None
+        return found[-1] if found else None
 
     async def jobs_of(self, namespace: str, launch: str) -> set[str] | None:
         """Return the names of a launch's jobs."""
         try:
-            found = await self._api.list(jobs_path(namespace), labelSelector=f"{LAUNCH}={launch}")
-        except (Away, Refused):
+            found = await self._client.list(jobs_path(namespace), labelSelector=f"{LAUNCH}={launch}")
+        except (Unavailable, Refused):
             return None
         return {job["metadata"]["name"] for job in found if not job["metadata"].get("deletionTimestamp")}
 
     async def warnings(self, namespace: str) -> dict[tuple[str, str], tuple[str, str]]:
         """Return the last warning about each job and pod: kind and name to its reason and words."""
         try:
-            found = await self._api.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
-        except (Away, Refused):
+            found = await self._client.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
+        except (Unavailable, Refused):
             return {}
         found.sort(key=_moment)
         return {
@@ -96,8 +97,8 @@ class Inquiry:
         if name is None:
             return None
         try:
-            node = await self._api.find(f"/api/v1/nodes/{name}", patience=3.0)
-        except (Away, Refused):
+            node = await self._client.find(f"/api/v1/nodes/{name}", seconds=3.0)
+        except (Unavailable, Refused):
             return None
         if node is None:
             return "gone"
@@ -107,8 +108,8 @@ class Inquiry:
         """Return the last lines that the container printed, as far as the cluster has kept them."""
         try:
             params = {"container": container, "tailLines": str(_TAIL)}
-            text = await self._api.text(f"{pods_path(namespace, pod.name)}/log", params)
-        except (Away, Refused):
+            text = await self._client.text(f"{pods_path(namespace, pod.name)}/log", params)
+        except (Unavailable, Refused):
             text = pod.message.encode() if pod.reason not in ("StartError", "ContainerCannotRun") else b""
         return text.splitlines()[-_TAIL:]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from metaflow.compute.batch.service import AT_ONCE
+from metaflow.compute.batch.client import AT_ONCE
 
 SHORTEST, LONGEST = 0.3, 10.0
 """Seconds between two looks at a job."""
@@ -19,7 +19,7 @@ _PER_CALL = 0.2
 """Seconds: at most five calls in one."""
 
 
-class Watchlist:
+class Polling:
     """The jobs that have not ended. All times are in seconds, of one clock."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Watchlist:
         self._since.pop(id, None)
         self._due.pop(id, None)
 
-    def hurry(self, id: str, now: float) -> None:
+    def look_soon(self, id: str, now: float) -> None:
         """Look at a job soon, as if it had just changed."""
         due = self._due.get(id)
         if due is not None:

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from metaflow.compute.batch.definition import job_name, labels_of, log_group, plan, tag_value, tags
+from metaflow.compute.batch.description import describe, job_name, labels_of, log_group, tag_value, tags
 from metaflow.compute.resources import ResourceRequest
 
 from .asked import ROLE, job, request
 
 
 def container(resources: ResourceRequest, *, on_fargate: bool = False) -> dict[str, Any]:
-    return dict(plan(job(resources=resources), on_fargate=on_fargate).definition["containerProperties"])
+    return dict(describe(job(resources=resources), on_fargate=on_fargate).definition["containerProperties"])
 
 
 def overrides(resources: ResourceRequest, *, on_fargate: bool = False) -> dict[str, Any]:
-    return dict(plan(job(resources=resources), on_fargate=on_fargate).submission["containerOverrides"])
+    return dict(describe(job(resources=resources), on_fargate=on_fargate).submission["containerOverrides"])
 
 
 def figures(resources: ResourceRequest, *, on_fargate: bool = False) -> dict[str, str]:
@@ -119,26 +119,26 @@ def test_fargate() -> None:
     assert found["fargatePlatformConfiguration"] == {"platformVersion": "LATEST"}
     assert found["ephemeralStorage"] == {"sizeInGiB": 30}
     assert "linuxParameters" not in found
-    told = plan(job(resources=asked), on_fargate=True)
-    assert told.definition["platformCapabilities"] == ["FARGATE"]
-    assert told.granted == {"image": "python:3.11", "vcpu": "1", "memory-mb": "3072"}
-    assert "asks for 1 cores and 3000 MB, and gets 1 and 3072." in told.rounded
-    assert plan(job(resources=request(1, 3072)), on_fargate=True).rounded == ""
-    assert plan(job(), on_fargate=False).rounded == ""
+    described = describe(job(resources=asked), on_fargate=True)
+    assert described.definition["platformCapabilities"] == ["FARGATE"]
+    assert described.granted == {"image": "python:3.11", "vcpu": "1", "memory-mb": "3072"}
+    assert "asks for 1 cores and 3000 MB, and gets 1 and 3072." in described.rounded
+    assert describe(job(resources=request(1, 3072)), on_fargate=True).rounded == ""
+    assert describe(job(), on_fargate=False).rounded == ""
     assert figures(request(0.3, 100), on_fargate=True) == {"VCPU": "0.5", "MEMORY": "1024"}
 
 
 def test_a_job_runs_once_and_not_for_ever() -> None:
-    told = plan(job(time_limit=90.2), on_fargate=False)
-    assert told.definition["retryStrategy"] == told.submission["retryStrategy"] == {"attempts": 1}
-    assert told.definition["platformCapabilities"] == ["EC2"]
-    assert told.submission["timeout"] == {"attemptDurationSeconds": 91}
-    assert plan(job(time_limit=3), on_fargate=False).submission["timeout"] == {"attemptDurationSeconds": 60}
+    described = describe(job(time_limit=90.2), on_fargate=False)
+    assert described.definition["retryStrategy"] == described.submission["retryStrategy"] == {"attempts": 1}
+    assert described.definition["platformCapabilities"] == ["EC2"]
+    assert described.submission["timeout"] == {"attemptDurationSeconds": 91}
+    assert describe(job(time_limit=3), on_fargate=False).submission["timeout"] == {"attemptDurationSeconds": 60}
 
 
 def test_definitions_are_named_by_their_content() -> None:
     names = [
-        plan(each, on_fargate=False).definition["jobDefinitionName"]
+        describe(each, on_fargate=False).definition["jobDefinitionName"]
         for each in (
             job(),
             job(2, run="8", resources=request(8, 2000, gpu=1), environment={"A": "b"}),
@@ -152,10 +152,10 @@ def test_definitions_are_named_by_their_content() -> None:
 
 
 def test_labels_are_tags_and_parameters() -> None:
-    told = plan(
+    described = describe(
         job(flow="Héllo", user="ann@x.org", resources=request(aws_batch_tags={"team": "a#b"})), on_fargate=False
     )
-    assert told.submission["parameters"] == {
+    assert described.submission["parameters"] == {
         "metaflow.flow_name": "Héllo",
         "metaflow.run_id": "7",
         "metaflow.step_name": "start",
@@ -163,16 +163,16 @@ def test_labels_are_tags_and_parameters() -> None:
         "metaflow.retry_count": "0",
         "metaflow.user": "ann@x.org",
     }
-    assert told.submission["tags"] == {
-        **told.submission["parameters"],
+    assert described.submission["tags"] == {
+        **described.submission["parameters"],
         "team": "a-b",
         "app": "millrace",
     }
-    assert told.submission["propagateTags"] is True
-    assert told.definition["propagateTags"] is True
+    assert described.submission["propagateTags"] is True
+    assert described.definition["propagateTags"] is True
     assert (
-        labels_of({"tags": told.submission["tags"]})
-        == labels_of(told.submission)
+        labels_of({"tags": described.submission["tags"]})
+        == labels_of(described.submission)
         == job(flow="Héllo", user="ann@x.org").labels
     )
     assert tag_value("x" * 300) == "x" * 256
@@ -210,8 +210,8 @@ def test_temporary_files_go_to_the_tmpfs_unless_told_otherwise() -> None:
 def test_what_is_too_long_for_a_submission_goes_into_the_definition(
     environment: dict[str, str], held: list[str], own: list[str]
 ) -> None:
-    told = plan(job(environment=environment), on_fargate=False)
-    properties, submission = told.definition["containerProperties"], told.submission["containerOverrides"]
+    described = describe(job(environment=environment), on_fargate=False)
+    properties, submission = described.definition["containerProperties"], described.submission["containerOverrides"]
     assert [each["name"] for each in properties.get("environment", [])] == held
     assert [each["name"] for each in submission["environment"]] == own
     assert len(json.dumps(submission)) < 8192

@@ -1,22 +1,27 @@
-"""How a Batch job ended, read from its description: exit status, and why if Batch knows. Pure.
+"""How a Batch job ended, why one waits for long, why one is refused: a class and a sentence each. Pure.
 
 The words that are looked for are those of AWS Batch and ECS: "Troubleshooting AWS Batch" in the AWS Batch User Guide,
-and "Amazon ECS stopped task error messages" in the Amazon ECS Developer Guide.
+and "Amazon ECS stopped task error messages" in the Amazon ECS Developer Guide. Start reading at `failure_of`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
 
-from metaflow.compute.batch.service import Description
+from metaflow.compute.batch.client import AwsError, Description
+from metaflow.compute.batch.queues import Queue
+from metaflow.compute.batch.states import exit_code, last_container, memory_limit
+from metaflow.compute.jobs import ends
+from metaflow.compute.jobs.preflight import Mismatch
+from metaflow.compute.jobs.retry import Refused, Unavailable
 from metaflow.exception import (
     ImageUnavailable,
+    MetaflowException,
     TaskCancelled,
     TaskFailed,
     TaskLost,
     TaskNotPlaced,
-    TaskOutOfMemory,
     TaskPreempted,
     TaskTimedOut,
 )
@@ -24,14 +29,6 @@ from metaflow.exception import (
 _HOST_GONE = re.compile(r"Host EC2 .*terminated|Spot (Task )?.*interrupt|SpotInterruption", re.IGNORECASE)
 _NO_COMMAND = re.compile(r"executable file not found|no such file or directory", re.IGNORECASE)
 _ORDINARY = "Essential container in task exited"
-
-
-def exit_code(job: Description) -> int | None:
-    """Return the exit status of the job's container, None if it never ran to an end."""
-    for container in (job.get("container") or {}, _last_container(job)):
-        if container.get("exitCode") is not None:
-            return int(container["exitCode"])
-    return None
 
 
 def failure_of(step: str, job: Description) -> TaskFailed | None:
@@ -52,7 +49,7 @@ def failure_of(step: str, job: Description) -> TaskFailed | None:
     if job.get("status") == "SUCCEEDED":
         return None
     status = str(job.get("statusReason") or "")
-    detail = str((job.get("container") or {}).get("reason") or _last_container(job).get("reason") or "")
+    detail = str((job.get("container") or {}).get("reason") or last_container(job).get("reason") or "")
     said = " ".join(text for text in (status, detail) if text)
     code = exit_code(job)
     if "JobStateTimeLimit" in status:
@@ -60,7 +57,7 @@ def failure_of(step: str, job: Description) -> TaskFailed | None:
     if job.get("isTerminated") or job.get("isCancelled"):
         return _cancelled(step, status)
     if "OutOfMemory" in said:
-        return _out_of_memory(step, job)
+        return ends.out_of_memory(step, memory_limit(job))
     if _HOST_GONE.search(said):
         return TaskPreempted(
             f"the machine of the step '{step}' was taken away: {status or detail}",
@@ -102,46 +99,41 @@ def _cancelled(step: str, reason: str) -> TaskCancelled:
     return TaskCancelled(f"somebody ended the Batch job of the step '{step}'{why}")
 
 
-def _out_of_memory(step: str, job: Description) -> TaskOutOfMemory:
-    limit = memory_limit(job)
-    values = {} if limit is None else {"limit_mb": float(limit)}
-    of = "" if limit is None else f" of {limit} MB"
-    return TaskOutOfMemory(
-        f"the step '{step}' needed more memory than its limit{of} and was killed by the kernel",
-        hint="ask for more: @resources(memory=…), in MB",
-        **values,
-    )
+def explanation(queue: Queue, found: Sequence[Mismatch]) -> str:
+    """Say why a job may be RUNNABLE for long, where Batch does not.
+
+    Parameters
+    ----------
+    queue : Queue
+        The job's queue, as it is now.
+    found : sequence of Mismatch
+        What stands against the job there.
+    """
+    if found:
+        return f"it is RUNNABLE, but {found[0].message}"
+    limits = [each.most_cpu for each in queue.environments if each.most_cpu is not None]
+    most = f" (at most {sum(limits)} vCPUs)" if limits else ""
+    return f"it is RUNNABLE and waits for a machine of the queue {queue.name}{most}: all are busy, or AWS has none now"
 
 
-def memory_limit(job: Description) -> int | None:
-    """Return the memory in MB that the job's container had."""
-    container: Any = job.get("container") or {}
-    for requirement in container.get("resourceRequirements") or ():
-        if requirement.get("type") == "MEMORY":
-            return int(requirement["value"])
-    return None if container.get("memory") is None else int(container["memory"])
-
-
-def facts_of(job: Description) -> dict[str, str]:
-    """Return what is worth keeping of the place where a job runs or ran."""
-    container = {**_last_container(job), **(job.get("container") or {})}
-    known = {
-        "batch-job-id": job.get("jobId"),
-        "batch-queue": _name(job.get("jobQueue")),
-        "batch-job-definition": _name(job.get("jobDefinition")),
-        "batch-log-stream": container.get("logStreamName"),
-        "ecs-container-instance": container.get("containerInstanceArn"),
-        "ecs-task": container.get("taskArn"),
-        "image": container.get("image"),
-    }
-    return {name: str(value) for name, value in known.items() if value}
-
-
-def _name(arn: Any) -> str:
-    return str(arn or "").rpartition("/")[2]
-
-
-def _last_container(job: Description) -> Description:
-    attempts = job.get("attempts") or [{}]
-    container: Description = attempts[-1].get("container") or {}
-    return container
+def unusable(error: Unavailable | Refused) -> MetaflowException:
+    """Return what to tell a person who cannot use AWS Batch for this reason."""
+    reason = str(error).rstrip(".")
+    if isinstance(error, Unavailable) and error.credentials:
+        return MetaflowException(
+            f"AWS does not accept the credentials: {reason}.",
+            hint="renew them (`aws sso login`, a new session token), or choose others by AWS_PROFILE",
+        )
+    if isinstance(error, Unavailable):
+        return MetaflowException(
+            f"AWS Batch does not answer: {reason}.",
+            hint="check the network, the region (AWS_DEFAULT_REGION) and AWS_ENDPOINT_URL",
+        )
+    if isinstance(error, AwsError) and error.is_permission:
+        return MetaflowException(
+            f"AWS does not allow this: {error.reason}.",
+            hint="needed are DescribeJobs, SubmitJob, TerminateJob, RegisterJobDefinition and others of batch",
+        )
+    if isinstance(error, AwsError) and error.code == "NoRegionError":
+        return MetaflowException("No AWS region is set.", hint="set AWS_DEFAULT_REGION, or one in the AWS profile")
+    return MetaflowException(f"AWS Batch cannot be used: {reason}.")

@@ -32,6 +32,8 @@ class Pod(NamedTuple):
         Why its container ended, in the words of its runtime.
     waits_for, waits_because : str
         Why its container is not started, in a word and a sentence.
+    pull_error : str
+        Why its image could not be pulled when that was last tried; later states only say that it is tried again.
     unplaced : str
         The scheduler's sentence about why no node has it.
     pod_reason, pod_message : str
@@ -56,6 +58,7 @@ class Pod(NamedTuple):
     message: str
     waits_for: str
     waits_because: str
+    pull_error: str
     unplaced: str
     pod_reason: str
     pod_message: str
@@ -67,8 +70,8 @@ class Pod(NamedTuple):
 _NOTHING: Object = {}
 
 
-def read(pod: Object) -> Pod:
-    """Read the object of a pod with one container."""
+def read(pod: Object, before: Pod | None = None) -> Pod:
+    """Read the object of a pod with one container; `before` is how it was when it was last read."""
     metadata, spec, status = pod["metadata"], pod.get("spec") or _NOTHING, pod.get("status") or _NOTHING
     statuses = status.get("containerStatuses") or ()
     container = statuses[0] if statuses else _NOTHING
@@ -78,6 +81,8 @@ def read(pod: Object) -> Pod:
     disruption = _if_true(conditions.get("DisruptionTarget"))
     phase = str(status.get("phase") or "Pending")
     is_over = phase in ("Succeeded", "Failed")
+    waits_for, waits_because = (str((waiting or _NOTHING).get(key) or "") for key in ("reason", "message"))
+    pull_error = waits_because if waits_for == "ErrImagePull" else ""
     first = (spec.get("containers") or (_NOTHING,))[0]
     return Pod(
         name=metadata["name"],
@@ -92,8 +97,9 @@ def read(pod: Object) -> Pod:
         code=ended.get("exitCode") if ended is not None else None,
         reason=str((ended or _NOTHING).get("reason") or ""),
         message=str((ended or _NOTHING).get("message") or ""),
-        waits_for=str((waiting or _NOTHING).get("reason") or ""),
-        waits_because=str((waiting or _NOTHING).get("message") or ""),
+        waits_for=waits_for,
+        waits_because=waits_because,
+        pull_error=pull_error or (before.pull_error if before is not None else ""),
         unplaced=_unplaced(conditions.get("PodScheduled")),
         pod_reason=str(status.get("reason") or "") if is_over else "",
         pod_message=str(status.get("message") or "") if is_over else "",
@@ -136,12 +142,20 @@ def why_waiting(pod: Pod) -> str:
     """Return why a pod does not run yet, in the cluster's own words; empty if there is nothing to say."""
     if pod.unplaced and pod.node is None:
         return pod.unplaced
+    if pod.waits_for in BAD_IMAGE:
+        return f"the image '{pod.image}' cannot be pulled: {why_not_pulled(pod)}"
     if pod.waits_for in _NO_NEWS:
         return ""
     return f"{pod.waits_for}: {pod.waits_because}" if pod.waits_because else pod.waits_for
 
 
-def is_hopeless_image(reason: str, message: str) -> bool:
-    """Tell whether an image will not be there, however long one waits."""
-    words = message.lower()
-    return reason in ("InvalidImageName", "ErrImageNeverPull") or any(each in words for each in _NEVER)
+def why_not_pulled(pod: Pod) -> str:
+    if pod.waits_for == "ImagePullBackOff":
+        return pod.pull_error or pod.waits_because
+    return pod.waits_because or pod.pull_error or pod.waits_for
+
+
+def is_hopeless_image(pod: Pod) -> bool:
+    """Tell whether its image will not be there, however long one waits."""
+    words = why_not_pulled(pod).lower()
+    return pod.waits_for in ("InvalidImageName", "ErrImageNeverPull") or any(each in words for each in _NEVER)

@@ -16,7 +16,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from metaflow.compute.batch import fargate
-from metaflow.compute.batch.service import Description
+from metaflow.compute.batch.client import Description
 from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.resources import ResourceRequest
 
@@ -41,7 +41,7 @@ _SHORTEST_LIMIT = 60
 """Seconds: the least that Batch takes."""
 
 
-class Plan(NamedTuple):
+class JobDescription(NamedTuple):
     """What to tell Batch of a job.
 
     Attributes
@@ -62,7 +62,7 @@ class Plan(NamedTuple):
     rounded: str
 
 
-def plan(job: Job, *, on_fargate: bool) -> Plan:
+def describe(job: Job, *, on_fargate: bool) -> JobDescription:
     """Say what Batch shall be told of a job.
 
     Parameters
@@ -111,7 +111,7 @@ def plan(job: Job, *, on_fargate: bool) -> Plan:
     if request.gpu:
         granted["gpu"] = str(request.gpu)
     name = _definition_name(job.labels.get("flow", ""), definition)
-    return Plan(
+    return JobDescription(
         {"jobDefinitionName": name, **definition}, submission, granted, _rounded(job, size) if on_fargate else ""
     )
 

@@ -1,21 +1,19 @@
-"""The cluster's REST API: calls with patience, and watches. The only module that knows HTTP.
+"""The cluster's REST API: calls that are retried, and watches. The only module that knows HTTP.
 
 Objects are the JSON of the API, as dictionaries: a backend that needs ten fields of a pod has no use for typed models
-of the whole API (docs/decisions/0016). Start reading at `Api.call`.
+of the whole API (docs/decisions/0016). Start reading at `Client.call`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
 import ssl
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
 
+from metaflow.compute.jobs.retry import Refused, Unavailable, retry
 from metaflow.compute.kubernetes.credentials import Credentials, NoCredentials, Presented
 from metaflow.settings.kubeconfig import Cluster
 
@@ -28,12 +26,8 @@ _PAGE = 250
 """Objects of a list that are read at a time: a finished pod has 5 to 10 kB."""
 
 
-class Away(Exception):
-    """The API server does not answer; the reason is for people."""
-
-
-class Refused(Exception):
-    """The API server has answered with an error.
+class StatusError(Refused):
+    """The API server has answered with an error that another try does not change.
 
     Attributes
     ----------
@@ -45,22 +39,14 @@ class Refused(Exception):
         In the server's words.
     details : dict
         What it says of the causes.
-    pause : float or None
-        Seconds after which to try again, if it says so.
     """
 
-    def __init__(self, status: int, document: Mapping[str, Any], pause: float | None = None) -> None:
+    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
         self.status = status
         self.reason = str(document.get("reason") or "")
         self.message = str(document.get("message") or f"HTTP status {status}")
         self.details: Mapping[str, Any] = document.get("details") or {}
-        self.pause = pause
         super().__init__(f"{self.message} ({status})")
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether the same call may succeed a little later."""
-        return self.status in _PASSING
 
     @property
     def is_quota(self) -> bool:
@@ -68,27 +54,7 @@ class Refused(Exception):
         return self.status == 403 and "exceeded quota" in self.message
 
 
-class Pauses:
-    """Growing pauses between tries, with some randomness, so that a thousand do not come back at once."""
-
-    def __init__(self, first: float = 0.3, longest: float = 8.0) -> None:
-        self._first = self._next = first
-        self._longest = longest
-
-    def reset(self) -> None:
-        self._next = self._first
-
-    async def wait(self, least: float | None = None, stop: asyncio.Event | None = None) -> None:
-        """Wait; for `least` seconds at least, and not longer than until `stop`."""
-        pause = max(self._next * random.uniform(0.6, 1.0), least or 0.0)
-        self._next = min(self._next * 2, self._longest)
-        try:
-            await asyncio.wait_for((stop or asyncio.Event()).wait(), pause)
-        except TimeoutError:
-            pass
-
-
-class Api:
+class Client:
     """An API server, by one pool of connections.
 
     Parameters
@@ -118,47 +84,33 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         body: JSON | None = None,
-        patience: float = 0.0,
-        on_trouble: Callable[[str], None] | None = None,
+        seconds: float = 0.0,
     ) -> JSON:
         """Make a call and return the answer.
 
         Parameters
         ----------
-        patience : float
-            Seconds for which it is made again if the server is away or overloaded.
-        on_trouble : callable, optional
-            Is told why it has to be made again.
+        seconds : float
+            For how long it is made again while there is no answer.
 
         Raises
         ------
-        Refused, Away
-            The server's answer is an error; or there is none.
+        StatusError, Unavailable
+            The server's answer is an error; or there is none, or no credentials are accepted.
         """
-        until = time.monotonic() + patience
-        pauses = Pauses()
-        while True:
-            try:
-                response = await self._send(method, path, params, body)
-                document: JSON = response.json()
-                return document
-            except (Refused, Away) as error:
-                is_passing = isinstance(error, Away) or error.is_passing
-                if not is_passing or time.monotonic() >= until:
-                    raise
-                if on_trouble is not None:
-                    on_trouble(str(error))
-                await pauses.wait(getattr(error, "pause", None))
+        response = await retry(lambda: self._send(method, path, params, body), seconds)
+        document: JSON = response.json()
+        return document
 
-    async def get(self, path: str, *, patience: float = 0.0, **params: str) -> JSON:
+    async def get(self, path: str, *, seconds: float = 0.0, **params: str) -> JSON:
         """Read an object."""
-        return await self.call("GET", path, params=params, patience=patience)
+        return await self.call("GET", path, params=params, seconds=seconds)
 
-    async def find(self, path: str, *, patience: float = 0.0) -> JSON | None:
+    async def find(self, path: str, *, seconds: float = 0.0) -> JSON | None:
         """Read an object; None if there is no such."""
         try:
-            return await self.get(path, patience=patience)
-        except Refused as refused:
+            return await self.get(path, seconds=seconds)
+        except StatusError as refused:
             if refused.status == 404:
                 return None
             raise
@@ -169,27 +121,27 @@ class Api:
             await self._send(
                 "GET", path, None, None, accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
             )
-        except Refused as refused:
+        except StatusError as refused:
             if refused.status == 404:
                 return False
             raise
         return True
 
-    async def pages(self, path: str, *, patience: float = 0.0, **params: str) -> AsyncIterator[JSON]:
+    async def pages(self, path: str, *, seconds: float = 0.0, **params: str) -> AsyncIterator[JSON]:
         """Read a list, some hundred objects at a time."""
         again: dict[str, str] = {}
         while True:
-            page = await self.get(path, patience=patience, limit=str(_PAGE), **params, **again)
+            page = await self.get(path, seconds=seconds, limit=str(_PAGE), **params, **again)
             yield page
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
             again = {"continue": token}
 
-    async def list(self, path: str, *, patience: float = 0.0, **params: str) -> list[JSON]:
+    async def list(self, path: str, *, seconds: float = 0.0, **params: str) -> list[JSON]:
         """Read a list as a whole."""
         found: list[JSON] = []
-        async for page in self.pages(path, patience=patience, **params):
+        async for page in self.pages(path, seconds=seconds, **params):
             found += page.get("items") or ()
         return found
 
@@ -209,7 +161,7 @@ class Api:
                     await response.aread()
                     if response.status_code == 401:
                         await self._credentials.get(refused=shown)
-                    raise _refusal(response)
+                    raise _error(response)
                 rest = b""
                 async for chunk in response.aiter_raw():
                     *whole, rest = (rest + chunk).split(b"\n")
@@ -218,9 +170,9 @@ class Api:
             finally:
                 await response.aclose()
         except httpx2.HTTPError as error:
-            raise Away(_words(error, self.cluster.server)) from error
+            raise self._no_answer(error) from error
         except NoCredentials as error:
-            raise Refused(401, {"message": str(error)}) from error
+            raise Unavailable(str(error), credentials=True) from error
 
     # --- one request ------------------------------------------------------------------------------------------------
 
@@ -241,15 +193,15 @@ class Api:
                 request.headers["Accept"] = accept
                 response = await client.send(request)
             except httpx2.HTTPError as error:
-                raise Away(_words(error, self.cluster.server)) from error
+                raise self._no_answer(error) from error
             if response.status_code < 400:
                 return response
             if response.status_code != 401 or is_last:
-                raise _refusal(response)
+                raise _error(response)
             try:
                 await self._credentials.get(refused=shown)
             except NoCredentials as error:
-                raise Refused(401, {"message": str(error)}) from error
+                raise Unavailable(str(error), credentials=True) from error
         raise AssertionError
 
     def _request(
@@ -274,18 +226,26 @@ class Api:
             extensions=extensions,
         )
 
+    def _no_answer(self, error: httpx2.HTTPError) -> Unavailable:
+        is_unsure = not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+        if isinstance(error, httpx2.TimeoutException):
+            return Unavailable(f"{self.cluster.server} does not answer", unsure=is_unsure)
+        words = str(error) or type(error).__name__
+        return Unavailable(f"{self.cluster.server} cannot be reached: {words}", unsure=is_unsure)
+
     async def _connected(self) -> tuple[httpx2.AsyncClient, Presented]:
         """Return a client that shows what there is to show now."""
         try:
             presented = await self._credentials.get()
         except NoCredentials as error:
-            raise Refused(401, {"message": str(error)}) from error
+            raise Unavailable(str(error), credentials=True) from error
         old = self._shown
         if self._client is None or old is None or (old.certificate, old.key) != (presented.certificate, presented.key):
             try:
                 context = _tls(self.cluster, presented)
             except (ssl.SSLError, ValueError) as error:
-                raise Refused(401, {"message": f"a certificate of the {self.cluster.origin} is bad: {error}"}) from None
+                reason = f"a certificate of the {self.cluster.origin} is bad: {error}"
+                raise Unavailable(reason, credentials=True) from None
             if self._client is not None:
                 self._replaced.append(self._client)  # watches and calls are under way there
             self._client = httpx2.AsyncClient(
@@ -313,7 +273,8 @@ def _tls(cluster: Cluster, presented: Presented) -> ssl.SSLContext:
     return context
 
 
-def _refusal(response: httpx2.Response) -> Refused:
+def _error(response: httpx2.Response) -> StatusError | Unavailable:
+    """Return what an answer means that is an error."""
     try:
         document = json.loads(response.content)
     except ValueError:
@@ -321,11 +282,11 @@ def _refusal(response: httpx2.Response) -> Refused:
     if not isinstance(document, dict):
         document = {}
     document.setdefault("message", response.text[:300].strip() or f"HTTP status {response.status_code}")
-    pause = response.headers.get("Retry-After", "")
-    return Refused(response.status_code, document, float(pause) if pause.isdigit() else None)
-
-
-def _words(error: httpx2.HTTPError, server: str) -> str:
-    if isinstance(error, httpx2.TimeoutException):
-        return f"{server} does not answer"
-    return f"{server} cannot be reached: {error or type(error).__name__}"
+    status = response.status_code
+    if status == 401:
+        return Unavailable(str(document["message"]), credentials=True)
+    if status in _PASSING:
+        pause = response.headers.get("Retry-After", "")
+        reason = f"{document['message']} ({status})"
+        return Unavailable(reason, unsure=status != 429, pause=float(pause) if pause.isdigit() else None)
+    return StatusError(status, document)

@@ -1,0 +1,40 @@
+"""The ends of jobs that are the same wherever jobs run: a class and a sentence each. Pure."""
+
+from __future__ import annotations
+
+from metaflow.exception import TaskCancelled, TaskLost, TaskNotPlaced, TaskOutOfMemory
+
+
+def cancelled(step: str) -> TaskCancelled:
+    return TaskCancelled(f"the step '{step}' was cancelled before it had finished")
+
+
+def never_started(step: str, seconds: float, reason: str, setting: str) -> TaskNotPlaced:
+    """Return the failure of a job that waited longer than the pending deadline, which `setting` sets."""
+    return TaskNotPlaced(
+        f"the step '{step}' has waited {duration(seconds)} to be started{f': {reason}' if reason else ''}",
+        hint=f"ask for less, or allow more time: {setting}, in seconds",
+    )
+
+
+def unknown(step: str, why: str) -> TaskLost:
+    """Return the failure of a job of which nobody can say how it ended."""
+    return TaskLost(f"how the step '{step}' ended cannot be found out: {why}")
+
+
+def out_of_memory(step: str, limit_mb: float | None) -> TaskOutOfMemory:
+    """Return the failure of a container that the kernel killed at its memory limit, in MB."""
+    limit = "" if limit_mb is None else f" of {limit_mb:g} MB"
+    return TaskOutOfMemory(
+        f"the step '{step}' needed more memory than its limit{limit} and was killed by the kernel",
+        hint="ask for more: @resources(memory=…), in MB",
+        **({} if limit_mb is None else {"limit_mb": float(limit_mb)}),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.2g} seconds" if seconds < 10 else f"{seconds:.0f} seconds"
