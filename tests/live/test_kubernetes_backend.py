@@ -18,11 +18,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from metaflow.compute.kubernetes.ends import Limits
 
 from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.kubernetes.client import Client
+from metaflow.compute.kubernetes.ends import Limits
 from metaflow.compute.protocol import Waiting
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
