@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from metaflow.flow.parameters import JSONType, JSONTypeClass, Parameter
     from metaflow.flow.spec import FlowSpec
     from metaflow.flow.step import step
-    from metaflow.store.s3.client import S3
+    from metaflow.tools.s3.client import S3
 
 _HOME = {
     "DataArtifact": "metaflow.client",
@@ -58,7 +58,7 @@ _HOME = {
     "Metaflow": "metaflow.client",
     "Parameter": "metaflow.flow.parameters",
     "Run": "metaflow.client",
-    "S3": "metaflow.store.s3.client",
+    "S3": "metaflow.tools.s3.client",
     "Step": "metaflow.client",
     "Task": "metaflow.client",
     "batch": "metaflow.decorators.batch",

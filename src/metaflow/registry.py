@@ -14,10 +14,10 @@ from metaflow.exception import CommandException
 
 _TABLE: dict[str, dict[str, str]] = {
     "datastore": {
-        "azure": "metaflow.store.object:AzureStorage",
-        "gs": "metaflow.store.object:GoogleStorage",
+        "azure": "metaflow.store.objects.storage:AzureStorage",
+        "gs": "metaflow.store.objects.storage:GoogleStorage",
         "local": "metaflow.store.local:LocalStorage",
-        "s3": "metaflow.store.object:S3Storage",
+        "s3": "metaflow.store.objects.storage:S3Storage",
     },
     "metadata": {
         "deferred": "metaflow.metadata_provider.deferred:DeferredMetadata",

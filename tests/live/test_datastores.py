@@ -167,7 +167,7 @@ from metaflow import FlowSpec, step
 class Watched(FlowSpec):
     @step
     def start(self):
-        from metaflow.store import object_access
+        from metaflow.store.objects import connection
         self.fresh = "obstore" in sys.modules
         self.next(self.wait)
 

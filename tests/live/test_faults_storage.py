@@ -21,7 +21,7 @@ import pytest
 from metaflow.exception import BlobCorrupt, StorageUnavailable
 from metaflow.store.artifacts import load_artifact
 from metaflow.store.blobs import Blobs
-from metaflow.store.object import S3Storage
+from metaflow.store.objects.storage import S3Storage
 from support import processes
 from support.fault_proxy import Altered, Answer, Cut, Fault, FaultProxy
 from support.object_stores import Bucket, s3
@@ -208,7 +208,7 @@ def test_the_region_of_a_bucket_is_found_out(proxy: FaultProxy, storage: S3Stora
     proxy.fault = fault
     storage.put([("a", b"1")])
     assert asked == ["PUT", "HEAD", "PUT"]
-    assert storage._requests._region == "eu-west-1"
+    assert storage._bucket().call(lambda bucket: bucket.region) == "eu-west-1"
     assert list(storage.get(["a"])) == [("a", b"1")]
 
 
@@ -259,7 +259,7 @@ def test_an_object_that_is_replaced_while_it_is_read(storage: S3Storage, tmp_pat
 def test_a_writer_that_is_killed_while_it_uploads(proxy: FaultProxy, storage: S3Storage, tmp_path: Path) -> None:
     """Parts are on their way when it dies: there is no object then, and the next writer makes it whole."""
     script = (
-        "import sys; from metaflow.store.object import S3Storage as S; "
+        "import sys; from metaflow.store.objects.storage import S3Storage as S; "
         "open(sys.argv[2], 'wb').write(bytes(40 << 20)); S(sys.argv[1]).put_file('F/big', sys.argv[2])"
     )
     proxy.latency = 0.2

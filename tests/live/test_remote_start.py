@@ -24,7 +24,7 @@ from metaflow.compute.jobs import boot, entry
 from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.runtime_package import Platform, runtime_archive
 from metaflow.store.logs import stored
-from metaflow.store.object import S3Storage
+from metaflow.store.objects.storage import S3Storage
 
 IMAGE = os.environ.get("METAFLOW_DEFAULT_CONTAINER_IMAGE", "")
 ROOT = os.environ.get("METAFLOW_DATASTORE_SYSROOT_S3", "")

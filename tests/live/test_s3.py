@@ -430,7 +430,7 @@ def test_denied_access_fails_at_once(root: str, proxy: FaultProxy, count: int) -
 def test_trouble_that_passes_is_told_and_waited_for(
     root: str, proxy: FaultProxy, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metaflow.store.object_patience._TELL_AFTER", 0.0)
+    monkeypatch.setattr("metaflow.store.objects.retry._TELL_AFTER", 0.0)
     with S3(s3root=root) as s3:
         s3.put("a", "x")
         proxy.forget()
@@ -438,7 +438,7 @@ def test_trouble_that_passes_is_told_and_waited_for(
         assert s3.get("a").text == "x"
     told = capfd.readouterr().err.splitlines()
     assert len(told) == 1
-    assert told[0].startswith(f"S3: waiting for s3://{root.split('/')[2]} at {proxy.url}: 503")
+    assert told[0].startswith(f"Waiting for s3://{root.split('/')[2]} at {proxy.url}: 503")
 
 
 def test_trouble_that_lasts_ends_with_its_name(root: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,7 @@ _ELSEWHERE = frozenset({"batch", "kubernetes"})
 _OBJECT_STORES = frozenset({"azure", "gs", "s3"})
 _OBJECT_MODULES = (
     "metaflow.settings.datastores",
-    "metaflow.store.object",
-    "metaflow.store.object_access",
+    "metaflow.store.objects.storage",
     "obstore.store",
 )
 

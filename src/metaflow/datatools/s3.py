@@ -1,4 +1,4 @@
-"""`metaflow.datatools.s3`: the path under which users import what belongs to `S3`; the room is `metaflow.store.s3`."""
+"""`metaflow.datatools.s3`: the path under which users import what belongs to `S3`; the room is `metaflow.tools.s3`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metaflow.exception import (
     MetaflowS3NotFound,
     MetaflowS3URLException,
 )
-from metaflow.store.s3 import S3, RangeInfo, S3GetObject, S3Object, S3PutObject
+from metaflow.tools.s3 import S3, RangeInfo, S3GetObject, S3Object, S3PutObject
 
 __all__ = [
     "S3",

@@ -1,0 +1,1 @@
+"""What users call inside steps, beside the flow itself: `metaflow.S3`."""
