@@ -113,7 +113,7 @@ def test_a_package_that_is_too_large(project: Site) -> None:
 @pytest.mark.parametrize("limit", ["much", "0", "-1", "inf", "nan"])
 def test_a_limit_that_is_none(project: Site, limit: str) -> None:
     refused = command(project, "list", env={"METAFLOW_CODE_PACKAGE_LIMIT": limit}).failed()
-    assert f"METAFLOW_CODE_PACKAGE_LIMIT is '{limit}'" in refused.stderr
+    assert f"METAFLOW_CODE_PACKAGE_LIMIT in the environment is '{limit}'" in refused.stderr
 
 
 @pytest.mark.ours

@@ -33,6 +33,7 @@ from metaflow.exception import (
     TaskTimedOut,
 )
 from metaflow.settings.kubeconfig import Cluster
+from metaflow.settings.values import Values
 from support.kubernetes_server import KubernetesServer, Request, status
 
 QUICK: dict[str, Any] = {
@@ -56,7 +57,7 @@ class Run:
         self.reports: list[JobReport] = []
         self.said: list[str] = []
         self._news = asyncio.Event()
-        self.backend = KubernetesBackend(entries, say=self.said.append, cluster=server.cluster, **QUICK)
+        self.backend = KubernetesBackend(Values(entries), say=self.said.append, cluster=server.cluster, **QUICK)
 
     def hear(self, report: JobReport) -> None:
         self.reports.append(report)
@@ -603,7 +604,7 @@ def test_closing_while_the_api_server_is_away_says_what_may_be_left() -> None:
 
 
 def test_closing_what_was_never_opened() -> None:
-    asyncio.run(KubernetesBackend({}).close())
+    asyncio.run(KubernetesBackend(Values({})).close())
 
 
 # --- from outside of the run -----------------------------------------------------------------------------------------
@@ -616,7 +617,7 @@ def test_unfinished_and_end() -> None:
         run.server.start(await run.pod(1))
         done = next(job for job in run.server.jobs.values() if job["metadata"]["name"] == job_name(a_job(3).labels))
         done["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
-        other = KubernetesBackend({}, cluster=run.server.cluster, **QUICK)
+        other = KubernetesBackend(Values({}), cluster=run.server.cluster, **QUICK)
         await other.open(lambda report: None)
         await run.pod(2)
         jobs = await other.unfinished({"flow": "Flow", "run": "7"})
@@ -684,7 +685,7 @@ def test_unfinished_where_only_one_namespace_may_be_seen() -> None:
 
 def test_a_cluster_that_cannot_be_reached() -> None:
     async def main() -> None:
-        backend = KubernetesBackend({}, cluster=Cluster("http://127.0.0.1:1", "the test"), **QUICK)
+        backend = KubernetesBackend(Values({}), cluster=Cluster("http://127.0.0.1:1", "the test"), **QUICK)
         with pytest.raises(MetaflowException, match="cannot be reached"):
             await backend.open(lambda report: None)
 
@@ -735,7 +736,7 @@ async def main():
             started.add(report.task)
             if len(started) == COUNT:
                 ready.set()
-    backend = KubernetesBackend({}, cluster=Cluster(sys.argv[1], "the test"))
+    backend = KubernetesBackend(Values({}), cluster=Cluster(sys.argv[1], "the test"))
     await backend.open(hear)
     request = ResourceRequest("kubernetes", image="python:3.12")
     for task in range(COUNT):

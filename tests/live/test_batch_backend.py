@@ -24,6 +24,7 @@ from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Waiting
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskNotPlaced
+from metaflow.settings.values import Values
 from support.fault_proxy import Answer, Cut, FaultProxy
 from support.interpreter import PYTHON
 
@@ -48,7 +49,7 @@ class Ground:
         self.flow = flow
         self.reports: list[JobReport] = []
         self.said: list[str] = []
-        self.backend = BatchBackend(entries, say=self.said.append)
+        self.backend = BatchBackend(Values(entries), say=self.said.append)
         self._tasks = itertools.count(1)
         self._news = asyncio.Event()
 
@@ -106,7 +107,7 @@ async def ground(**entries: str) -> AsyncIterator[Ground]:
 
 
 async def assert_nothing_left(flow: str) -> None:
-    backend = BatchBackend({})
+    backend = BatchBackend(Values({}))
     await backend.open(lambda report: None)
     try:
         assert await backend.unfinished({"flow": flow}) == []
@@ -381,7 +382,7 @@ def test_an_endpoint_that_goes_away_ends_no_job(proxy: FaultProxy) -> None:
 )
 def test_no_way_to_batch(parameters: str, words: str) -> None:
     with pytest.raises(MetaflowException, match=words):
-        asyncio.run(BatchBackend({"METAFLOW_BATCH_CLIENT_PARAMS": parameters}).open(lambda report: None))
+        asyncio.run(BatchBackend(Values({"METAFLOW_BATCH_CLIENT_PARAMS": parameters})).open(lambda report: None))
 
 
 def test_the_commands(tmp_path: Path) -> None:

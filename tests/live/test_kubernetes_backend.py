@@ -35,6 +35,7 @@ from metaflow.exception import (
     TaskTimedOut,
 )
 from metaflow.settings.kubeconfig import Cluster, load
+from metaflow.settings.values import Values
 
 IMAGE = os.environ.get("METAFLOW_DEFAULT_CONTAINER_IMAGE", "")
 PATIENCE = 120
@@ -70,7 +71,7 @@ class Ground:
         self.run = secrets.token_hex(6)
         self.api = Client(load())
         self.reports: list[JobReport] = []
-        self.backend = KubernetesBackend(entries, cluster=cluster, limits=QUICK)
+        self.backend = KubernetesBackend(Values(entries), cluster=cluster, limits=QUICK)
         self._tasks = itertools.count(1)
         self._news = asyncio.Event()
 
@@ -124,7 +125,7 @@ async def ground(
         yield made
     finally:
         await made.backend.close()
-        other = KubernetesBackend({}, cluster=load())
+        other = KubernetesBackend(Values({}), cluster=load())
         await other.open(lambda report: None)
         left = await other.unfinished({"flow": "LiveFlow", "run": made.run})
         await other.close()
@@ -377,7 +378,7 @@ async def main(namespace, run, image, code):
     def hear(report):
         if isinstance(report, JobStarted):
             print("started", flush=True)
-    backend = KubernetesBackend({})
+    backend = KubernetesBackend(Values({}))
     await backend.open(hear)
     request = ResourceRequest("kubernetes", 0.05, 100, 100, image=image, options={"namespace": namespace})
     labels = {"flow": "LiveFlow", "run": run, "step": "go", "task": "1", "attempt": "0", "user": "ann"}

@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 WIDE = """
 from metaflow import FlowSpec, step
+from metaflow.settings.values import Values
 
 class Wide(FlowSpec):
     @step
@@ -126,7 +127,7 @@ async def main():
             printed += len(report.lines)
         if len(started) == count and printed == lines:
             ready.set()
-    backend = KubernetesBackend({}, cluster=Cluster(address, "the test"))
+    backend = KubernetesBackend(Values({}), cluster=Cluster(address, "the test"))
     launcher = RemoteLauncher(backend, LocalStorage(root), RunLabels("Many", "1", "ann"), lambda: [], {})
     await launcher.open(hear)
     request = ResourceRequest("kubernetes", image="python:3.12")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import NoReturn
 
@@ -41,7 +40,7 @@ def _version() -> None:
 def _status() -> None:
     from metaflow import settings
 
-    found = settings.load(os.environ)
+    found = settings.load()
     rows = {
         "Millrace": f"{MILLRACE}, the API of Metaflow {API}",
         "user": found.user,
@@ -52,7 +51,7 @@ def _status() -> None:
     }
     for name, value in rows.items():
         click.echo(f"{name:<14} {value}")
-    for warning in found.warnings:
+    for warning in found.values.warnings():
         click.echo(warning, err=True)
 
 
@@ -61,12 +60,24 @@ def _configure() -> None:
     pass
 
 
-@_configure.command("show", help="Print every METAFLOW_* setting that is in force, and where it comes from.")
-def _show() -> None:
+@_configure.command("show", help="Print every setting that is in force, and where it comes from.")
+@click.option("--profile", "-p", metavar="NAME", help="Read the configuration file of this profile.")
+@click.option("--all", "with_defaults", is_flag=True, help="Print all settings that exist, and what they mean.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _show(profile: str | None, with_defaults: bool, as_json: bool) -> None:
     from metaflow import settings
+    from metaflow.settings.overview import overview
 
-    found = settings.load(os.environ)
-    for name in sorted(found.entries):
-        click.echo(f"{name}={found.entries[name]}  ({found.origins.get(name, 'environment')})")
-    if not found.entries:
-        click.echo("No METAFLOW_* setting is in force: everything is local.")
+    found = settings.load(profile=profile)
+    rows = overview(found.values, with_defaults=with_defaults)
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"files": found.files, "settings": [row._asdict() for row in rows]}, indent=2))
+        return
+    for row in rows:
+        click.echo(str(row))
+        if with_defaults and row.sentence:
+            click.echo(f"    {row.sentence}")
+    if not rows:
+        click.echo("No setting is in force: everything is local.")

@@ -17,7 +17,6 @@ _started: list[ZygoteProcess] = []
 _ELSEWHERE = frozenset({"batch", "kubernetes"})
 _OBJECT_STORES = frozenset({"azure", "gs", "s3"})
 _OBJECT_MODULES = (
-    "metaflow.settings.datastores",
     "metaflow.store.objects.storage",
     "obstore.store",
 )

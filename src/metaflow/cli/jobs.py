@@ -92,7 +92,7 @@ def _on_backend(session: Session, backend: str, labels: dict[str, str], *, is_en
 
     from metaflow import registry
 
-    jobs = registry.load("job backend", backend)(session.settings.entries)
+    jobs = registry.load("job backend", backend)(session.settings.values)
 
     async def found() -> list[RunningJob]:
         await jobs.open(lambda report: None)

@@ -91,7 +91,7 @@ def _invoke(session: Session, words: list[str]) -> int:
             f"This process was started to run a task, and the flow file asked for `{' '.join(words)}` instead.",
             hint=f"{session.path} must not change sys.argv, nor be started by another script with other arguments",
         )
-    for warning in session.settings.warnings:
+    for warning in session.settings.values.warnings():
         session.say(warning)
     if {"run", "resume"} & set(words) and not {"--help", "-h"} & set(words):
         early.start(session, words)

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow.cli.session import Session
 from metaflow.compute.package import FORMAT, Manifest, archive, described, gather, suffixes_of
-from metaflow.exception import CommandException, SettingsError
+from metaflow.exception import CommandException
 from metaflow.version import __version__
 
 if TYPE_CHECKING:
     import click
 
     from metaflow.compute.jobs.packages import TaskPackages
-
-_LIMIT_MB = 100.0
 
 
 def task_packages(session: Session) -> TaskPackages:
@@ -32,7 +30,7 @@ def task_packages(session: Session) -> TaskPackages:
     from metaflow.compute.jobs.runtime_package import platform_of, runtime_archive
 
     manifest = _gather(session)
-    platform = platform_of(session.settings.entries.get("METAFLOW_REMOTE_PLATFORM"))
+    platform = platform_of(session.settings.packages.platform)
     return TaskPackages(
         session.storage,
         session.flow_name,
@@ -111,9 +109,9 @@ def _save(session: Session, path: str) -> None:
 
 
 def _gather(session: Session) -> Manifest:
-    entries = session.settings.entries
-    suffixes = suffixes_of(session.options.get("package_suffixes"), entries.get("METAFLOW_DEFAULT_PACKAGE_SUFFIXES"))
-    manifest = gather(session.path, suffixes, _limit(session))
+    configured = session.settings.packages
+    suffixes = suffixes_of(session.options.get("package_suffixes"), configured.suffixes)
+    manifest = gather(session.path, suffixes, configured.limit_mb)
     if manifest.secrets:
         from metaflow.compute.ignore import FILE
 
@@ -123,18 +121,6 @@ def _gather(session: Session) -> Manifest:
             f"Not in the code package, since they look like secrets: {names}{more} (`!NAME` in {FILE} keeps one)."
         )
     return manifest
-
-
-def _limit(session: Session) -> float:
-    name = "METAFLOW_CODE_PACKAGE_LIMIT"
-    text = session.settings.entries.get(name, "").strip()
-    try:
-        limit = float(text) if text else _LIMIT_MB
-    except ValueError:
-        limit = 0.0
-    if not 0 < limit < float("inf"):
-        raise SettingsError(f"{name} is '{text}'.", hint="it is a number of MB, such as 250")
-    return limit
 
 
 def _info(session: Session) -> dict[str, Any]:

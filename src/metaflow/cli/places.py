@@ -13,8 +13,7 @@ from metaflow import registry
 from metaflow.cli import early
 from metaflow.cli.session import CODE_PACKAGE, LOCAL_ROOT, Session
 from metaflow.compute.command import FlowCommand
-from metaflow.exception import CommandException, SettingsError
-from metaflow.settings.datastores import ROOTS
+from metaflow.exception import CommandException
 
 if TYPE_CHECKING:
     from metaflow.compute.jobs.packages import TaskPackages
@@ -22,13 +21,6 @@ if TYPE_CHECKING:
     from metaflow.compute.resources import ResourceRequest
     from metaflow.runtime.engine import Place
 
-_FOR_ALL = (
-    "METAFLOW_AZURE_", "METAFLOW_CARD_", "METAFLOW_CLIENT_", "METAFLOW_DATASTORE_SYSROOT_", "METAFLOW_DATATOOLS_",
-    "METAFLOW_DEBUG_", "METAFLOW_DEFAULT_AWS_", "METAFLOW_DEFAULT_AZURE_", "METAFLOW_DEFAULT_GCP_", "METAFLOW_GS_",
-    "METAFLOW_S3_", "METAFLOW_SERVICE_",
-)  # fmt: skip
-"""Beginnings of the settings that hold wherever a task runs."""
-_FOR_THIS_MACHINE = frozenset({"METAFLOW_DATASTORE_SYSROOT_LOCAL", "METAFLOW_DATATOOLS_LOCALROOT"})
 _REGION = ("AWS_DEFAULT_REGION", "AWS_REGION")
 
 
@@ -49,7 +41,7 @@ def choose_storage(session: Session, requests: Mapping[str, ResourceRequest]) ->
             f"The step '{step}' runs on {backend}, where the local datastore cannot be reached.",
             hint="leave out --datastore=local, or take --datastore=s3, gs or azure",
         )
-    there = [kind for kind, name in ROOTS.items() if session.settings.entries.get(name, "").strip()]
+    there = list(session.object_stores.roots)
     if not there:
         raise CommandException(
             f"The step '{step}' runs on {backend}, and no object store is configured that it shares with this machine.",
@@ -62,22 +54,6 @@ def choose_storage(session: Session, requests: Mapping[str, ResourceRequest]) ->
         )
     session.options["datastore"] = there[0]
     session.say(f"Steps run on {', '.join(sorted(set(remote.values())))}: the data of this run is in {session.root}.")
-
-
-def preflight_mode(session: Session) -> str:
-    """Return what METAFLOW_PREFLIGHT says.
-
-    Raises
-    ------
-    SettingsError
-        It says something else than it can.
-    """
-    from metaflow.runtime.preflight import MODES
-
-    mode = session.settings.entries.get("METAFLOW_PREFLIGHT", "").strip().lower() or "warn"
-    if mode not in MODES:
-        raise SettingsError(f"METAFLOW_PREFLIGHT is '{mode}'.", hint=f"it can be {', '.join(MODES)}")
-    return mode
 
 
 class RunFrame(NamedTuple):
@@ -146,7 +122,7 @@ def _remote(session: Session, frame: RunFrame, packages: TaskPackages, backend: 
     carries = session.metadata.kind == "local"
     options = _options(session, "deferred" if carries else session.metadata.kind)
     command = FlowCommand(script, script, options, session.flow_name, frame.run, frame.namespace, frame.tags)
-    jobs: JobBackend = registry.load("job backend", backend)(session.settings.entries, say=session.say)
+    jobs: JobBackend = registry.load("job backend", backend)(session.settings.values, say=session.say)
     launcher = RemoteLauncher(
         jobs,
         session.storage,
@@ -184,10 +160,5 @@ def _options(session: Session, metadata: str | None) -> tuple[str, ...]:
 
 def _environment(session: Session) -> dict[str, str]:
     """Return the variables of every remote task: the settings that hold there too, and who runs it."""
-    settings = {
-        name: value
-        for name, value in session.settings.entries.items()
-        if name.startswith(_FOR_ALL) and name not in _FOR_THIS_MACHINE
-    }
     region = {name: session.environ[name] for name in _REGION if session.environ.get(name)}
-    return {**region, **settings, "METAFLOW_USER": session.settings.user}
+    return {**region, **session.settings.values.for_tasks(), "METAFLOW_USER": session.settings.user}

@@ -26,11 +26,7 @@ def resource_requests(session: Session) -> dict[str, ResourceRequest]:
     from metaflow.compute.resources import request_of
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    settings = session.settings
-    return {
-        name: request_of(step, settings.entries, python=python, origins=settings.origins)
-        for name, step in session.plan.steps.items()
-    }
+    return {name: request_of(step, session.settings.values, python=python) for name, step in session.plan.steps.items()}
 
 
 def decorator_options() -> list[click.Parameter]:
@@ -46,9 +42,12 @@ def decorator_options() -> list[click.Parameter]:
 
 
 def take_decorators(session: Session, options: dict[str, Any]) -> None:
-    """Add what `decorator_options` were given to the options of the session."""
-    session.options["decospecs"] = (*session.options["decospecs"], *options["run_decospecs"])
-    session.options["without"] = (*session.options["without"], *options["run_without"])
+    """Add what `decorator_options` were given to the options of the session, and last what every run shall have."""
+    without = (*session.options["without"], *options["run_without"])
+    refused = {name.strip().removeprefix("@") for names in without for name in names.split(",")}
+    defaults = [spec for spec in session.settings.runs.decospecs if spec.partition(":")[0] not in refused]
+    session.options["decospecs"] = (*session.options["decospecs"], *options["run_decospecs"], *defaults)
+    session.options["without"] = without
 
 
 @click.command(

@@ -12,13 +12,12 @@ import click
 
 from metaflow.cli.facts import system_facts, system_tags
 from metaflow.cli.parameters import parameter_options, parameter_values
-from metaflow.cli.places import RunFrame, choose_storage, make_places, preflight_mode
+from metaflow.cli.places import RunFrame, choose_storage, make_places
 from metaflow.cli.resources import decorator_options, resource_requests, take_decorators
 from metaflow.cli.session import Session
 from metaflow.cli.structure import check_flow
 from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted, TaskFailed
 from metaflow.metadata_provider.lease import Lease, lease_of
-from metaflow.settings.numbers import whole_number
 from metaflow.version import MILLRACE
 
 if TYPE_CHECKING:
@@ -85,9 +84,9 @@ def prepare(session: Session, options: dict[str, Any], verb: str) -> None:
 
 
 def _check_attempts(session: Session) -> None:
-    from metaflow.runtime.policy import MOST_ATTEMPTS, check_attempts
+    from metaflow.runtime.policy import check_attempts
 
-    most = whole_number(session.settings, "METAFLOW_MAX_ATTEMPTS", MOST_ATTEMPTS, least=1)
+    most = session.settings.runs.max_attempts
     for step in session.plan.steps.values():
         check_attempts(step, most)
 
@@ -223,9 +222,9 @@ def _engine(
         options["max_num_splits"],
         log_bytes,
         system_tags(session.settings),
-        preflight_mode(session),
+        session.settings.runs.preflight,
     )
-    preemptions = whole_number(session.settings, "METAFLOW_PREEMPTION_RETRIES", 0)
+    preemptions = session.settings.runs.preemption_retries
     policies = {
         name: policy_of(step, requests[name], preemption_retries=preemptions)
         for name, step in session.plan.steps.items()

@@ -85,9 +85,7 @@ class Session:
         given: str | None = self.options.get("datastore_root")
         if self.datastore == "local":
             return os.path.abspath(given or self.local_root)
-        from metaflow.settings import datastores
-
-        return given or datastores.root(self.object_stores, self.datastore)
+        return given or self.object_stores.root(self.datastore)
 
     @cached_property
     def storage(self) -> Storage:
@@ -107,9 +105,7 @@ class Session:
     @cached_property
     def object_stores(self) -> Datastores:
         """How object stores are reached."""
-        from metaflow.settings import datastores
-
-        return datastores.read(self.settings.entries, self.environ)
+        return self.settings.datastores
 
     @cached_property
     def metadata(self) -> Provider:

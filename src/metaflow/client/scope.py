@@ -6,7 +6,6 @@ the installation's settings decide; they are read at first use. Start reading at
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Scope:
         if self._namespace is None:
             from metaflow import settings
 
-            self._namespace = f"user:{settings.load(os.environ).user}"
+            self._namespace = f"user:{settings.load().user}"
         return self._namespace or None
 
     @namespace.setter
@@ -59,7 +58,7 @@ def _installed() -> Site:
     from metaflow import settings
     from metaflow.client.site import of_settings
 
-    return of_settings(settings.load(os.environ))
+    return of_settings(settings.load())
 
 
 scope = Scope()

@@ -22,7 +22,6 @@ from metaflow.compute.ignore import FILE, Ignored
 from metaflow.compute.modules import Module, modules_elsewhere
 from metaflow.exception import CommandException
 
-SUFFIXES = (".py", ".R", ".RDS")
 ELSEWHERE = ".mf_code"
 FORMAT = {"version": 0, "archive_format": "tgz", "mfcontent_version": 1}
 """What the fact about a package says of its form."""
@@ -88,17 +87,17 @@ class Manifest(NamedTuple):
         return sum(file.size for file in self.files)
 
 
-def suffixes_of(text: str | None, default: str | None) -> tuple[str, ...]:
+def suffixes_of(text: str | None, configured: Sequence[str]) -> tuple[str, ...]:
     """Return the endings of files that go in.
 
     Parameters
     ----------
     text : str or None
         Further endings, separated by commas, as ``--package-suffixes`` gives them.
-    default : str or None
-        Instead of `SUFFIXES`: METAFLOW_DEFAULT_PACKAGE_SUFFIXES.
+    configured : sequence of str
+        METAFLOW_DEFAULT_PACKAGE_SUFFIXES.
     """
-    words = [*(default.split(",") if default else SUFFIXES), *(text or "").split(",")]
+    words = [*configured, *(text or "").split(",")]
     return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metaflow.settings import table
+
 if TYPE_CHECKING:
     from metaflow.flow.decorator import Resolved
     from metaflow.flow.plan import StepPlan
+    from metaflow.settings.values import Values
 
 
 class ResourceRequest(NamedTuple):
@@ -58,13 +61,7 @@ LOCAL = ResourceRequest()
 _FIGURES = ("cpu", "memory", "disk", "gpu", "shared_memory")
 
 
-def request_of(
-    step: StepPlan,
-    entries: Mapping[str, str],
-    *,
-    python: str,
-    origins: Mapping[str, str] | None = None,
-) -> ResourceRequest:
+def request_of(step: StepPlan, values: Values, *, python: str) -> ResourceRequest:
     """Return what a step asks for.
 
     Where both `@resources` and the backend's decorator have a figure, the larger one counts. Their defaults are figures
@@ -74,12 +71,10 @@ def request_of(
     ----------
     step : StepPlan
         The step with its decorators.
-    entries : mapping of str to str
-        METAFLOW_* settings.
+    values : Values
+        Settings.
     python : str
         Version of the Python that launches the run, such as ``3.12``: the image that is taken if nobody names one.
-    origins : mapping of str to str, optional
-        Where those of the settings are that are not in the environment.
 
     Raises
     ------
@@ -87,19 +82,19 @@ def request_of(
         A setting has a value that its attribute cannot have.
     """
     stated = step.find("resources")
-    wanted = stated.resolve({}, {}) if stated is not None else {}
+    wanted = stated.resolve(values) if stated is not None else {}
     sender = step.sender
     if sender is None or sender.backend is None:
         return _local(wanted)
-    values = sender.resolve(entries, origins or {})
-    values |= {name: _larger(values[name], wanted.get(name)) for name in _FIGURES if name in values}
-    values["image"] = _image(sender.backend, values["image"], entries, origins or {}, python)
-    fields = {name: value.value for name, value in values.items() if name in ResourceRequest._fields}
+    found = sender.resolve(values)
+    found |= {name: _larger(found[name], wanted.get(name)) for name in _FIGURES if name in found}
+    found["image"] = _image(sender.backend, found["image"], values, python)
+    fields = {name: value.value for name, value in found.items() if name in ResourceRequest._fields}
     return ResourceRequest(
         backend=sender.backend,
         **fields,
-        options={name: value.value for name, value in values.items() if name not in fields},
-        sources={name: value.source for name, value in values.items() if value.value is not None},
+        options={name: value.value for name, value in found.items() if name not in fields},
+        sources={name: value.source for name, value in found.items() if value.value is not None},
     )
 
 
@@ -119,20 +114,19 @@ def _larger(own: Resolved, other: Resolved | None) -> Resolved:
     return max(figures, key=lambda each: (each.value, each.stated), default=own._replace(value=None))
 
 
-def _image(
-    backend: str, image: Resolved, entries: Mapping[str, str], origins: Mapping[str, str], python: str
-) -> Resolved:
+_REGISTRIES = {"kubernetes": table.KUBERNETES_CONTAINER_REGISTRY, "batch": table.BATCH_CONTAINER_REGISTRY}
+
+
+def _image(backend: str, image: Resolved, values: Values, python: str) -> Resolved:
     """Return the image's full name: in the configured registry, unless it names one itself."""
     name, source = image.value, image.source
     if name is None:
         name, source = f"python:{python}", "the Python of this launcher"
-    settings = (f"METAFLOW_{backend.upper()}_CONTAINER_REGISTRY", "METAFLOW_DEFAULT_CONTAINER_REGISTRY")
-    setting = next((each for each in settings if entries.get(each, "").strip()), None)
-    if setting is None or _has_registry(name):
+    rows = (_REGISTRIES.get(backend, table.DEFAULT_CONTAINER_REGISTRY), table.DEFAULT_CONTAINER_REGISTRY)
+    registry = next(filter(None, map(values.find, rows)), None)
+    if registry is None or registry.value is None or _has_registry(name):
         return image._replace(value=name, source=source)
-    where = origins.get(setting, "the environment")
-    name = f"{entries[setting].strip().rstrip('/')}/{name}"
-    return image._replace(value=name, source=f"{source}, {setting} in {where}")
+    return image._replace(value=f"{registry.value.rstrip('/')}/{name}", source=f"{source}, {registry.source}")
 
 
 def _has_registry(image: str) -> bool:

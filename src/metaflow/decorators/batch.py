@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
-from metaflow.decorators.attributes import SWITCH, Attribute, number, pairs, quantity, text, texts, whole
-from metaflow.decorators.container import DEFAULT_IMAGE, IMAGE, TMPFS, ContainerDecorator, is_absolute
+from metaflow.decorators.attributes import Attribute, attribute_of
+from metaflow.decorators.container import TMPFS, ContainerDecorator
 from metaflow.flow.notes import note_on_step
+from metaflow.settings import table as settings
+from metaflow.settings.kinds import SWITCH, cores, is_absolute, quantity, string, strings, whole
 
 Function = TypeVar("Function")
 
@@ -38,28 +40,28 @@ class BatchDecorator(ContainerDecorator):
     backend = "batch"
     # Defaults in the form in which Metaflow writes them into `_graph_info`.
     table: ClassVar[dict[str, Attribute]] = {
-        "cpu": Attribute("1", number("cores")),
+        "cpu": Attribute("1", cores()),
         "gpu": Attribute("0", whole("GPUs", 0)),
         "memory": Attribute("4096", quantity("MB", 4)),
-        "image": Attribute(None, IMAGE, ("METAFLOW_BATCH_CONTAINER_IMAGE", DEFAULT_IMAGE)),
-        "queue": Attribute(None, text("the name or ARN of a job queue"), ("METAFLOW_BATCH_JOB_QUEUE",)),
-        "iam_role": Attribute(None, text("the ARN of a role"), ("METAFLOW_ECS_S3_ACCESS_IAM_ROLE",)),
-        "execution_role": Attribute(None, text("the ARN of a role"), ("METAFLOW_ECS_FARGATE_EXECUTION_ROLE",)),
+        "image": attribute_of(None, settings.BATCH_CONTAINER_IMAGE, settings.DEFAULT_CONTAINER_IMAGE),
+        "queue": attribute_of(None, settings.BATCH_JOB_QUEUE),
+        "iam_role": attribute_of(None, settings.ECS_S3_ACCESS_IAM_ROLE),
+        "execution_role": attribute_of(None, settings.ECS_FARGATE_EXECUTION_ROLE),
         "shared_memory": Attribute(None, quantity("MiB", 0)),
         "max_swap": Attribute(None, quantity("MiB", 0)),
         "swappiness": Attribute(None, whole("percent", 0, 100)),
         "inferentia": Attribute(None, whole("Inferentia devices", 0, 16)),
         "trainium": Attribute(None, whole("Trainium devices", 0, 16)),
         "efa": Attribute(None, whole("fabric adapters", 0)),
-        "host_volumes": Attribute(None, texts("absolute paths, or host:container pairs of them", _is_mount)),
-        "efs_volumes": Attribute(None, texts("file system ids, or id:path pairs", _is_file_system)),
+        "host_volumes": Attribute(None, strings("absolute paths, or host:container pairs of them", _is_mount)),
+        "efs_volumes": Attribute(None, strings("file system ids, or id:path pairs", _is_file_system)),
         "use_tmpfs": Attribute(False, SWITCH),
-        "aws_batch_tags": Attribute({}, pairs("tags"), ("METAFLOW_BATCH_DEFAULT_TAGS",), joined=True),
+        "aws_batch_tags": attribute_of({}, settings.BATCH_DEFAULT_TAGS, joined=True),
         **TMPFS,
         "ephemeral_storage": Attribute(None, whole("GiB", 21, 200)),
-        "log_driver": Attribute(None, text("the name of a log driver")),
-        "log_options": Attribute(None, texts("options of the form name:value", _is_option)),
-        "executable": Attribute(None, text("the path of a Python in the image")),
+        "log_driver": Attribute(None, string("the name of a log driver")),
+        "log_options": Attribute(None, strings("options of the form name:value", _is_option)),
+        "executable": Attribute(None, string("the path of a Python in the image")),
         "privileged": Attribute(False, SWITCH),
     }
 

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from metaflow.decorators.amounts import shown
 from metaflow.exception import MetaflowExceptionWrapper
 from metaflow.flow.decorator import Attempts, StepContext, StepDecorator
 from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.notes import note_on_step
 from metaflow.flow.spec import FlowSpec
+from metaflow.settings.kinds import shown
 
 if TYPE_CHECKING:
     from metaflow.flow.node import Node

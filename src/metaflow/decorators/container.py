@@ -5,27 +5,20 @@ Their own files, `kubernetes` and `batch`, hold the rest. None of them knows a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from metaflow.decorators.attributes import SWITCH, Attribute, TypedDecorator, quantity, text
+from metaflow.decorators.attributes import Attribute, TypedDecorator
 from metaflow.flow.decorator import Resolved
-
-DEFAULT_IMAGE = "METAFLOW_DEFAULT_CONTAINER_IMAGE"
+from metaflow.settings.kinds import SWITCH, is_absolute, quantity, string
+from metaflow.settings.values import Values
 
 TMPFS_PATH = "/metaflow_temp"
 
 
-def is_absolute(path: str) -> bool:
-    return path.startswith("/") and path.isprintable() and ".." not in path.split("/")
-
-
-IMAGE = text("the name of an image, such as python:3.12", lambda name: name.isprintable() and " " not in name)
-
 TMPFS = {
     "tmpfs_tempdir": Attribute(True, SWITCH),
     "tmpfs_size": Attribute(None, quantity("MB", 0)),
-    "tmpfs_path": Attribute(TMPFS_PATH, text("an absolute path", is_absolute)),
+    "tmpfs_path": Attribute(TMPFS_PATH, string("an absolute path", is_absolute)),
 }
 
 
@@ -34,15 +27,15 @@ class ContainerDecorator(TypedDecorator):
 
     table: ClassVar[dict[str, Attribute]] = {}
 
-    def resolve(self, entries: Mapping[str, str], origins: Mapping[str, str]) -> dict[str, Resolved]:
-        values = super().resolve(entries, origins)
-        size, wanted = values["tmpfs_size"], values["use_tmpfs"]
+    def resolve(self, values: Values) -> dict[str, Resolved]:
+        found = super().resolve(values)
+        size, wanted = found["tmpfs_size"], found["use_tmpfs"]
         if size.value:
-            values["use_tmpfs"] = Resolved(True, size.source)
+            found["use_tmpfs"] = Resolved(True, size.source)
         else:
-            values["use_tmpfs"] = Resolved(bool(wanted.value), wanted.source, wanted.stated)
-            values["tmpfs_size"] = Resolved(None, size.source, size.stated)
-        return values
+            found["use_tmpfs"] = Resolved(bool(wanted.value), wanted.source, wanted.stated)
+            found["tmpfs_size"] = Resolved(None, size.source, size.stated)
+        return found
 
     def refuse(self, message: str, hint: str, **given: Any) -> None:
         """Raise for attributes that cannot be given together; `given` are their typed values."""

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
-from metaflow.decorators.amounts import shown
 from metaflow.flow.decorator import StepDecorator
 from metaflow.flow.notes import note_on_step
+from metaflow.settings.kinds import shown
 
 Function = TypeVar("Function")
 

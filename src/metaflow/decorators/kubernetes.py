@@ -8,93 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
-from metaflow.decorators.amounts import amount, shown
-from metaflow.decorators.attributes import (
-    SWITCH,
-    Attribute,
-    Kind,
-    number,
-    one_of,
-    pairs,
-    parsed,
-    quantity,
-    text,
-    texts,
-    whole,
-)
-from metaflow.decorators.container import DEFAULT_IMAGE, IMAGE, TMPFS, ContainerDecorator, is_absolute
+from metaflow.decorators.attributes import Attribute, attribute_of
+from metaflow.decorators.container import TMPFS, ContainerDecorator
 from metaflow.flow.notes import note_on_step
+from metaflow.settings import table as settings
+from metaflow.settings.kinds import SWITCH, Kind, amount, pairs, parsed, shown, string, whole
+from metaflow.settings.kubernetes_kinds import is_label, is_label_key
 
 Function = TypeVar("Function")
-
-# --- names, as Kubernetes allows them --------------------------------------------------------------------------------
-
-
-def is_label(value: str) -> bool:
-    """Tell whether a text can be the value of a label, or the name in its key."""
-    inside = value.replace("-", "").replace("_", "").replace(".", "")
-    ends = value[:1] + value[-1:]
-    return not value or (len(value) <= 63 and value.isascii() and ends.isalnum() and (inside or ends).isalnum())
-
-
-def is_label_key(key: str) -> bool:
-    """Tell whether a text can be the key of a label: ``name`` or ``example.org/name``."""
-    prefix, slash, name = key.rpartition("/")
-    return bool(name) and is_label(name) and (not slash or is_domain(prefix))
-
-
-def is_domain(name: str) -> bool:
-    """Tell whether a text can be the name of an object: a DNS subdomain, in lower case."""
-    return 0 < len(name) <= 253 and all(map(_is_part, name.split(".")))
-
-
-def _is_part(name: str) -> bool:
-    inside = name.replace("-", "")
-    ends = name[:1] + name[-1:]
-    return len(name) <= 63 and name.isascii() and name == name.lower() and ends.isalnum() and inside.isalnum()
-
-
-# --- kinds that only Kubernetes has ----------------------------------------------------------------------------------
-
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_SECONDS = ("tolerationSeconds", "toleration_seconds")
-
-
-def _tolerations(value: Any) -> list[dict[str, Any]]:
-    value = parsed(value)
-    items = [value] if isinstance(value, Mapping) else value
-    if not isinstance(items, list | tuple):
-        raise ValueError
-    return [_toleration(item) for item in items]
-
-
-def _toleration(item: Any) -> dict[str, Any]:
-    if not isinstance(item, Mapping):
-        raise ValueError
-    out: dict[str, Any] = {}
-    for key, value in item.items():
-        if key in _SECONDS and amount(value) >= 0:
-            out["tolerationSeconds"] = int(amount(value))
-        elif key in ("key", "operator", "value", "effect") and isinstance(value, str):
-            out[key] = value
-        elif value is not None:
-            raise ValueError(
-                f"a toleration cannot have {shown(key)}: {shown(value)}; it has key, operator, value, effect (texts) "
-                "and toleration_seconds (a number)"
-            )
-    operator = out.get("operator", "Equal")
-    if operator not in ("Equal", "Exists"):
-        raise ValueError(f"the operator of a toleration is {shown(operator)}; it can be Equal or Exists")
-    if operator == "Exists" and out.get("value"):
-        raise ValueError("a toleration with the operator Exists has no value")
-    if operator == "Equal" and not out.get("key"):
-        raise ValueError("a toleration without a key needs the operator Exists")
-    if out.get("effect", "") not in ("", *_EFFECTS):
-        raise ValueError(f"the effect of a toleration is {shown(out['effect'])}; it can be {', '.join(_EFFECTS)}")
-    if "tolerationSeconds" in out and out.get("effect") != "NoExecute":
-        raise ValueError("a toleration with toleration_seconds needs the effect NoExecute")
-    return out
-
 
 _FLAGS = frozenset({"privileged", "allow_privilege_escalation", "run_as_non_root"})
 _IDS = frozenset({"run_as_user", "run_as_group"})
@@ -119,64 +40,36 @@ def _security_context(value: Any) -> dict[str, Any]:
     return out
 
 
-def _is_count(value: str) -> bool:
-    return value.isdecimal()
-
-
-def _is_claim(name: str) -> bool:
-    return is_domain(name)
-
-
-def _name(of: str, is_right: Callable[[str], bool] = is_domain) -> Kind:
-    return text(f"the name of a {of}, in lower case", is_right)
-
-
 class KubernetesDecorator(ContainerDecorator):
     name = "kubernetes"
     backend = "kubernetes"
     # Defaults in the form in which Metaflow writes them into `_graph_info`.
     table: ClassVar[dict[str, Attribute]] = {
-        "cpu": Attribute("1", number("cores"), ("METAFLOW_KUBERNETES_CPU",)),
-        "memory": Attribute("4096", quantity("MB", 1), ("METAFLOW_KUBERNETES_MEMORY",)),
-        "disk": Attribute("10240", quantity("MB", 1), ("METAFLOW_KUBERNETES_DISK",)),
-        "image": Attribute(None, IMAGE, ("METAFLOW_KUBERNETES_CONTAINER_IMAGE", DEFAULT_IMAGE)),
-        "image_pull_policy": Attribute(
-            None, one_of("Always", "IfNotPresent", "Never"), ("METAFLOW_KUBERNETES_IMAGE_PULL_POLICY",)
-        ),
-        "image_pull_secrets": Attribute(
-            None, texts("names of secrets", is_domain), ("METAFLOW_KUBERNETES_IMAGE_PULL_SECRETS",)
-        ),
-        "service_account": Attribute(None, _name("service account"), ("METAFLOW_KUBERNETES_SERVICE_ACCOUNT",)),
-        "secrets": Attribute(None, texts("names of secrets", is_domain), ("METAFLOW_KUBERNETES_SECRETS",), joined=True),
-        "node_selector": Attribute(
-            None, pairs("labels of nodes", is_label_key, is_label), ("METAFLOW_KUBERNETES_NODE_SELECTOR",)
-        ),
-        "namespace": Attribute("default", _name("namespace", _is_part), ("METAFLOW_KUBERNETES_NAMESPACE",)),
+        "cpu": attribute_of("1", settings.KUBERNETES_CPU),
+        "memory": attribute_of("4096", settings.KUBERNETES_MEMORY),
+        "disk": attribute_of("10240", settings.KUBERNETES_DISK),
+        "image": attribute_of(None, settings.KUBERNETES_CONTAINER_IMAGE, settings.DEFAULT_CONTAINER_IMAGE),
+        "image_pull_policy": attribute_of(None, settings.KUBERNETES_IMAGE_PULL_POLICY),
+        "image_pull_secrets": attribute_of(None, settings.KUBERNETES_IMAGE_PULL_SECRETS),
+        "service_account": attribute_of(None, settings.KUBERNETES_SERVICE_ACCOUNT),
+        "secrets": attribute_of(None, settings.KUBERNETES_SECRETS, joined=True),
+        "node_selector": attribute_of(None, settings.KUBERNETES_NODE_SELECTOR),
+        "namespace": attribute_of("default", settings.KUBERNETES_NAMESPACE),
         "gpu": Attribute(None, whole("GPUs", 0)),
-        "gpu_vendor": Attribute(
-            "nvidia", text("a vendor, as in the resource nvidia.com/gpu", _is_part), ("METAFLOW_KUBERNETES_GPU_VENDOR",)
-        ),
-        "tolerations": Attribute(
-            None, Kind("a list of dictionaries, or its JSON", _tolerations), ("METAFLOW_KUBERNETES_TOLERATIONS",)
-        ),
-        "labels": Attribute({}, pairs("labels", is_label_key, is_label), ("METAFLOW_KUBERNETES_LABELS",), joined=True),
-        "annotations": Attribute(
-            {}, pairs("annotations", is_label_key), ("METAFLOW_KUBERNETES_ANNOTATIONS",), joined=True
-        ),
+        "gpu_vendor": attribute_of("nvidia", settings.KUBERNETES_GPU_VENDOR),
+        "tolerations": attribute_of(None, settings.KUBERNETES_TOLERATIONS),
+        "labels": attribute_of({}, settings.KUBERNETES_LABELS, joined=True),
+        "annotations": attribute_of({}, settings.KUBERNETES_ANNOTATIONS, joined=True),
         "use_tmpfs": Attribute(None, SWITCH),
         **TMPFS,
-        "persistent_volume_claims": Attribute(
-            None,
-            pairs("claims and the absolute paths where they are mounted", is_domain, is_absolute),
-            ("METAFLOW_KUBERNETES_PERSISTENT_VOLUME_CLAIMS",),
-        ),
-        "shared_memory": Attribute(None, quantity("MiB", 0), ("METAFLOW_KUBERNETES_SHARED_MEMORY",)),
-        "port": Attribute(None, whole("a port", 1, 65535), ("METAFLOW_KUBERNETES_PORT",)),
-        "compute_pool": Attribute(None, text("the name of a compute pool", is_label)),
-        "executable": Attribute(None, text("the path of a Python in the image")),
+        "persistent_volume_claims": attribute_of(None, settings.KUBERNETES_PERSISTENT_VOLUME_CLAIMS),
+        "shared_memory": attribute_of(None, settings.KUBERNETES_SHARED_MEMORY),
+        "port": attribute_of(None, settings.KUBERNETES_PORT),
+        "compute_pool": Attribute(None, string("the name of a compute pool", is_label)),
+        "executable": Attribute(None, string("the path of a Python in the image")),
         "hostname_resolution_timeout": Attribute(600, whole("seconds", 1)),
-        "qos": Attribute("burstable", one_of("Burstable", "Guaranteed", "BestEffort"), ("METAFLOW_KUBERNETES_QOS",)),
-        "extended_resources": Attribute({}, pairs("resources and their counts", is_label_key, _is_count)),
+        "qos": attribute_of("burstable", settings.KUBERNETES_QOS),
+        "extended_resources": Attribute({}, pairs("resources and their counts", is_label_key, str.isdecimal)),
         "security_context": Attribute(None, Kind("a dictionary", _security_context)),
     }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, overload
 
-from metaflow.decorators.attributes import Attribute, TypedDecorator, number, quantity, whole
+from metaflow.decorators.attributes import Attribute, TypedDecorator
 from metaflow.flow.notes import note_on_step
+from metaflow.settings.kinds import cores, quantity, whole
 
 Function = TypeVar("Function")
 
@@ -14,10 +15,10 @@ Function = TypeVar("Function")
 class ResourcesDecorator(TypedDecorator):
     name = "resources"
     table: ClassVar[dict[str, Attribute]] = {
-        "cpu": Attribute(1, number("cores", zero=True)),
+        "cpu": Attribute(1, cores(zero=True)),
         "gpu": Attribute(None, whole("GPUs", 0)),
         "disk": Attribute(None, quantity("MB", 0)),
-        # The text is how Metaflow writes this default into `_graph_info`.
+        # The string is how Metaflow writes this default into `_graph_info`.
         "memory": Attribute("4096", quantity("MB", 0)),
         "shared_memory": Attribute(None, quantity("MiB", 0)),
     }

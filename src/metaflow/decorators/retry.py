@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar, overload
 
-from metaflow.decorators.amounts import amount, shown
 from metaflow.exception import FAILURE_KINDS
 from metaflow.flow.decorator import Attempts, StepDecorator
 from metaflow.flow.notes import note_on_step
+from metaflow.settings.kinds import amount, shown
 
 Function = TypeVar("Function")
 

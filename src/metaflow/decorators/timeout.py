@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar, overload
 
-from metaflow.decorators.amounts import amount, shown
 from metaflow.exception import TimeoutException
 from metaflow.flow.decorator import StepContext, StepDecorator
 from metaflow.flow.notes import note_on_step
+from metaflow.settings.kinds import amount, shown
 
 Function = TypeVar("Function")
 

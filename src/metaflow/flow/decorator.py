@@ -15,6 +15,7 @@ from metaflow.exception import InvalidDecoratorAttribute, MetaflowExceptionWrapp
 
 if TYPE_CHECKING:
     from metaflow.flow.node import Node
+    from metaflow.settings.values import Values
 
 
 class Attempts(NamedTuple):
@@ -189,15 +190,13 @@ class StepDecorator(Decorator):
         """Return the name of the artifact that it assigns, if it does."""
         return None
 
-    def resolve(self, entries: Mapping[str, str], origins: Mapping[str, str]) -> dict[str, Resolved]:
+    def resolve(self, values: Values) -> dict[str, Resolved]:
         """Return each attribute's value and where it comes from.
 
         Parameters
         ----------
-        entries : mapping of str to str
-            METAFLOW_* settings, which may stand in for what was not given.
-        origins : mapping of str to str
-            Where those of them are that are not in the environment.
+        values : Values
+            Settings, which may stand in for what was not given.
 
         Raises
         ------

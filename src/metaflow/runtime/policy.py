@@ -8,9 +8,6 @@ from metaflow.compute.resources import LOCAL, ResourceRequest
 from metaflow.flow.plan import StepPlan
 from metaflow.runtime.events import Retries
 
-MOST_ATTEMPTS = 101
-"""Attempts of one task above which the number is taken for a mistake, unless METAFLOW_MAX_ATTEMPTS says otherwise."""
-
 
 class StepPolicy(NamedTuple):
     """How the tasks of a step are carried out.

@@ -34,16 +34,9 @@ class ConfigFile(NamedTuple):
             return self.path
         return f"{self.path}:{self.text.count(chr(10), 0, offset) + 1}:{offset - self.text.rfind(chr(10), 0, offset)}"
 
-    def texts(self) -> dict[str, str]:
-        """Return the METAFLOW_* entries as an environment would hold them; null means not set.
-
-        Numbers and truth values become what ``str`` makes of them, lists and objects become JSON.
-        """
-        return {
-            name: text_of(value)
-            for name, value in self.values.items()
-            if name.startswith("METAFLOW_") and value is not None
-        }
+    def names(self) -> list[str]:
+        """Return the METAFLOW_* names that are set here; null means not set."""
+        return [name for name, value in self.values.items() if name.startswith("METAFLOW_") and value is not None]
 
 
 def read(path: str) -> ConfigFile | None:
@@ -99,8 +92,11 @@ def _parse(path: str, data: bytes) -> ConfigFile:
     return ConfigFile(path, values, text)
 
 
-def text_of(value: object) -> str:
-    """Return a JSON value as an environment variable would hold it."""
+def string_of(value: object) -> str:
+    """Return a JSON value as an environment variable would hold it.
+
+    Numbers and truth values become what ``str`` makes of them, lists and objects become JSON.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, (list, dict)):

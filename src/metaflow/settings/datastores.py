@@ -1,21 +1,19 @@
 """Where object stores are and how they are reached: the METAFLOW_* names for S3, Google Cloud Storage and Azure.
 
 Also those few names of the vendors' SDKs that decide how we get credentials or that a message should mention. Secrets
-are not read here: the clients find them by themselves. Start reading at `read`.
+are not read here: the clients find them by themselves. Start reading at `Datastores`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from metaflow.exception import CommandException, SettingsError
-from metaflow.settings.reading import load
+from metaflow.settings import table
+from metaflow.settings.values import Values
 
-_OFF = ("0", "false", "no", "off", "n", "f")
-_ON = ("1", "true", "yes", "on", "y", "t")
-_SDK_NAMES = (
+SDK_NAMES = (
     "AWS_ACCESS_KEY_ID", "AWS_CONFIG_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CA_BUNDLE", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION", "AWS_ROLE_ARN", "AWS_SHARED_CREDENTIALS_FILE",
@@ -25,8 +23,12 @@ _SDK_NAMES = (
     "HOME", "IDENTITY_ENDPOINT", "PATH", "STORAGE_EMULATOR_HOST",
 )  # fmt: skip
 
-ROOTS = {kind: f"METAFLOW_DATASTORE_SYSROOT_{kind.upper()}" for kind in ("s3", "gs", "azure")}
-"""Kind of object store to the name of the setting that says where its data is."""
+_ROOTS = {
+    "s3": (table.DATASTORE_SYSROOT_S3, table.DATATOOLS_S3ROOT),
+    "gs": (table.DATASTORE_SYSROOT_GS, table.DATATOOLS_GSROOT),
+    "azure": (table.DATASTORE_SYSROOT_AZURE, table.DATATOOLS_AZUREROOT),
+}
+"""Kind of object store to the settings of where its data is, and where its included files are."""
 
 
 class Datastores(NamedTuple):
@@ -50,7 +52,9 @@ class Datastores(NamedTuple):
     azure_endpoint : str or None
         METAFLOW_AZURE_STORAGE_BLOB_SERVICE_ENDPOINT.
     retries : int or None
-        METAFLOW_S3_RETRY_COUNT: how often a request that failed is tried again; None leaves it to a limit of time.
+        How many times a request that failed for a passing reason is tried again; None leaves it to a limit of time.
+        The first that is set of METAFLOW_S3_TRANSIENT_RETRY_COUNT, METAFLOW_S3_RETRY_COUNT and ``max_attempts`` of
+        METAFLOW_S3_CLIENT_RETRY_CONFIG.
     tempdir : str or None
         METAFLOW_TEMPDIR: where big objects wait to be sent.
     sdk : mapping of str to str
@@ -68,93 +72,74 @@ class Datastores(NamedTuple):
     tempdir: str | None
     sdk: Mapping[str, str]
 
+    @classmethod
+    def of(cls, values: Values, sdk: Mapping[str, str]) -> Datastores:
+        """Read the settings.
 
-def of_process() -> Datastores:
-    """Return what the environment and the configuration files of this process say now.
+        Parameters
+        ----------
+        values : Values
+            The METAFLOW_* names.
+        sdk : mapping of str to str
+            Those of `SDK_NAMES` that are set.
 
-    Raises
-    ------
-    metaflow.exception.SettingsError
-        A value cannot be used.
-    """
-    return read(load(os.environ).entries, os.environ)
-
-
-def read(entries: Mapping[str, str], environ: Mapping[str, str]) -> Datastores:
-    """Return the settings for object stores.
-
-    Parameters
-    ----------
-    entries : mapping of str to str
-        Every METAFLOW_* name that is set anywhere.
-    environ : mapping of str to str
-        The environment, for the variables of the SDKs.
-
-    Raises
-    ------
-    metaflow.exception.SettingsError
-        A value cannot be used.
-    """
-    sdk = {name: environ[name] for name in _SDK_NAMES if environ.get(name)}
-    roots = {kind: entries[name].strip() for kind, name in ROOTS.items() if entries.get(name, "").strip()}
-    suffix = entries.get("METAFLOW_DATATOOLS_SUFFIX") or "data"
-    file_roots = {kind: f"{root.rstrip('/')}/{suffix}" for kind, root in roots.items()}
-    for kind in ROOTS:
-        given = entries.get(f"METAFLOW_DATATOOLS_{kind.upper()}ROOT", "").strip()
-        if given:
-            file_roots[kind] = given
-    verify = entries.get("METAFLOW_S3_VERIFY_CERTIFICATE", "").strip()
-    certificates = verify if verify.lower() not in (*_OFF, *_ON, "", "none") else sdk.get("AWS_CA_BUNDLE")
-    return Datastores(
-        roots=roots,
-        file_roots=file_roots,
-        s3_endpoint=_url(entries, "METAFLOW_S3_ENDPOINT_URL")
-        or sdk.get("AWS_ENDPOINT_URL_S3")
-        or sdk.get("AWS_ENDPOINT_URL"),
-        s3_certificates=certificates,
-        s3_verify=verify.lower() not in _OFF,
-        s3_encryption=entries.get("METAFLOW_S3_SERVER_SIDE_ENCRYPTION") or None,
-        azure_endpoint=_url(entries, "METAFLOW_AZURE_STORAGE_BLOB_SERVICE_ENDPOINT"),
-        retries=_count(entries, "METAFLOW_S3_RETRY_COUNT"),
-        tempdir=entries.get("METAFLOW_TEMPDIR") or None,
-        sdk=sdk,
-    )
-
-
-def root(stores: Datastores, kind: str) -> str:
-    """Return where the data of a kind of object store is.
-
-    Raises
-    ------
-    metaflow.exception.CommandException
-        Nothing says so.
-    """
-    if kind in stores.roots:
-        return stores.roots[kind]
-    example = {"s3": "s3://BUCKET/PREFIX", "gs": "gs://BUCKET/PREFIX", "azure": "CONTAINER/PREFIX"}.get(kind, "its URL")
-    name = ROOTS.get(kind, f"METAFLOW_DATASTORE_SYSROOT_{kind.upper()}")
-    raise CommandException(
-        f"The datastore is '{kind}', and nothing says where in it the data shall be.",
-        hint=f"set {name} (or --datastore-root) to {example}",
-    )
-
-
-def _url(entries: Mapping[str, str], name: str) -> str | None:
-    value = entries.get(name, "").strip()
-    if not value:
-        return None
-    scheme, separator, host = value.partition("://")
-    if scheme not in ("http", "https") or not separator or not host.strip("/"):
-        raise SettingsError(
-            f"{name} is '{value}'.", hint="it should be a URL, such as https://host or http://host:port"
+        Raises
+        ------
+        metaflow.exception.SettingsError
+            A value cannot be used.
+        """
+        suffix = values[table.DATATOOLS_SUFFIX]
+        roots, file_roots = {}, {}
+        for kind, (data, files) in _ROOTS.items():
+            root, file_root = values[data], values[files]
+            if root is not None:
+                roots[kind] = root
+                file_root = file_root or f"{root.rstrip('/')}/{suffix}"
+            if file_root is not None:
+                file_roots[kind] = file_root
+        verify = values[table.S3_VERIFY_CERTIFICATE]
+        return cls(
+            roots=roots,
+            file_roots=file_roots,
+            s3_endpoint=values[table.S3_ENDPOINT_URL] or sdk.get("AWS_ENDPOINT_URL_S3") or sdk.get("AWS_ENDPOINT_URL"),
+            s3_certificates=verify if isinstance(verify, str) else sdk.get("AWS_CA_BUNDLE"),
+            s3_verify=verify is not False,
+            s3_encryption=values[table.S3_SERVER_SIDE_ENCRYPTION],
+            azure_endpoint=values[table.AZURE_STORAGE_BLOB_SERVICE_ENDPOINT],
+            retries=_retries(values),
+            tempdir=values[table.TEMPDIR],
+            sdk=sdk,
         )
-    return value.rstrip("/")
+
+    def root(self, kind: str) -> str:
+        """Return where the data of a kind of object store is.
+
+        Raises
+        ------
+        metaflow.exception.CommandException
+            Nothing says so.
+        """
+        if kind in self.roots:
+            return self.roots[kind]
+        row = _ROOTS[kind][0] if kind in _ROOTS else None
+        name = row.name if row is not None else f"METAFLOW_DATASTORE_SYSROOT_{kind.upper()}"
+        raise CommandException(
+            f"The datastore is '{kind}', and nothing says where its data is kept.",
+            hint=f"set {name} (or --datastore-root) to {row.kind.example if row is not None else 'its URL'}",
+        )
 
 
-def _count(entries: Mapping[str, str], name: str) -> int | None:
-    value = entries.get(name, "").strip()
-    if not value:
+def _retries(values: Values) -> int | None:
+    for row in (table.S3_TRANSIENT_RETRY_COUNT, table.S3_RETRY_COUNT):
+        count = values[row]
+        if count is not None:
+            return count
+    most = values[table.S3_CLIENT_RETRY_CONFIG].get("max_attempts")
+    if most is None:
         return None
-    if not value.isdecimal():
-        raise SettingsError(f"{name} is '{value}'.", hint="it should be a whole number, such as 7")
-    return int(value)
+    if type(most) is not int or most < 0:
+        name = table.S3_CLIENT_RETRY_CONFIG.name
+        raise SettingsError(
+            f"max_attempts of {name} in {values.origin(name)} is {most!r}: expected a whole number, 0 or more."
+        )
+    return most

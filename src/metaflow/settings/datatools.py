@@ -1,20 +1,14 @@
-"""What the user's `S3` needs to know of this installation: the METAFLOW_* names for data tools.
-
-Start reading at `of_process`.
-"""
+"""What the user's `S3` needs to know of this installation: the METAFLOW_* names for data tools."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from metaflow.exception import SettingsError
-from metaflow.settings import datastores
+from metaflow.settings import table
 from metaflow.settings.datastores import Datastores
-from metaflow.settings.reading import load
+from metaflow.settings.values import Values
 
-_WORKERS = 32
 _MOST_WORKERS = 256
 
 
@@ -43,48 +37,22 @@ class Datatools(NamedTuple):
     client_params: Mapping[str, object]
     session_vars: Mapping[str, object]
 
+    @classmethod
+    def of(cls, values: Values, stores: Datastores) -> Datatools:
+        """Read the settings.
 
-def of_process() -> Datatools:
-    """Return what the environment and the configuration files of this process say now.
-
-    Raises
-    ------
-    metaflow.exception.SettingsError
-        A value cannot be used.
-    """
-    settings = load(os.environ)
-    entries = settings.entries
-    stores = datastores.read(entries, os.environ)
-    roots = stores.file_roots
-    return Datatools(
-        stores=stores,
-        root=roots.get("s3") or roots.get(settings.default_datastore) or next(iter(roots.values()), None),
-        workers=_workers(entries),
-        tempdir=settings.tempdir or ".",
-        client_params=_mapping(entries, "METAFLOW_DATATOOLS_CLIENT_PARAMS"),
-        session_vars=_mapping(entries, "METAFLOW_DATATOOLS_SESSION_VARS"),
-    )
-
-
-def _workers(entries: Mapping[str, str]) -> int:
-    value = entries.get("METAFLOW_S3_WORKER_COUNT", "").strip()
-    if not value:
-        return _WORKERS
-    if not value.isdecimal() or not int(value):
-        raise SettingsError(f"METAFLOW_S3_WORKER_COUNT is '{value}'.", hint="it should be a number of 1 or more")
-    return min(int(value), _MOST_WORKERS)
-
-
-def _mapping(entries: Mapping[str, str], name: str) -> Mapping[str, object]:
-    value = entries.get(name, "").strip()
-    if not value:
-        return {}
-    import json
-
-    try:
-        found = json.loads(value)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise SettingsError(f"{name} is no JSON object: {value[:60]}", hint='write {"region_name": "eu-west-1"}')
-    return found
+        Raises
+        ------
+        metaflow.exception.SettingsError
+            A value cannot be used.
+        """
+        roots = stores.file_roots
+        first = next(iter(roots.values()), None)
+        return cls(
+            stores=stores,
+            root=roots.get("s3") or roots.get(values[table.DEFAULT_DATASTORE]) or first,
+            workers=min(values[table.S3_WORKER_COUNT], _MOST_WORKERS),
+            tempdir=values[table.TEMPDIR] or ".",
+            client_params=values[table.DATATOOLS_CLIENT_PARAMS],
+            session_vars=values[table.DATATOOLS_SESSION_VARS],
+        )

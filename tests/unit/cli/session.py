@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import click
 
+from metaflow.settings.values import Values
+
 from ..client.written import Place
 
 
@@ -14,7 +16,7 @@ class Looking:
 
     def __init__(self, place: Place, flow_name: str) -> None:
         self.flow_name = flow_name
-        self.settings = SimpleNamespace(user="ann", entries={})
+        self.settings = SimpleNamespace(user="ann", values=Values({}))
         self.storage = place.storage
         self.metadata = place.provider
         self.results: list[str] = []

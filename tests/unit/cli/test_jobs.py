@@ -12,6 +12,7 @@ from metaflow.cli.batch import batch
 from metaflow.cli.jobs import job_commands
 from metaflow.compute.jobs.protocol import JobReport, RunningJob
 from metaflow.exception import CommandException
+from metaflow.settings.values import Values
 
 from ..client.written import Place
 from .session import Looking
@@ -26,8 +27,8 @@ class Backend:
 
     kind = "jobs-of-a-test"
 
-    def __init__(self, entries: Mapping[str, str]) -> None:
-        self.entries = entries
+    def __init__(self, values: Values) -> None:
+        self.values = values
 
     async def open(self, report: Callable[[JobReport], None]) -> None: ...
 

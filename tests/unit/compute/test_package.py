@@ -13,7 +13,7 @@ import pytest
 from metaflow.compute.package import Manifest, archive, gather, suffixes_of
 from metaflow.exception import CommandException
 
-SUFFIXES = suffixes_of(None, None)
+SUFFIXES = (".py", ".R", ".RDS")
 
 
 class Tree:
@@ -53,17 +53,17 @@ def test_sources_of_all_depths_keep_their_places(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "default", "expected"),
+    ("text", "configured", "expected"),
     [
-        (None, None, (".py", ".R", ".RDS")),
-        (".sql,.csv", None, (".py", ".R", ".RDS", ".sql", ".csv")),
-        ("sql, .csv,,", "", (".py", ".R", ".RDS", "sql", ".csv")),
-        (None, ".py", (".py",)),
-        (".py,.sql", ".py,.R", (".py", ".R", ".sql")),
+        (None, SUFFIXES, SUFFIXES),
+        (".sql,.csv", SUFFIXES, (".py", ".R", ".RDS", ".sql", ".csv")),
+        ("sql, .csv,,", SUFFIXES, (".py", ".R", ".RDS", "sql", ".csv")),
+        (None, (".py",), (".py",)),
+        (".py,.sql", (".py", ".R"), (".py", ".R", ".sql")),
     ],
 )
-def test_endings(text: str | None, default: str | None, expected: tuple[str, ...]) -> None:
-    assert suffixes_of(text, default) == expected
+def test_endings(text: str | None, configured: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert suffixes_of(text, configured) == expected
 
 
 def test_further_endings(tree: Tree) -> None:

@@ -16,6 +16,8 @@ from metaflow.decorators.retry import RetryDecorator
 from metaflow.exception import SettingsError
 from metaflow.flow.decorator import StepDecorator
 from metaflow.flow.plan import StepPlan
+from metaflow.settings.config_file import ConfigFile
+from metaflow.settings.values import Values
 
 HERE = ("/home/ada/flow.py", 12)
 
@@ -33,9 +35,13 @@ def batch(**attributes: Any) -> BatchDecorator:
 
 
 def request(*decorators: StepDecorator, **settings: str) -> ResourceRequest:
-    entries = {f"METAFLOW_{name}": value for name, value in settings.items()}
-    step = StepPlan("work", print, decorators)
-    return request_of(step, entries, python="3.12", origins={"METAFLOW_BATCH_JOB_QUEUE": "config.json:3:5"})
+    values = Values({f"METAFLOW_{name}": value for name, value in settings.items()})
+    return request_of(StepPlan("work", print, decorators), values, python="3.12")
+
+
+def in_a_file(name: str, value: str) -> ResourceRequest:
+    values = Values({}, [ConfigFile("config.json", {name: value}, f'{{\n\n "{name}": …}}')])
+    return request_of(StepPlan("work", print, (batch(),)), values, python="3.12")
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -122,7 +128,8 @@ def test_sources_say_who_won() -> None:
     assert found.sources["namespace"] == "METAFLOW_KUBERNETES_NAMESPACE in the environment"
     assert "gpu" not in found.sources
     assert request(KubernetesDecorator({"cpu": 2})).sources["cpu"] == "--with kubernetes"
-    assert request(batch(), BATCH_JOB_QUEUE="q").sources["queue"] == "METAFLOW_BATCH_JOB_QUEUE in config.json:3:5"
+    queue = in_a_file("METAFLOW_BATCH_JOB_QUEUE", "q").sources["queue"]
+    assert queue == "METAFLOW_BATCH_JOB_QUEUE in config.json:3:2"
 
 
 def test_disk_is_for_kubernetes_only() -> None:
@@ -222,8 +229,8 @@ def test_a_wrong_setting_is_named(setting: str, text: str, words: str) -> None:
 
 
 def test_a_wrong_setting_in_a_file() -> None:
-    with pytest.raises(SettingsError, match=r"METAFLOW_BATCH_JOB_QUEUE in config\.json:3:5 is 'a\\n"):
-        request(batch(), BATCH_JOB_QUEUE="a\nb")
+    with pytest.raises(SettingsError, match=r"METAFLOW_BATCH_JOB_QUEUE in config\.json:3:2 is 'a\\n"):
+        in_a_file("METAFLOW_BATCH_JOB_QUEUE", "a\nb")
 
 
 # --- images ----------------------------------------------------------------------------------------------------------

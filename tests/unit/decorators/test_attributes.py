@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaflow.decorators.amounts import amount, shown
 from metaflow.decorators.catch import CatchDecorator
 from metaflow.decorators.environment import EnvironmentDecorator
 from metaflow.decorators.resources import ResourcesDecorator
@@ -17,6 +16,7 @@ from metaflow.decorators.retry import MOST_TIMES, RetryDecorator
 from metaflow.decorators.timeout import GRACE_SECONDS, MOST_SECONDS, TimeoutDecorator
 from metaflow.exception import InvalidDecoratorAttribute
 from metaflow.flow.decorator import Attempts
+from metaflow.settings.kinds import amount, shown
 
 ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.integers()),

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from metaflow.decorators.attributes import TypedDecorator
 from metaflow.decorators.batch import BatchDecorator
 from metaflow.decorators.container import ContainerDecorator
-from metaflow.decorators.kubernetes import KubernetesDecorator, is_domain, is_label, is_label_key
+from metaflow.decorators.kubernetes import KubernetesDecorator
 from metaflow.decorators.resources import ResourcesDecorator
 from metaflow.exception import InvalidDecoratorAttribute
 from metaflow.flow.with_option import parse_with
+from metaflow.settings.kubernetes_kinds import is_domain, is_label, is_label_key
+from metaflow.settings.values import Values
 
 ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.integers() | st.text()),
@@ -25,7 +27,7 @@ ANYTHING = st.one_of(
 
 
 def values(decorator: TypedDecorator) -> dict[str, Any]:
-    return {name: resolved.value for name, resolved in decorator.resolve({}, {}).items()}
+    return {name: resolved.value for name, resolved in decorator.resolve(Values({})).items()}
 
 
 @given(st.sampled_from([KubernetesDecorator, BatchDecorator, ResourcesDecorator]), st.data())
@@ -132,7 +134,7 @@ REFUSED = [
     (KubernetesDecorator, {"gpu_vendor": "Nvidia Inc"}, "nvidia.com/gpu"),
     (KubernetesDecorator, {"image": "a b"}, "the name of an image"),
     (KubernetesDecorator, {"image_pull_policy": "Sometimes"}, "one of Always, IfNotPresent, Never"),
-    (KubernetesDecorator, {"secrets": ["A_B"]}, "'A_B' is none of names of secrets"),
+    (KubernetesDecorator, {"secrets": ["A_B"]}, "'A_B' is not one of names of secrets"),
     (KubernetesDecorator, {"secrets": [1]}, "a list of names of secrets"),
     (KubernetesDecorator, {"namespace": "a.b"}, "the name of a namespace"),
     (KubernetesDecorator, {"service_account": "Ada"}, "the name of a service account"),
@@ -148,7 +150,7 @@ REFUSED = [
     (KubernetesDecorator, {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}, "has no value"),
     (KubernetesDecorator, {"tolerations": [{"key": "a", "effect": "No"}]}, "NoSchedule, PreferNoSchedule, NoExecute"),
     (KubernetesDecorator, {"tolerations": [{"key": "a", "toleration_seconds": 5}]}, "needs the effect NoExecute"),
-    (KubernetesDecorator, {"tolerations": '[{"key"'}, "expected JSON"),
+    (KubernetesDecorator, {"tolerations": '[{"key"'}, "not valid JSON"),
     (KubernetesDecorator, {"persistent_volume_claims": {"c": "data"}}, "'data' cannot be the value"),
     (KubernetesDecorator, {"use_tmpfs": "maybe"}, "True or False"),
     (KubernetesDecorator, {"tmpfs_size": -1}, "a number of MB, 0 or more"),

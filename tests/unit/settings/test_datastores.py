@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from metaflow.exception import CommandException, SettingsError
-from metaflow.settings import datastores
+from metaflow.settings.datastores import SDK_NAMES, Datastores
+from metaflow.settings.values import Values
 
 
-def read(**names: str) -> datastores.Datastores:
-    entries = {name: value for name, value in names.items() if name.startswith("METAFLOW_")}
-    return datastores.read(entries, names)
+def read(**names: str) -> Datastores:
+    return Datastores.of(Values(names), {name: value for name, value in names.items() if name in SDK_NAMES})
 
 
 def test_nothing_is_set() -> None:
@@ -35,7 +35,7 @@ def test_roots_and_where_files_go() -> None:
 @pytest.mark.parametrize("kind", ["s3", "gs", "azure", "own"])
 def test_a_root_that_nothing_names(kind: str) -> None:
     with pytest.raises(CommandException) as caught:
-        datastores.root(read(), kind)
+        read().root(kind)
     assert f"'{kind}'" in caught.value.message
     assert f"METAFLOW_DATASTORE_SYSROOT_{kind.upper()}" in str(caught.value.hint)
     assert "--datastore-root" in str(caught.value.hint)

@@ -16,7 +16,6 @@ from metaflow.compute.batch import ends, listing, queues
 from metaflow.compute.batch.calls import Calls
 from metaflow.compute.batch.client import AwsError, Client, Description
 from metaflow.compute.batch.description import describe, job_name, log_group
-from metaflow.compute.batch.options import Options
 from metaflow.compute.batch.polling import Polling
 from metaflow.compute.batch.preflight import NO_QUEUE, Preflight
 from metaflow.compute.batch.states import exit_code, facts_of, state_of
@@ -29,6 +28,8 @@ from metaflow.compute.jobs.tracked import Timeouts, TrackedJob
 from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import MetaflowException, TaskFailed, TaskLost, TaskNotPlaced
+from metaflow.settings.groups import BatchSettings
+from metaflow.settings.values import Values
 
 _TIMEOUTS = Timeouts(explain=60.0, explain_every=60.0, missing=60.0, misses=3)
 _PACE = Pace(RetryPolicy(0.5, 20.0), answer=10.0, silence=20.0, told=20.0, gone=20.0)
@@ -46,8 +47,8 @@ class BatchBackend(JobShell[Description]):
 
     Parameters
     ----------
-    entries : mapping of str to str
-        The METAFLOW_* settings; see `metaflow.compute.batch.options`.
+    values : Values
+        Settings; of them it reads `BatchSettings`.
     say : callable, optional
         Tells a person one sentence, such as that AWS does not answer.
     client : Client, optional
@@ -61,14 +62,14 @@ class BatchBackend(JobShell[Description]):
 
     def __init__(
         self,
-        entries: Mapping[str, str],
+        values: Values,
         *,
         say: Callable[[str], None] | None = None,
         client: Client | None = None,
         timeouts: Timeouts = _TIMEOUTS,
         pace: Pace = _PACE,
     ) -> None:
-        self._options = Options.read(entries)
+        self._options = BatchSettings.of(values)
         timeouts = timeouts._replace(pending=self._options.pending_deadline)
         super().__init__(say, timeouts, pace, creations=_SUBMISSIONS)
         self._given_client = client

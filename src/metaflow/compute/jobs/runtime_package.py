@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from metaflow import files
 from metaflow.compute.archive import Member, pack
-from metaflow.exception import MetaflowException, SettingsError
+from metaflow.exception import MetaflowException
 from metaflow.store import layout
 
 _FORM = 1
@@ -58,28 +58,10 @@ class Platform(NamedTuple):
         return [f"{form}_{self.machine}" for form in forms]
 
 
-def platform_of(text: str | None) -> Platform:
-    """Read METAFLOW_REMOTE_PLATFORM.
-
-    Parameters
-    ----------
-    text : str or None
-        ``linux/amd64``, ``linux/arm64``, either with ``/musl`` at the end; None or empty stands for the first.
-
-    Raises
-    ------
-    SettingsError
-        It is something else.
-    """
-    if not text:
-        return Platform()
-    system, _, rest = text.strip().lower().partition("/")
-    machine, _, library = rest.partition("/")
-    if system != "linux" or machine not in _MACHINES or library not in ("", "musl"):
-        raise SettingsError(
-            f"METAFLOW_REMOTE_PLATFORM is '{text}'.", hint="it can be linux/amd64 or linux/arm64, with /musl for Alpine"
-        )
-    return Platform(_MACHINES[machine], bool(library))
+def platform_of(name: str) -> Platform:
+    """Return the platform that METAFLOW_REMOTE_PLATFORM names, such as ``linux/arm64`` or ``linux/amd64/musl``."""
+    machine, _, library = name.removeprefix("linux/").partition("/")
+    return Platform(_MACHINES[machine], library == "musl")
 
 
 class RuntimeArchive(NamedTuple):

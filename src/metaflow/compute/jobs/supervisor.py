@@ -43,7 +43,7 @@ _LOG_BYTES = 10_000_000
 """Set by a backend whose machines may be spot instances: ``aws``, or the URL of a metadata service."""
 _NOTICE = "MILLRACE_SPOT_NOTICE"
 _OBJECT_STORES = frozenset({"azure", "gs", "s3"})
-_CLIENT = ("metaflow.settings.datastores", "metaflow.store.objects.storage", "obstore.store")
+_CLIENT = ("metaflow.store.objects.storage", "obstore.store")
 """Imported before the fork, since both sides need them and loading takes some hundredths of a second; that starts no
 client and no thread."""
 

@@ -21,7 +21,6 @@ from metaflow.compute.kubernetes import ends, listing
 from metaflow.compute.kubernetes.client import Client, StatusError
 from metaflow.compute.kubernetes.description import GRACE, container_name, manifest, namespace_of
 from metaflow.compute.kubernetes.names import LAUNCH, job_name
-from metaflow.compute.kubernetes.options import Options
 from metaflow.compute.kubernetes.preflight import Preflight
 from metaflow.compute.kubernetes.queries import Queries, jobs_path, pods_path
 from metaflow.compute.kubernetes.states import BAD_CONFIG, BAD_IMAGE, Pod, read, why_waiting
@@ -29,7 +28,9 @@ from metaflow.compute.kubernetes.watch import Watch
 from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import MetaflowException, TaskCancelled, TaskFailed, TaskLost, TaskNotPlaced
+from metaflow.settings.groups import KubernetesSettings
 from metaflow.settings.kubeconfig import Cluster, load
+from metaflow.settings.values import Values
 
 _TIMEOUTS = Timeouts(explain=4.0, explain_every=5.0, ending=GRACE + 45.0)
 _PACE = Pace(answer=5.0, silence=5.0, credentials=600.0)
@@ -42,8 +43,8 @@ class KubernetesBackend(JobShell[Pod]):
 
     Parameters
     ----------
-    entries : mapping of str to str
-        The METAFLOW_* settings; see `metaflow.compute.kubernetes.options`.
+    values : Values
+        Settings; of them it reads `KubernetesSettings`.
     say : callable, optional
         Tells a person one sentence, such as that the API server does not answer.
     cluster : Cluster, optional
@@ -57,7 +58,7 @@ class KubernetesBackend(JobShell[Pod]):
 
     def __init__(
         self,
-        entries: Mapping[str, str],
+        values: Values,
         *,
         say: Callable[[str], None] | None = None,
         cluster: Cluster | None = None,
@@ -65,7 +66,7 @@ class KubernetesBackend(JobShell[Pod]):
         pace: Pace = _PACE,
         limits: ends.Limits = _LIMITS,
     ) -> None:
-        self._options = Options.read(entries)
+        self._options = KubernetesSettings.of(values)
         super().__init__(say, timeouts._replace(pending=self._options.pending_deadline), pace)
         self._given_cluster = cluster
         self._limits = limits

@@ -15,11 +15,12 @@ from typing import Any
 from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.kubernetes.names import LAUNCH, POOL, job_name, marks
 from metaflow.compute.resources import ResourceRequest
+from metaflow.settings.table import KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED
 
 GRACE = 30
 """Seconds from the request to end to the end by force: the task's log and outcome are put in them."""
 
-DEFAULT_TTL = 7 * 24 * 3600
+DEFAULT_TTL = KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED.default
 """Seconds that a finished job stays, as in Metaflow."""
 
 _DISK = 10240

@@ -240,7 +240,7 @@ _OWN = (
     "metaflow.cli.early", "metaflow.cli.facts", "metaflow.cli.main", "metaflow.cli.step", "metaflow.client.scope",
     "metaflow.client.site",
     "metaflow.decorators.resources", "metaflow.flow.graph", "metaflow.flow.includefile", "metaflow.flow.parameters",
-    "metaflow.metadata_provider.local", "metaflow.runtime.task", "metaflow.settings.known", "metaflow.store.local",
+    "metaflow.metadata_provider.local", "metaflow.runtime.task", "metaflow.settings", "metaflow.store.local",
 )  # fmt: skip
 """What every task needs of ours and of the standard library."""
 

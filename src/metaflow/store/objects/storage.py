@@ -148,9 +148,9 @@ class ObjectStorage:
 
     def _datastores(self) -> Datastores:
         if self._settings is None:
-            from metaflow.settings import datastores
+            from metaflow import settings
 
-            self._settings = datastores.of_process()
+            self._settings = settings.load().datastores
         return self._settings
 
     def _bucket(self) -> ForkSafe[Bucket]:

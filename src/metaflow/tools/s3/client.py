@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from metaflow import settings
 from metaflow.exception import MetaflowS3URLException
-from metaflow.settings import datatools
 from metaflow.store.objects.address import Address
 from metaflow.store.objects.bucket import ObjectInfo, Range, Row
 from metaflow.store.objects.errors import StoreError
@@ -70,7 +70,7 @@ class S3:
         session_vars: Mapping[str, Any] | None = None,
         client_params: Mapping[str, Any] | None = None,
     ) -> None:
-        tools = datatools.of_process()
+        tools = settings.load().datatools
         self._root = roots.root(tools.root, bucket, prefix, run, s3root)
         self._spool = Spool(tools.tempdir if tmproot is None else tmproot)
         connection = connect(tools, encryption, role, session_vars, client_params)

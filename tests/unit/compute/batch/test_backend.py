@@ -18,6 +18,7 @@ from metaflow.compute.jobs.shell import Pace
 from metaflow.compute.jobs.tracked import Timeouts
 from metaflow.compute.protocol import Waiting
 from metaflow.exception import MetaflowException, TaskCancelled, TaskLost, TaskNotPlaced, TaskOutOfMemory
+from metaflow.settings.values import Values
 from support.batch_service import QUEUE, BatchInMemory
 
 from .asked import ROLE, job, request
@@ -45,7 +46,7 @@ class Ground:
         self.service = service
         self.said: list[str] = []
         self.reports: list[JobReport] = []
-        self.backend = BatchBackend(entries or {}, say=self.said.append, client=service, **pace)
+        self.backend = BatchBackend(Values(entries or {}), say=self.said.append, client=service, **pace)
         self._news = asyncio.Event()
 
     def hear(self, report: JobReport) -> None:
@@ -386,7 +387,7 @@ def test_there_is_no_way_to_batch(trouble: Exception, words: str) -> None:
     service = BatchInMemory()
     service.troubles["describe"] = [trouble] * 1000
     with pytest.raises(MetaflowException, match=words):
-        asyncio.run(BatchBackend({}, client=service, **QUICK).open(lambda report: None))
+        asyncio.run(BatchBackend(Values({}), client=service, **QUICK).open(lambda report: None))
 
 
 def test_preflight_asks_for_roles_of_this_account() -> None:
@@ -495,7 +496,7 @@ def test_a_released_job_is_left_alone() -> None:
 
 def test_close_without_open() -> None:
     async def main() -> None:
-        await BatchBackend({}, client=BatchInMemory()).close()
+        await BatchBackend(Values({}), client=BatchInMemory()).close()
 
     asyncio.run(main())
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from metaflow import settings
 from metaflow.exception import SettingsError
-from metaflow.settings import datastores
 from metaflow.store.objects.address import parse_root
 from metaflow.store.objects.connection import Client, Connection
 
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def opened(kind: str, root: str, region: str | None = None) -> Client:
-    return Connection(datastores.of_process()).open(parse_root(kind, root), region=region)
+    return Connection(settings.load().datastores).open(parse_root(kind, root), region=region)
 
 
 def profiles(home: Path) -> None:
@@ -73,10 +73,10 @@ def test_botocore_is_left_alone_where_it_is_not_needed(home: Path, names: dict[s
     if "AWS_ACCESS_KEY_ID" in names or "AWS_ROLE_ARN" in names:
         profiles(home)
     script = (
-        "import sys; from metaflow.settings import datastores; "
+        "import sys; from metaflow import settings; "
         "from metaflow.store.objects.connection import Connection; "
         "from metaflow.store.objects.address import parse_root; "
-        "Connection(datastores.of_process()).open(parse_root('s3', 's3://bucket')); "
+        "Connection(settings.load().datastores).open(parse_root('s3', 's3://bucket')); "
         "assert 'botocore' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, **names})
@@ -127,10 +127,10 @@ def test_azure_needs_an_account(home: Path) -> None:
 
 def test_no_thread_is_started_before_the_first_request(home: Path) -> None:
     script = (
-        "import os; from metaflow.settings import datastores; "
+        "import os; from metaflow import settings; "
         "from metaflow.store.objects.connection import Connection; "
         "from metaflow.store.objects.address import parse_root; "
-        "Connection(datastores.of_process()).open(parse_root('s3', 's3://bucket')); "
+        "Connection(settings.load().datastores).open(parse_root('s3', 's3://bucket')); "
         "assert len(os.listdir('/proc/self/task')) == 1"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

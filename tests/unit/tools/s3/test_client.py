@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
+from metaflow import settings
 from metaflow.exception import (
     MetaflowS3Exception,
     MetaflowS3InsufficientDiskSpace,
     MetaflowS3URLException,
     SettingsError,
 )
-from metaflow.settings import datatools
 from metaflow.store.objects.address import Address
 from metaflow.store.objects.bucket import Bucket
 from metaflow.store.objects.connection import Client, Connection
@@ -96,7 +96,7 @@ def test_roots_that_are_none() -> None:
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAFLOW_S3_WORKER_COUNT", "5")
     monkeypatch.setenv("METAFLOW_DATATOOLS_CLIENT_PARAMS", '{"region_name": "eu-west-1", "verify": false}')
-    found = connect(datatools.of_process(), "AES256", None, {"profile_name": "p"}, {"endpoint_url": "http://h:1/"})
+    found = connect(settings.load().datatools, "AES256", None, {"profile_name": "p"}, {"endpoint_url": "http://h:1/"})
     assert (found.region, found.profile) == ("eu-west-1", "p")
     assert (found.stores.s3_endpoint, found.stores.s3_verify, found.stores.s3_encryption) == (
         "http://h:1",

@@ -14,19 +14,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from metaflow.exception import MetaflowUnknownUser, SettingsError
-from metaflow.settings import config_file
+from metaflow.settings import config_file, table
 from metaflow.settings.config_file import ConfigFile
+from metaflow.settings.datastores import SDK_NAMES, Datastores
+from metaflow.settings.datatools import Datatools
+from metaflow.settings.groups import BatchSettings, KubernetesSettings, PackageSettings, RunSettings
+from metaflow.settings.values import Values
 
 _USER_VARIABLES = ("SUDO_USER", "USERNAME", "USER")
-_OFF = ("", "0", "false", "no", "off", "n", "f")
 
 
 class Settings(NamedTuple):
     """What this installation is.
+
+    What every command needs is read at once. The groups are read when they are asked for, so that a mistake in a
+    setting stops only who uses it; each of them raises `SettingsError` for a value that cannot be used.
 
     Attributes
     ----------
@@ -38,11 +43,10 @@ class Settings(NamedTuple):
         METAFLOW_PROFILE.
     default_metadata, default_datastore, default_environment : str
         Names in the registry; ``local`` unless set. METAFLOW_ENVIRONMENT goes before METAFLOW_DEFAULT_ENVIRONMENT.
-    datastore_sysroot_local : str or None
-        METAFLOW_DATASTORE_SYSROOT_LOCAL as given.
     local_root : str
-        Absolute path of the local datastore, the ``.metaflow`` directory: below the sysroot if that is set, else the
-        nearest in the working directory and its parents, else in the working directory. It need not exist.
+        Absolute path of the local datastore, the ``.metaflow`` directory: below METAFLOW_DATASTORE_SYSROOT_LOCAL if
+        that is set, else the nearest in the working directory and its parents, else in the working directory. It need
+        not exist.
     local_files_root : str
         Absolute path below which included files are kept: METAFLOW_DATATOOLS_LOCALROOT, else ``data`` (or
         METAFLOW_DATATOOLS_SUFFIX) below the sysroot, else below `local_root`.
@@ -50,16 +54,12 @@ class Settings(NamedTuple):
         METAFLOW_TEMPDIR.
     local_isolation : str or None
         ``fork`` or ``exec``, from METAFLOW_LOCAL_ISOLATION.
-    debug : frozenset of str
-        Names in lower case of the METAFLOW_DEBUG_<NAME> switches that are on.
-    entries : mapping of str to str
-        Every METAFLOW_* name that is set anywhere, read-only.
-    origins : mapping of str to str
-        ``path:line:column`` of each entry that a file gave; an entry that is not here is from the environment.
+    values : Values
+        Every METAFLOW_* name that is set anywhere.
+    sdk : mapping of str to str
+        Those variables of the clouds' SDKs that matter here and are set.
     files : tuple of str
         The configuration files that were read.
-    warnings : tuple of str
-        A sentence for each name that looks misspelt.
     """
 
     username: str | None
@@ -68,16 +68,13 @@ class Settings(NamedTuple):
     default_metadata: str
     default_datastore: str
     default_environment: str
-    datastore_sysroot_local: str | None
     local_root: str
     local_files_root: str
     tempdir: str | None
     local_isolation: str | None
-    debug: frozenset[str]
-    entries: Mapping[str, str]
-    origins: Mapping[str, str]
+    values: Values
+    sdk: Mapping[str, str]
     files: tuple[str, ...]
-    warnings: tuple[str, ...]
 
     @property
     def user(self) -> str:
@@ -99,59 +96,82 @@ class Settings(NamedTuple):
             )
         return self.username
 
+    @property
+    def datastores(self) -> Datastores:
+        """How object stores are reached."""
+        return Datastores.of(self.values, self.sdk)
 
-def load(environ: Mapping[str, str], directory: str | None = None) -> Settings:
+    @property
+    def datatools(self) -> Datatools:
+        """What `metaflow.S3` needs to know."""
+        return Datatools.of(self.values, self.datastores)
+
+    @property
+    def runs(self) -> RunSettings:
+        """How runs are carried out."""
+        return RunSettings.of(self.values)
+
+    @property
+    def packages(self) -> PackageSettings:
+        """What goes into the packages of remote tasks."""
+        return PackageSettings.of(self.values)
+
+    @property
+    def kubernetes(self) -> KubernetesSettings:
+        """How the cluster is reached."""
+        return KubernetesSettings.of(self.values)
+
+    @property
+    def batch(self) -> BatchSettings:
+        """How AWS Batch is reached."""
+        return BatchSettings.of(self.values)
+
+
+def load(
+    environ: Mapping[str, str] | None = None, directory: str | None = None, *, profile: str | None = None
+) -> Settings:
     """Read the settings.
 
     Parameters
     ----------
-    environ : mapping
-        The environment.
+    environ : mapping of str to str, optional
+        The environment, if it is not the process'.
     directory : str, optional
         Absolute path of the working directory, if it is not the process'.
+    profile : str, optional
+        Instead of METAFLOW_PROFILE.
 
     Raises
     ------
     metaflow.exception.SettingsError
-        A configuration file cannot be used, the profile does not exist, or a value has the wrong type.
+        A configuration file cannot be used, the profile does not exist, or a value that every command needs is not
+        what it should be.
     """
+    environ = os.environ if environ is None else environ
     directory = directory or _working_directory()
     nearest = _nearest_root(directory)
     home = _home(environ, directory)
-    profile = environ.get("METAFLOW_PROFILE") or None
-    files = [file for file in (_profile_file(home, profile), _local_file(nearest)) if file is not None]
-    entries = _entries(environ, files)
-    origins = {name: file.where(name) for file in files for name in file.texts() if name not in environ}
-    for file in files:
-        _check_types(file, origins)
+    profile = profile or environ.get(table.PROFILE.name) or None
+    files = [file for file in (_local_file(nearest), _profile_file(home, profile)) if file is not None]
+    values = Values(environ, files)
 
-    sysroot = entries.get("METAFLOW_DATASTORE_SYSROOT_LOCAL") or None
-    suffix = entries.get("METAFLOW_DATATOOLS_SUFFIX") or "data"
+    sysroot = values[table.DATASTORE_SYSROOT_LOCAL]
     local_root = f"{sysroot}/.metaflow" if sysroot else nearest or f"{directory}/.metaflow"
-    files_root = entries.get("METAFLOW_DATATOOLS_LOCALROOT") or f"{sysroot or local_root}/{suffix}"
+    files_root = values[table.DATATOOLS_LOCALROOT] or f"{sysroot or local_root}/{values[table.DATATOOLS_SUFFIX]}"
     return Settings(
-        username=_username(environ, entries),
+        username=_username(environ, values),
         home=home,
         profile=profile,
-        default_metadata=entries.get("METAFLOW_DEFAULT_METADATA") or "local",
-        default_datastore=entries.get("METAFLOW_DEFAULT_DATASTORE") or "local",
-        default_environment=(
-            environ.get("METAFLOW_ENVIRONMENT") or entries.get("METAFLOW_DEFAULT_ENVIRONMENT") or "local"
-        ),
-        datastore_sysroot_local=sysroot,
+        default_metadata=values[table.DEFAULT_METADATA],
+        default_datastore=values[table.DEFAULT_DATASTORE],
+        default_environment=environ.get(table.ENVIRONMENT.name) or values[table.DEFAULT_ENVIRONMENT],
         local_root=os.path.normpath(os.path.join(directory, local_root)),
         local_files_root=os.path.normpath(os.path.join(directory, files_root)),
-        tempdir=entries.get("METAFLOW_TEMPDIR") or None,
-        local_isolation=_local_isolation(entries, origins),
-        debug=frozenset(
-            name.removeprefix("METAFLOW_DEBUG_").lower()
-            for name, value in entries.items()
-            if name.startswith("METAFLOW_DEBUG_") and value.strip().lower() not in _OFF
-        ),
-        entries=MappingProxyType(entries),
-        origins=MappingProxyType(origins),
-        files=tuple(file.path for file in files),
-        warnings=_warnings(entries, origins, files),
+        tempdir=values[table.TEMPDIR],
+        local_isolation=values[table.LOCAL_ISOLATION],
+        values=values,
+        sdk={name: environ[name] for name in SDK_NAMES if environ.get(name)},
+        files=tuple(file.path for file in reversed(files)),
     )
 
 
@@ -176,7 +196,7 @@ def _nearest_root(directory: str) -> str | None:
 
 
 def _home(environ: Mapping[str, str], directory: str) -> str | None:
-    chosen = environ.get("METAFLOW_HOME") or "~/.metaflowconfig"
+    chosen = environ.get(table.HOME.name) or table.HOME.default
     if not chosen.startswith("~"):
         return os.path.normpath(os.path.join(directory, chosen))
     if not chosen.startswith("~/") and chosen != "~":
@@ -218,58 +238,9 @@ def _local_file(nearest: str | None) -> ConfigFile | None:
     return config_file.read(f"{nearest}/config.json") if nearest else None
 
 
-def _entries(environ: Mapping[str, str], files: list[ConfigFile]) -> dict[str, str]:
-    entries: dict[str, str] = {}
-    for file in files:
-        entries |= file.texts()
-    entries.update((name, value) for name, value in environ.items() if name.startswith("METAFLOW_"))
-    return entries
-
-
-def _username(environ: Mapping[str, str], entries: Mapping[str, str]) -> str | None:
-    candidates = [entries.get("METAFLOW_USER"), *map(environ.get, _USER_VARIABLES)]
+def _username(environ: Mapping[str, str], values: Values) -> str | None:
+    candidates = [values[table.USER], *map(environ.get, _USER_VARIABLES)]
     for name in candidates:
         if name and name != "root":
             return name
     return _account("pw_name") or ("root" if "root" in candidates else None)
-
-
-# Entries that this room itself uses: a list or an object there is a mistake.
-_TEXT_ENTRIES = (
-    "METAFLOW_DATASTORE_SYSROOT_LOCAL", "METAFLOW_DATATOOLS_LOCALROOT", "METAFLOW_DATATOOLS_SUFFIX",
-    "METAFLOW_DEFAULT_DATASTORE", "METAFLOW_DEFAULT_ENVIRONMENT", "METAFLOW_DEFAULT_METADATA",
-    "METAFLOW_LOCAL_ISOLATION", "METAFLOW_TEMPDIR", "METAFLOW_USER",
-)  # fmt: skip
-
-
-def _check_types(file: ConfigFile, origins: Mapping[str, str]) -> None:
-    for name in _TEXT_ENTRIES:
-        value: Any = file.values.get(name)
-        if isinstance(value, (list, dict, bool)) and origins.get(name) == file.where(name):
-            raise SettingsError(
-                f"{name} in {file.where(name)} should be a text, not {config_file.text_of(value)}.",
-                hint=f'write "{name}": "…"',
-            )
-
-
-def _local_isolation(entries: Mapping[str, str], origins: Mapping[str, str]) -> str | None:
-    name = "METAFLOW_LOCAL_ISOLATION"
-    value = entries.get(name) or None
-    if value not in (None, "fork", "exec"):
-        raise SettingsError(
-            f"{name} in {origins.get(name, 'the environment')} is '{value}'.", hint="it can be 'fork' or 'exec'"
-        )
-    return value
-
-
-def _warnings(entries: Mapping[str, str], origins: Mapping[str, str], files: list[ConfigFile]) -> tuple[str, ...]:
-    if not entries and not files:
-        return ()
-    from metaflow.settings.known import misspellings
-
-    sources = {name: origins.get(name, "the environment") for name in entries}
-    for file in files:
-        sources |= {name: file.where(name) for name in file.values if name not in sources}
-    return tuple(
-        f"{name} in {sources[name]} is no known setting: did you mean {near}?" for name, near in misspellings(sources)
-    )

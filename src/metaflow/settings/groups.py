@@ -1,0 +1,118 @@
+"""Settings that belong together, each group one frozen value, read when somebody asks for it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from metaflow.settings import table
+from metaflow.settings.values import Values
+
+
+class RunSettings(NamedTuple):
+    """How runs are carried out.
+
+    Attributes
+    ----------
+    decospecs : tuple of str
+        METAFLOW_DEFAULT_DECOSPECS: decorators for every step, as ``--with`` takes them.
+    preflight : str
+        METAFLOW_PREFLIGHT: ``off``, ``warn`` or ``fail``.
+    max_attempts : int
+        METAFLOW_MAX_ATTEMPTS: attempts of a task above which the number is taken for a mistake.
+    preemption_retries : int
+        METAFLOW_PREEMPTION_RETRIES: further attempts of a remote task whose machine was taken away.
+    """
+
+    decospecs: tuple[str, ...]
+    preflight: str
+    max_attempts: int
+    preemption_retries: int
+
+    @classmethod
+    def of(cls, values: Values) -> RunSettings:
+        return cls(
+            values[table.DEFAULT_DECOSPECS],
+            values[table.PREFLIGHT],
+            values[table.MAX_ATTEMPTS],
+            values[table.PREEMPTION_RETRIES],
+        )
+
+
+class PackageSettings(NamedTuple):
+    """What goes into the packages of remote tasks.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+        METAFLOW_DEFAULT_PACKAGE_SUFFIXES: endings of the files of the code package.
+    limit_mb : float
+        METAFLOW_CODE_PACKAGE_LIMIT: MB of files above which it is refused.
+    platform : str
+        METAFLOW_REMOTE_PLATFORM: what images are for, such as ``linux/arm64`` or ``linux/amd64/musl``.
+    """
+
+    suffixes: tuple[str, ...]
+    limit_mb: float
+    platform: str
+
+    @classmethod
+    def of(cls, values: Values) -> PackageSettings:
+        return cls(
+            tuple(values[table.DEFAULT_PACKAGE_SUFFIXES]),
+            values[table.CODE_PACKAGE_LIMIT],
+            values[table.REMOTE_PLATFORM].lower(),
+        )
+
+
+class KubernetesSettings(NamedTuple):
+    """How the cluster is reached, and how long jobs wait and stay. What a step asks for is in its request.
+
+    Attributes
+    ----------
+    context : str or None
+        METAFLOW_KUBERNETES_CONTEXT: of the kubeconfig, instead of its current one.
+    namespace : str
+        METAFLOW_KUBERNETES_NAMESPACE: where jobs are looked for if not all namespaces may be.
+    pending_deadline : float or None
+        METAFLOW_KUBERNETES_PENDING_DEADLINE: seconds that a job may wait to be started.
+    ttl : int
+        METAFLOW_KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED: seconds that the cluster keeps a finished job.
+    """
+
+    context: str | None
+    namespace: str
+    pending_deadline: float | None
+    ttl: int
+
+    @classmethod
+    def of(cls, values: Values) -> KubernetesSettings:
+        return cls(
+            values[table.KUBERNETES_CONTEXT],
+            values[table.KUBERNETES_NAMESPACE],
+            values[table.KUBERNETES_PENDING_DEADLINE],
+            values[table.KUBERNETES_JOB_TTL_SECONDS_AFTER_FINISHED],
+        )
+
+
+class BatchSettings(NamedTuple):
+    """How AWS Batch is reached, and how long jobs wait. What a step asks for is in its request.
+
+    Attributes
+    ----------
+    client : dict of str to object
+        METAFLOW_BATCH_CLIENT_PARAMS: parameters of boto3's clients, such as ``region_name``.
+    pending_deadline : float or None
+        METAFLOW_BATCH_PENDING_DEADLINE: seconds that a job may wait for a machine.
+    queue : str or None
+        METAFLOW_BATCH_JOB_QUEUE: where jobs are looked for if the queues cannot be listed.
+    """
+
+    client: dict[str, object]
+    pending_deadline: float | None
+    queue: str | None
+
+    @classmethod
+    def of(cls, values: Values) -> BatchSettings:
+        return cls(
+            values[table.BATCH_CLIENT_PARAMS], values[table.BATCH_PENDING_DEADLINE], values[table.BATCH_JOB_QUEUE]
+        )
