@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support import processes
+from support import processes, warm
 from support.interpreter import is_ours
 from support.site import Site
 
@@ -19,6 +19,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("METAFLOW_USER", "tester")
     settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
     settings.load_profile("untimed")
+
+
+def pytest_unconfigure() -> None:
+    warm.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,15 +38,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, mode: str) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, tmp_path: Path, mode: str) -> Iterator[Site]:
     """A directory to run flows in; when the test is over, nothing it started may be alive."""
-    yield from _tended(Site(tmp_path, mode))
+    yield from _tended(Site(tmp_path, mode, warm=not is_live(request)))
 
 
 @pytest.fixture
-def one_site(tmp_path: Path) -> Iterator[Site]:
+def one_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """Like `site`, for behaviour that does not depend on how tasks are made."""
-    yield from _tended(Site(tmp_path, "fork"))
+    yield from _tended(Site(tmp_path, "fork", warm=not is_live(request)))
+
+
+def is_live(request: pytest.FixtureRequest) -> bool:
+    return bool(request.node.get_closest_marker("live"))
 
 
 def _tended(site: Site) -> Iterator[Site]:

@@ -15,10 +15,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from support import processes
-from support.interpreter import PYTHON
+from support import processes, warm
+from support.interpreter import PYTHON, is_ours
 from support.present import present
 
 if TYPE_CHECKING:
@@ -88,24 +88,18 @@ class Finished:
         return self
 
 
-@dataclass
-class Running:
-    """A command that was started; its output is in files."""
+@dataclass(frozen=True)
+class Call:
+    """A command as it is to be run; its output goes to files."""
 
-    process: subprocess.Popen[bytes]
     site: Site
     flow_file: Path
-    stdout_path: Path
-    stderr_path: Path
+    words: list[str]
+    environment: dict[str, str]
+    directory: Path
+    stdout: Path
+    stderr: Path
     run_id_path: Path | None
-
-    @property
-    def stdout(self) -> str:
-        return self.stdout_path.read_text(errors="replace")
-
-    @property
-    def stderr(self) -> str:
-        return self.stderr_path.read_text(errors="replace")
 
     @property
     def run_id(self) -> str | None:
@@ -113,16 +107,53 @@ class Running:
             return None
         return self.run_id_path.read_text().strip() or None
 
+    def finished(self, returncode: int) -> Finished:
+        stdout, stderr = (path.read_text(errors="replace") for path in (self.stdout, self.stderr))
+        return Finished(returncode, stdout, stderr, self.run_id, self.site, self.flow_file)
+
+    def too_slow(self, within: float) -> NoReturn:
+        """Kill all that it has started, and fail the test."""
+        lines = "\n".join(f"  {process}" for process in processes.marked(self.site.mark))
+        processes.kill_all(self.site.mark)
+        output = "".join(path.read_text(errors="replace") for path in (self.stdout, self.stderr))
+        raise AssertionError(f"still running after {within} s:\n{lines}\n{output}")
+
+
+@dataclass
+class Running:
+    """A command that was started."""
+
+    process: subprocess.Popen[bytes]
+    call: Call
+
+    @property
+    def site(self) -> Site:
+        return self.call.site
+
+    @property
+    def flow_file(self) -> Path:
+        return self.call.flow_file
+
+    @property
+    def stdout(self) -> str:
+        return self.call.stdout.read_text(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self.call.stderr.read_text(errors="replace")
+
+    @property
+    def run_id(self) -> str | None:
+        return self.call.run_id
+
     def wait(self, within: float = 60.0) -> Finished:
         """Wait for the end; a command that does not end in time is killed with all it started, and fails the test."""
         try:
-            returncode = self.process.wait(within)
+            return self.call.finished(self.process.wait(within))
         except subprocess.TimeoutExpired:
-            lines = "\n".join(f"  {process}" for process in processes.marked(self.site.mark))
-            processes.kill_all(self.site.mark)
+            self.process.kill()
             self.process.wait()
-            raise AssertionError(f"still running after {within} s:\n{lines}\n{self.stdout}{self.stderr}") from None
-        return Finished(returncode, self.stdout, self.stderr, self.run_id, self.site, self.flow_file)
+            self.call.too_slow(within)
 
     def interrupt(self, *, group: bool) -> None:
         """Send what Ctrl-C sends: to the whole foreground process group, or to the engine only."""
@@ -141,11 +172,14 @@ class Site:
         Working directory of the commands; an empty one.
     mode : str
         ``fork`` or ``exec``: how the local launcher makes tasks.
+    warm : bool
+        Whether a command that is only waited for may run in a fork of an interpreter with our modules (`warm`).
     """
 
-    def __init__(self, directory: Path, mode: str) -> None:
+    def __init__(self, directory: Path, mode: str, *, warm: bool = True) -> None:
         self.directory = directory
         self.mode = mode
+        self._warm = warm and is_ours() and "MILLRACE_TEST_COLD" not in os.environ
         self.mark = uuid.uuid4().hex
         self._commands = 0
         self.home = directory / "home"
@@ -207,6 +241,39 @@ class Site:
         command : list of str
             Words before the flow file, if not just the interpreter.
         """
+        call = self._call(flow, args, env, cwd)
+        with call.stdout.open("wb") as stdout, call.stderr.open("wb") as stderr:
+            process = subprocess.Popen(
+                [*(command or [PYTHON]), *call.words],
+                cwd=call.directory,
+                env=call.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        return Running(process, call)
+
+    def run_flow(
+        self,
+        flow: str,
+        *args: str,
+        env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
+        command: list[str] | None = None,
+        within: float = 60.0,
+    ) -> Finished:
+        """Run ``python FLOW ARGS…`` to its end; see `start_flow`.
+
+        With `command`, or a variable that is for Python itself, in an interpreter of its own from the beginning.
+        """
+        if command or not self._warm or any(name.startswith("PYTHON") for name in env or ()):
+            return self.start_flow(flow, *args, env=env, cwd=cwd, command=command).wait(within)
+        call = self._call(flow, args, env, cwd)
+        status = warm.command(call.words, call.environment, call.directory, call.stdout, call.stderr, within)
+        return call.finished(status) if status is not None else call.too_slow(within)
+
+    def _call(self, flow: str, args: tuple[str, ...], env: Mapping[str, str | None] | None, cwd: Path | None) -> Call:
         path = self.place(flow)
         self._commands += 1
         output = self.directory / "output" / str(self._commands)
@@ -217,23 +284,10 @@ class Site:
             run_id_path = output / "run_id"
             after = args.index("run") + 1
             words[after:after] = ["--run-id-file", str(run_id_path)]
-        words = [*(command or [PYTHON]), str(path.relative_to(self.directory) if cwd is None else path), *words]
+        words = [str(path.relative_to(self.directory) if cwd is None else path), *words]
         environment: dict[str, str | None] = {**self.environment, **(env or {})}
-        with (output / "stdout").open("wb") as stdout, (output / "stderr").open("wb") as stderr:
-            process = subprocess.Popen(
-                words,
-                cwd=cwd or self.directory,
-                env={name: value for name, value in environment.items() if value is not None},
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        return Running(process, self, path, output / "stdout", output / "stderr", run_id_path)
-
-    def run_flow(self, flow: str, *args: str, within: float = 60.0, **options: Any) -> Finished:
-        """Run ``python FLOW ARGS…`` to its end; see `start_flow`."""
-        return self.start_flow(flow, *args, **options).wait(within)
+        given = {name: value for name, value in environment.items() if value is not None}
+        return Call(self, path, words, given, cwd or self.directory, output / "stdout", output / "stderr", run_id_path)
 
     def look(self) -> None:
         """Point the client in this process at this site, in the global namespace."""
