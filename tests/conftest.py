@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from support import processes, warm
 from support.interpreter import is_ours
-from support.site import Site
+from support.site import Shared, Site
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,3 +60,10 @@ def _tended(site: Site) -> Iterator[Site]:
         processes.kill_all(site.mark)
         raise
     processes.assert_gone(site.mark)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    shared = Shared(tmp_path_factory.mktemp)
+    yield shared
+    shared.end()

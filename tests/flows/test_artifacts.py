@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from support.present import present
-from support.site import Site
+from support.site import Shared, Site
 from support.soundness import assert_sound
 
 
@@ -20,14 +20,14 @@ def test_values_of_many_types_travel(site: Site) -> None:
     assert_sound(finished.root)
 
 
-def test_a_read_artifact_that_was_changed_in_place_is_stored_anew(site: Site) -> None:
-    finished = site.run_flow("artifacts.py", "run").succeeded()
+def test_a_read_artifact_that_was_changed_in_place_is_stored_anew(shared: Shared) -> None:
+    finished = shared("artifacts.py", "run").succeeded()
     assert finished.task("middle").data.mutable == [1, 2, 3]
     assert finished.task("end").data.mutated == [1, 2, 3]
 
 
-def test_locals_and_deleted_names_are_no_artifacts(site: Site) -> None:
-    finished = site.run_flow("linear.py", "run").succeeded()
+def test_locals_and_deleted_names_are_no_artifacts(shared: Shared) -> None:
+    finished = shared("linear.py", "run").succeeded()
     names = {artifact.id for artifact in finished.task("start")}
     assert names == {"answer", "history", "changed", "name", "constant"}
     middle = finished.values("middle")
@@ -40,22 +40,22 @@ def test_locals_and_deleted_names_are_no_artifacts(site: Site) -> None:
     assert end["name"] == "LinearFlow"
 
 
-def test_underscored_attributes_are_stored_and_hidden(site: Site) -> None:
-    finished = site.run_flow("artifacts.py", "run").succeeded()
+def test_underscored_attributes_are_stored_and_hidden(shared: Shared) -> None:
+    finished = shared("artifacts.py", "run").succeeded()
     task = finished.task("start")
     assert "_private" not in {artifact.id for artifact in task}
     assert task["_private"].data == "underscored"
 
 
-def test_equal_blobs_are_stored_once_per_flow(site: Site) -> None:
-    first = site.run_flow("artifacts.py", "run").succeeded()
-    second = site.run_flow("artifacts.py", "run").succeeded()
+def test_equal_blobs_are_stored_once_per_flow(one_site: Site) -> None:
+    first = one_site.run_flow("artifacts.py", "run").succeeded()
+    second = one_site.run_flow("artifacts.py", "run").succeeded()
     shas = [one.task(step)["big"].sha for one in (first, second) for step in ("start", "middle", "end")]
     assert len(set(shas)) == 1
     assert (first.root / "ArtifactsFlow" / "data" / shas[0][:2] / shas[0]).exists()
 
 
-def test_artifacts_of_tasks_that_succeeded_outlive_a_failed_run(site: Site) -> None:
+def test_artifacts_of_tasks_that_succeeded_outlive_a_failed_run(one_site: Site) -> None:
     source = """
         from metaflow import FlowSpec, step
 
@@ -73,7 +73,7 @@ def test_artifacts_of_tasks_that_succeeded_outlive_a_failed_run(site: Site) -> N
         if __name__ == "__main__":
             HalfFlow()
     """
-    finished = site.run_flow(source, "run").failed()
+    finished = one_site.run_flow(source, "run").failed()
     run = finished.run
     assert (run.successful, run.finished) == (False, False)
     assert present(run["start"].task).successful
@@ -86,7 +86,7 @@ def test_artifacts_of_tasks_that_succeeded_outlive_a_failed_run(site: Site) -> N
     assert run.end_task is None or not run.end_task.successful
 
 
-def test_the_graph_is_an_artifact(site: Site) -> None:
+def test_the_graph_is_an_artifact(one_site: Site) -> None:
     source = """
         from metaflow import FlowSpec, step
 
@@ -105,14 +105,14 @@ def test_the_graph_is_an_artifact(site: Site) -> None:
         if __name__ == "__main__":
             GraphFlow()
     """
-    graph = site.run_flow(source, "run").succeeded().values("end")["graph"]
+    graph = one_site.run_flow(source, "run").succeeded().values("end")["graph"]
     assert graph["doc"] == "What it is for."
     assert set(graph["steps"]) == {"start", "end"}
     assert graph["steps"]["start"]["next"] == ["end"]
     json.dumps(graph)
 
 
-def test_a_failed_task_keeps_what_it_had_set(site: Site) -> None:
+def test_a_failed_task_keeps_what_it_had_set(one_site: Site) -> None:
     """It helps to find the fault; no later task reads it."""
     source = """
         from metaflow import FlowSpec, step
@@ -131,7 +131,7 @@ def test_a_failed_task_keeps_what_it_had_set(site: Site) -> None:
         if __name__ == "__main__":
             RemainsFlow()
     """
-    task = site.run_flow(source, "run").failed().task("start")
+    task = one_site.run_flow(source, "run").failed().task("start")
     assert task["begun"].data == 1
     assert task["_task_ok"].data is False
     assert not task.successful

@@ -80,8 +80,8 @@ def test_command_lines(one_site: Site, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", TASKS, ids=names(TASKS))
-def test_steps(site: Site, case: Case) -> None:
-    finished = site.run_flow(case.source, *case.words)
+def test_steps(one_site: Site, case: Case) -> None:
+    finished = one_site.run_flow(case.source, *case.words)
     check(case, finished)
     assert "    Step start (task-id 1) failed." in finished.stderr
     assert not finished.task("start").successful
@@ -195,23 +195,23 @@ GOOD = """
 """
 
 
-def test_a_datastore_in_the_way_of_a_file(site: Site) -> None:
-    (site.directory / "file").write_text("not a directory")
-    root = str(site.directory / "file")
-    finished = site.run_flow(GOOD, "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": root}).failed()
+def test_a_datastore_in_the_way_of_a_file(one_site: Site) -> None:
+    (one_site.directory / "file").write_text("not a directory")
+    root = str(one_site.directory / "file")
+    finished = one_site.run_flow(GOOD, "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": root}).failed()
     assert root in finished.output
     assert "hint:" in finished.output
     assert "Traceback" not in finished.output
 
 
-def test_a_directory_that_cannot_be_written(site: Site) -> None:
+def test_a_directory_that_cannot_be_written(one_site: Site) -> None:
     if os.geteuid() == 0:
-        command = _mounting(site.directory / "closed", "ro")
+        command = _mounting(one_site.directory / "closed", "ro")
     else:
-        (site.directory / "closed").mkdir(mode=0o555)
+        (one_site.directory / "closed").mkdir(mode=0o555)
         command = [PYTHON]
-    root = str(site.directory / "closed")
-    finished = site.run_flow(GOOD, "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": root}, command=command).failed()
+    root = str(one_site.directory / "closed")
+    finished = one_site.run_flow(GOOD, "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": root}, command=command).failed()
     assert root in finished.output
     assert "hint:" in finished.output
     assert "Traceback" not in finished.output
@@ -241,9 +241,9 @@ FILLING = """
 """
 
 
-def test_a_full_disk(site: Site) -> None:
-    root = site.directory / "small"
-    finished = site.run_flow(
+def test_a_full_disk(one_site: Site) -> None:
+    root = one_site.directory / "small"
+    finished = one_site.run_flow(
         FILLING,
         "run",
         env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root)},
@@ -268,8 +268,8 @@ def _mounting(directory: Path, options: str) -> list[str]:
 
 
 @pytest.mark.parametrize("home", [None, "/nowhere/at/all", ""])
-def test_a_home_that_is_unset_or_missing_is_no_obstacle(site: Site, home: str | None) -> None:
-    finished = site.run_flow(GOOD, "run", env={"HOME": home}).succeeded()
+def test_a_home_that_is_unset_or_missing_is_no_obstacle(one_site: Site, home: str | None) -> None:
+    finished = one_site.run_flow(GOOD, "run", env={"HOME": home}).succeeded()
     assert finished.run.successful
 
 

@@ -37,10 +37,10 @@ def test_every_task_knows_who_it_is(site: Site) -> None:
             }
 
 
-def test_the_temporary_directory_can_be_chosen(site: Site) -> None:
-    (site.directory / "temporary").mkdir()
-    chosen = str(site.directory / "temporary")
-    finished = site.run_flow("current_facts.py", "run", env={"METAFLOW_TEMPDIR": chosen}).succeeded()
+def test_the_temporary_directory_can_be_chosen(one_site: Site) -> None:
+    (one_site.directory / "temporary").mkdir()
+    chosen = str(one_site.directory / "temporary")
+    finished = one_site.run_flow("current_facts.py", "run", env={"METAFLOW_TEMPDIR": chosen}).succeeded()
     assert finished.values("end")["facts"]["tempdir"] == chosen
 
 
@@ -55,22 +55,22 @@ def test_outside_a_run_libraries_can_ask_safely(one_site: Site) -> None:
     assert finished.stdout.split() == ["False", "None", "None", "None", "False"]
 
 
-def test_the_client_inside_a_step_sees_the_namespace_of_the_run(site: Site) -> None:
-    first = site.run_flow(INSIDE, "run").succeeded()
+def test_the_client_inside_a_step_sees_the_namespace_of_the_run(one_site: Site) -> None:
+    first = one_site.run_flow(INSIDE, "run").succeeded()
     end = first.values("end")
     assert end["namespace"] == "user:tester"
     assert end["latest"] == end["own"] == first.run_id
     assert end["found"] is True
 
 
-def test_another_namespace_for_the_client_inside_a_step(site: Site) -> None:
-    end = site.run_flow(INSIDE, "run", "--namespace", "elsewhere").succeeded().values("end")
+def test_another_namespace_for_the_client_inside_a_step(one_site: Site) -> None:
+    end = one_site.run_flow(INSIDE, "run", "--namespace", "elsewhere").succeeded().values("end")
     assert (end["namespace"], end["found"]) == ("elsewhere", False)
 
 
 @pytest.mark.ours
-def test_an_empty_namespace_is_the_global_one(site: Site) -> None:
-    end = site.run_flow(INSIDE, "run", "--namespace=").succeeded().values("end")
+def test_an_empty_namespace_is_the_global_one(one_site: Site) -> None:
+    end = one_site.run_flow(INSIDE, "run", "--namespace=").succeeded().values("end")
     assert (end["namespace"], end["found"]) == (None, True)
 
 

@@ -55,9 +55,9 @@ def test_retry_until_it_passes(one_site: Site) -> None:
     assert task.stdout == "attempt 2\n"
 
 
-def test_retry_only_after_some_classes_of_failure(site: Site) -> None:
+def test_retry_only_after_some_classes_of_failure(one_site: Site) -> None:
     killed = "if current.retry_count == 0:\n    os.kill(os.getpid(), signal.SIGKILL)\nraise ValueError('bad')"
-    finished = site.run_flow(one(killed, "@retry(times=5, only=['killed'])"), "run").failed()
+    finished = one_site.run_flow(one(killed, "@retry(times=5, only=['killed'])"), "run").failed()
     task = finished.task("start")
     assert task.current_attempt == 1
     assert present(task.failure).kind == "user code"
@@ -65,9 +65,9 @@ def test_retry_only_after_some_classes_of_failure(site: Site) -> None:
 
 
 @pytest.mark.parametrize("body", ["raise ValueError('bad')", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_catch_after_a_failure_that_retry_does_not_take(site: Site, body: str) -> None:
+def test_catch_after_a_failure_that_retry_does_not_take(one_site: Site, body: str) -> None:
     decorators = ("@retry(times=5, only='memory')", "@catch(var='failure')")
-    finished = site.run_flow(one(f"self.before = 1\n{body}", *decorators), "run").succeeded()
+    finished = one_site.run_flow(one(f"self.before = 1\n{body}", *decorators), "run").succeeded()
     task = finished.task("start")
     raised = "ValueError" in body
     assert task.current_attempt == (0 if raised else 1)
@@ -157,7 +157,7 @@ def test_catch_comes_after_all_retries_in_either_order(one_site: Site, order: in
     assert failure_of(finished).exception == "1"
 
 
-def test_catch_keeps_what_can_be_pickled(site: Site) -> None:
+def test_catch_keeps_what_can_be_pickled(one_site: Site) -> None:
     body = """
         self.kept = [1]
         self.lambda_ = lambda: 0
@@ -165,7 +165,7 @@ def test_catch_keeps_what_can_be_pickled(site: Site) -> None:
         self.generator = (x for x in ())
         raise ValueError("bad")
     """
-    task = site.run_flow(one(body, "@catch(var='failure')"), "run").succeeded().task("start")
+    task = one_site.run_flow(one(body, "@catch(var='failure')"), "run").succeeded().task("start")
     assert {artifact.id for artifact in task} == {"kept", "also_kept", "failure", "name"}
     assert task["also_kept"].data == {"a": b"b"}
 
@@ -406,10 +406,10 @@ def test_timeout_ends_by_force_what_does_not_notice(one_site: Site) -> None:
         assert "terminated (SIGTERM)" not in first.stderr
 
 
-def test_timeout_that_is_not_reached(site: Site) -> None:
+def test_timeout_that_is_not_reached(one_site: Site) -> None:
     body = "assert signal.getitimer(signal.ITIMER_REAL)[0] > 3000\nself.x = 1"
     source = one(body, "@timeout(hours=1, minutes=1, seconds=1)")
-    assert site.run_flow(source, "run").succeeded().values("start")["x"] == 1
+    assert one_site.run_flow(source, "run").succeeded().values("start")["x"] == 1
 
 
 @pytest.mark.ours
@@ -561,13 +561,13 @@ def said(finished: Finished) -> list[str]:
 BOTH = "on_success=[good, plain], on_error=[bad, plain]"
 
 
-def test_exit_hooks_on_success(site: Site) -> None:
-    finished = site.run_flow(hooked(BOTH), "run").succeeded()
+def test_exit_hooks_on_success(one_site: Site) -> None:
+    finished = one_site.run_flow(hooked(BOTH), "run").succeeded()
     assert said(finished) == [f"good OneFlow/{finished.run_id} True True", "plain"]
 
 
-def test_exit_hooks_on_error(site: Site) -> None:
-    finished = site.run_flow(hooked(BOTH, "raise ValueError('bad')"), "run").failed()
+def test_exit_hooks_on_error(one_site: Site) -> None:
+    finished = one_site.run_flow(hooked(BOTH, "raise ValueError('bad')"), "run").failed()
     assert said(finished) == [f"bad OneFlow/{finished.run_id} False builtins.ValueError", "plain"]
     assert "Workflow failed." in finished.stdout
 

@@ -245,7 +245,15 @@ def check_caught(task: Any, kind: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_failures_that_a_run_survives(site: Site, shape: str) -> None:
+def test_failures_that_a_run_survives(one_site: Site, shape: str) -> None:
+    check_survived(one_site, shape)
+
+
+def test_failures_that_a_run_survives_in_both_ways_to_make_a_task(site: Site) -> None:
+    check_survived(site, "linear")
+
+
+def check_survived(site: Site, shape: str) -> None:
     finished = site.run_flow(source(shape, CASES, caught=True), "run").succeeded()
     run = finished.run
     assert run.successful
@@ -267,7 +275,16 @@ def test_failures_that_a_run_survives(site: Site, shape: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_failures_that_end_the_run(site: Site, shape: str, kind: str) -> None:
+def test_failures_that_end_the_run(one_site: Site, shape: str, kind: str) -> None:
+    check_ended(one_site, shape, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_failures_that_end_the_run_in_both_ways_to_make_a_task(site: Site, kind: str) -> None:
+    check_ended(site, "linear", kind)
+
+
+def check_ended(site: Site, shape: str, kind: str) -> None:
     finished = site.run_flow(source(shape, [("always", kind)], caught=False), "run").failed()
     assert finished.returncode == 1
     assert "Workflow failed." in finished.stdout

@@ -89,10 +89,10 @@ def test_several_clouds(one_site: Site) -> None:
     assert "start, end: on this machine\n" in table
 
 
-def test_all_of_it_on_this_machine(site: Site) -> None:
+def test_all_of_it_on_this_machine(one_site: Site) -> None:
     for country in ("US", "BR", "IT"):
-        site.write(f"{country}.data", f"data of {country}\n")
-    finished = site.run_flow(with_batch(HYBRID_CLOUD), "run", "--without", "kubernetes,batch").succeeded()
+        one_site.write(f"{country}.data", f"data of {country}\n")
+    finished = one_site.run_flow(with_batch(HYBRID_CLOUD), "run", "--without", "kubernetes,batch").succeeded()
     assert "Without @kubernetes: prepare_data.\nWithout @batch: train, join.\n" in finished.stderr
     assert finished.data.best in ("US", "BR", "IT")
     assert "produced best results" in finished.stdout

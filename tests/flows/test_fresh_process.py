@@ -48,7 +48,7 @@ def test_a_forked_task_sees_what_an_executed_one_sees(tmp_path: Path) -> None:
     assert prints["fork"]["at_import"]["name"] == "__main__"
 
 
-def test_the_flow_file_runs_from_its_top_in_every_task(site: Site) -> None:
+def test_the_flow_file_runs_from_its_top_in_every_task(one_site: Site) -> None:
     source = """
         import os
         from metaflow import FlowSpec, step
@@ -72,16 +72,16 @@ def test_the_flow_file_runs_from_its_top_in_every_task(site: Site) -> None:
         if __name__ == "__main__":
             TopFlow()
     """
-    finished = site.run_flow(source, "run").succeeded()
-    pids = (site.directory / "imports.txt").read_text().split()
+    finished = one_site.run_flow(source, "run").succeeded()
+    pids = (one_site.directory / "imports.txt").read_text().split()
     start, end = finished.values("start"), finished.values("end")
     assert (start["count"], end["count"]) == (1, 1)
     assert len(set(pids)) == len(pids) == 3
     assert {str(start["pid"]), str(end["pid"])} < set(pids)
 
 
-def test_first_party_modules_are_imported_anew_in_every_task(site: Site) -> None:
-    site.write(
+def test_first_party_modules_are_imported_anew_in_every_task(one_site: Site) -> None:
+    one_site.write(
         "package/__init__.py",
         """
         import os
@@ -107,12 +107,12 @@ def test_first_party_modules_are_imported_anew_in_every_task(site: Site) -> None
         if __name__ == "__main__":
             PackageFlow()
     """
-    finished = site.run_flow(source, "run").succeeded()
+    finished = one_site.run_flow(source, "run").succeeded()
     assert finished.values("start")["own"]
     assert finished.values("end")["own"]
 
 
-def test_a_seed_at_module_level_holds_in_every_task(site: Site) -> None:
+def test_a_seed_at_module_level_holds_in_every_task(one_site: Site) -> None:
     source = """
         import random
         from metaflow import FlowSpec, step
@@ -144,12 +144,12 @@ def test_a_seed_at_module_level_holds_in_every_task(site: Site) -> None:
     """
     import random
 
-    drawn = site.run_flow(source, "run").succeeded().values("join")["drawn"]
+    drawn = one_site.run_flow(source, "run").succeeded().values("join")["drawn"]
     assert drawn == [random.Random(7).random()] * 3
 
 
 @needs_sklearn
-def test_threads_of_numpy_are_limited_by_a_variable_set_before_its_import(site: Site) -> None:
+def test_threads_of_numpy_are_limited_by_a_variable_set_before_its_import(one_site: Site) -> None:
     source = """
         import os
 
@@ -175,7 +175,7 @@ def test_threads_of_numpy_are_limited_by_a_variable_set_before_its_import(site: 
         if __name__ == "__main__":
             ThreadsFlow()
     """
-    start = site.run_flow(source, "run").succeeded().values("start")
+    start = one_site.run_flow(source, "run").succeeded().values("start")
     assert start["pools"]
     assert set(start["pools"]) == {1}
 
@@ -311,7 +311,7 @@ def test_a_directory_changed_at_module_level(site: Site) -> None:
     assert (present(run["start"].task).data.place, present(run["end"].task).data.place) == ("below", "below")
 
 
-def test_exit_handlers_and_threads_complete_before_the_next_step(site: Site) -> None:
+def test_exit_handlers_and_threads_complete_before_the_next_step(one_site: Site) -> None:
     source = """
         import atexit
         import pathlib
@@ -339,8 +339,8 @@ def test_exit_handlers_and_threads_complete_before_the_next_step(site: Site) -> 
         if __name__ == "__main__":
             FarewellFlow()
     """
-    finished = site.run_flow(source, "run").succeeded()
-    assert (site.directory / "farewells.txt").read_text() == "farewell\n"
+    finished = one_site.run_flow(source, "run").succeeded()
+    assert (one_site.directory / "farewells.txt").read_text() == "farewell\n"
     assert finished.values("end")["saw"]
     assert "said at exit" in finished.task("start").stdout
 

@@ -225,8 +225,19 @@ def waiting(site: Site, *words: str) -> Running:
 
 
 @pytest.mark.parametrize("group", [True, False], ids=["terminal", "engine only"])
-@pytest.mark.parametrize("deaf", [False, True], ids=["", "deaf"])
-def test_ctrl_c(site: Site, group: bool, deaf: bool) -> None:
+def test_ctrl_c(one_site: Site, group: bool) -> None:
+    check_interrupted(one_site, group=group, deaf=False)
+
+
+def test_ctrl_c_to_the_engine_of_deaf_tasks(one_site: Site) -> None:
+    check_interrupted(one_site, group=False, deaf=True)
+
+
+def test_ctrl_c_in_the_terminal_of_deaf_tasks(site: Site) -> None:
+    check_interrupted(site, group=True, deaf=True)
+
+
+def check_interrupted(site: Site, *, group: bool, deaf: bool) -> None:
     running = waiting(site, *(["--deaf", "true"] if deaf else []))
     begun = time.monotonic()
     running.interrupt(group=group)
@@ -257,26 +268,26 @@ def test_the_engine_is_asked_to_end(site: Site, number: signal.Signals) -> None:
     assert not finished.run.successful
 
 
-def test_ctrl_c_twice(site: Site) -> None:
-    running = waiting(site, "--deaf", "true")
+def test_ctrl_c_twice(one_site: Site) -> None:
+    running = waiting(one_site, "--deaf", "true")
     running.interrupt(group=True)
     running.interrupt(group=True)
     finished = running.wait(within=10)
-    processes.assert_gone(site.mark, within=1.0)
+    processes.assert_gone(one_site.mark, within=1.0)
     assert finished.returncode == 130
 
 
-def test_ctrl_c_while_the_run_starts(site: Site) -> None:
+def test_ctrl_c_while_the_run_starts(one_site: Site) -> None:
     """Whatever the moment between the start of Python and the first task."""
     for pause in (0.03, 0.06, 0.1, 0.15):
-        running = site.start_flow(BUSY, "run")
+        running = one_site.start_flow(BUSY, "run")
         time.sleep(pause)  # not to wait for anything: to come at any point of the start
         running.interrupt(group=True)
         finished = running.wait(within=10)
-        processes.assert_gone(site.mark, within=1.0)
+        processes.assert_gone(one_site.mark, within=1.0)
         assert finished.returncode != 0
         assert "src/metaflow" not in finished.stdout
-    assert faults(site.root) == []
+    assert faults(one_site.root) == []
 
 
 def test_the_engine_and_the_process_that_makes_tasks_are_killed_together(site: Site) -> None:
@@ -320,11 +331,11 @@ def test_grandchildren_die_with_a_killed_engine(site: Site) -> None:
     processes.assert_gone(site.mark, within=2.0)
 
 
-def test_a_run_after_a_killed_run_is_none_the_worse(site: Site) -> None:
-    running = waiting(site)
+def test_a_run_after_a_killed_run_is_none_the_worse(one_site: Site) -> None:
+    running = waiting(one_site)
     running.process.kill()
     running.process.wait()
-    processes.assert_gone(site.mark, within=2.0)
-    finished = site.run_flow(BUSY, "run").succeeded()
+    processes.assert_gone(one_site.mark, within=2.0)
+    finished = one_site.run_flow(BUSY, "run").succeeded()
     assert finished.data.total == sum(range(16))
-    assert_sound(site.root)
+    assert_sound(one_site.root)

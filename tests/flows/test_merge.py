@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from support.present import present
-from support.site import Site
+from support.site import Shared, Site
 
 
-def test_merge_artifacts(site: Site) -> None:
-    finished = site.run_flow("merge.py", "run").succeeded()
+def test_merge_artifacts(shared: Shared) -> None:
+    finished = shared("merge.py", "run").succeeded()
 
     join = finished.values("join")
     assert join["all"] == ("UnhandledInMergeArtifactsException", ["conflict"])
@@ -40,9 +40,9 @@ def test_merge_artifacts(site: Site) -> None:
     assert finished.values("end")["size_at_end"] == 7
 
 
-def test_a_merge_copies_no_bytes(site: Site) -> None:
+def test_a_merge_copies_no_bytes(shared: Shared) -> None:
     """What is merged is the same blob: by hash, not by value."""
-    finished = site.run_flow("merge.py", "run").succeeded()
+    finished = shared("merge.py", "run").succeeded()
     run = finished.run
     assert (
         present(run["join"].task)["same"].sha
@@ -51,7 +51,7 @@ def test_a_merge_copies_no_bytes(site: Site) -> None:
     )
 
 
-def test_an_unhandled_conflict_fails_the_join_and_names_it(site: Site) -> None:
+def test_an_unhandled_conflict_fails_the_join_and_names_it(one_site: Site) -> None:
     source = """
         from metaflow import FlowSpec, step
 
@@ -84,7 +84,7 @@ def test_an_unhandled_conflict_fails_the_join_and_names_it(site: Site) -> None:
         if __name__ == "__main__":
             ConflictFlow()
     """
-    finished = site.run_flow(source, "run").failed()
+    finished = one_site.run_flow(source, "run").failed()
     assert "verdict" in finished.stdout
     task = finished.task("join")
     assert not task.successful

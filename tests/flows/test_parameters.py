@@ -26,9 +26,9 @@ DEFAULTS = {
 
 
 @pytest.fixture
-def stocked(site: Site) -> Site:
-    site.write("included.txt", "first line\nlast line ☃\n")
-    return site
+def stocked(one_site: Site) -> Site:
+    one_site.write("included.txt", "first line\nlast line ☃\n")
+    return one_site
 
 
 def test_defaults(stocked: Site) -> None:
@@ -83,7 +83,7 @@ def test_a_computed_default_is_asked_once_per_run(stocked: Site) -> None:
     assert (stocked.directory / "evaluations.txt").read_text().splitlines() == ["computed"]
 
 
-def test_an_included_file_is_captured_when_the_run_starts(site: Site) -> None:
+def test_an_included_file_is_captured_when_the_run_starts(one_site: Site) -> None:
     source = """
         import os
         from metaflow import FlowSpec, IncludeFile, step
@@ -103,8 +103,8 @@ def test_an_included_file_is_captured_when_the_run_starts(site: Site) -> None:
         if __name__ == "__main__":
             CaptureFlow()
     """
-    site.write("text.txt", "captured")
-    assert site.run_flow(source, "run").succeeded().values("end")["seen"] == "captured"
+    one_site.write("text.txt", "captured")
+    assert one_site.run_flow(source, "run").succeeded().values("end")["seen"] == "captured"
 
 
 def test_environment_variables_set_parameters(stocked: Site) -> None:
@@ -123,7 +123,7 @@ def test_help_lists_parameters_with_types_and_defaults(stocked: Site) -> None:
     assert not (stocked.directory / ".metaflow").exists() or not list((stocked.root).glob("ParametersFlow/*/start"))
 
 
-def test_a_required_parameter(site: Site) -> None:
+def test_a_required_parameter(one_site: Site) -> None:
     source = """
         from metaflow import FlowSpec, Parameter, step
 
@@ -141,14 +141,14 @@ def test_a_required_parameter(site: Site) -> None:
         if __name__ == "__main__":
             RequiredFlow()
     """
-    assert site.run_flow(source, "run", "--must", "5").succeeded().values("end")["seen"] == 5
-    refused = site.run_flow(source, "run").failed()
+    assert one_site.run_flow(source, "run", "--must", "5").succeeded().values("end")["seen"] == 5
+    refused = one_site.run_flow(source, "run").failed()
     assert "--must" in refused.output
     assert refused.run_id is None
 
 
-def test_parameters_and_helpers_are_inherited(site: Site) -> None:
-    site.write(
+def test_parameters_and_helpers_are_inherited(one_site: Site) -> None:
+    one_site.write(
         "grandparent.py",
         """
         from metaflow import FlowSpec, Parameter, step
@@ -190,7 +190,7 @@ def test_parameters_and_helpers_are_inherited(site: Site) -> None:
         if __name__ == "__main__":
             Child()
     """
-    finished = site.run_flow(source, "run", "--old", "O", "--new", "2").succeeded()
+    finished = one_site.run_flow(source, "run", "--old", "O", "--new", "2").succeeded()
     end = finished.values("end")
     assert end["seen"] == ("O", "grandparent", 2)
     assert end["was"] == "child's middle Ograndparent"

@@ -123,11 +123,11 @@ def test_figures_of_a_configuration_file(one_site: Site) -> None:
 # --- --without reaches the tasks -------------------------------------------------------------------------------------
 
 
-def test_a_decorator_that_works_in_the_task(site: Site) -> None:
-    assert site.run_flow(FAILING, "run").succeeded().task("start").current_attempt == 1
-    finished = site.run_flow(FAILING, "run", "--without", "catch").failed()
+def test_a_decorator_that_works_in_the_task(one_site: Site) -> None:
+    assert one_site.run_flow(FAILING, "run").succeeded().task("start").current_attempt == 1
+    finished = one_site.run_flow(FAILING, "run", "--without", "catch").failed()
     assert finished.task("start").current_attempt == 1
-    finished = site.run_flow(FAILING, "--without=catch,retry", "run").failed()
+    finished = one_site.run_flow(FAILING, "--without=catch,retry", "run").failed()
     assert finished.task("start").current_attempt == 0
     assert not finished.task("start").successful
 

@@ -30,7 +30,17 @@ FAILURES = {
 
 @pytest.mark.ours
 @pytest.mark.parametrize("what", FAILURES)
-def test_a_task_that_ends_before_its_step_does(site: Site, what: str) -> None:
+def test_a_task_that_ends_before_its_step_does(one_site: Site, what: str) -> None:
+    check_failed(one_site, what)
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("what", ["exit_text", "vanish", "segfault", "interrupt"])
+def test_a_task_that_ends_early_in_both_ways_to_make_one(site: Site, what: str) -> None:
+    check_failed(site, what)
+
+
+def check_failed(site: Site, what: str) -> None:
     finished = site.run_flow("rough.py", "run", "--what", what, within=30).failed()
     assert finished.returncode == 1
     for word in FAILURES[what]:
@@ -68,6 +78,7 @@ NO_HARM = [
     "signals",
     "spawned_pool",
     "stubborn_grandchild",
+    "thread",
     "twice_forked",
     "umask",
     "vanished_directory",
@@ -75,45 +86,31 @@ NO_HARM = [
 
 
 @pytest.mark.ours
-@pytest.mark.parametrize("what", NO_HARM)
-def test_a_task_that_ends_well_whatever_it_did(site: Site, what: str) -> None:
-    finished = site.run_flow("rough.py", "run", "--what", what, within=30).succeeded()
-    run = finished.run
-    assert run.successful
-    assert present(run.data).still_here
-    assert present(run.data).mask == 0o022
-    assert present(run["start"].task).stdout.startswith("before\n")
-    assert present(run["end"].task).stdout == "after\n"
+def test_tasks_that_end_well_whatever_they_do(site: Site) -> None:
+    """All in one run: each in a task of its own, and a task after each of them."""
+    site.place("rough.py")
+    finished = site.run_flow("rough_together.py", "run", "--whats", ",".join(NO_HARM), within=60).succeeded()
+    assert finished.run.successful
+    assert finished.values("join")["found"] == dict.fromkeys(NO_HARM, (True, 18))
+    said = {task["name"].data: task.stdout for task in finished.run["work"]}
+    assert [what for what in NO_HARM if not said[what].startswith("before\n")] == []
+    assert said["run_command"] == "before\nfrom the shell\n", "what a task has started writes into its log"
+    assert said["thread"] == "before\nsaid by the thread\n", "a thread that is no daemon is waited for"
+    assert {task.stdout for task in finished.run["after"]} == {"after\n"}
+    closed = [path for path in finished.root.rglob("*") if not path.stat().st_mode & stat.S_IRUSR]
+    assert closed == [], "files can be read whatever umask a task has set"
     assert_sound(finished.root)
 
 
 @pytest.mark.ours
-def test_a_child_of_the_task_writes_into_its_log(site: Site) -> None:
-    finished = site.run_flow("rough.py", "run", "--what", "run_command").succeeded()
-    assert finished.task("start").stdout == "before\nfrom the shell\n"
-
-
-def test_a_thread_that_is_no_daemon_is_waited_for(site: Site) -> None:
-    finished = site.run_flow("rough.py", "run", "--what", "thread").succeeded()
-    assert finished.task("start").stdout == "before\nsaid by the thread\n"
-
-
-@pytest.mark.ours
 @pytest.mark.parametrize("what", ["long_line", "many_lines"])
-def test_output_beyond_all_measure_is_cut(site: Site, what: str) -> None:
+def test_output_beyond_all_measure_is_cut(one_site: Site, what: str) -> None:
     """100 MB in one line, and 12 MB in many: the run goes on, the log keeps what it may and says that it was cut."""
-    finished = site.run_flow("rough.py", "run", "--what", what, "--max-log-size", "2", within=30).succeeded()
+    finished = one_site.run_flow("rough.py", "run", "--what", what, "--max-log-size", "2", within=30).succeeded()
     task = finished.task("start")
     assert 1_000_000 < len(task.stdout) < 3_000_000
     assert task.stdout.startswith("before\n")
     assert "--max-log-size" in task.stdout + task.stderr + finished.output
-
-
-@pytest.mark.ours
-def test_files_can_be_read_whatever_umask_the_task_set(site: Site) -> None:
-    finished = site.run_flow("rough.py", "run", "--what", "umask").succeeded()
-    closed = [path for path in finished.root.rglob("*") if not path.stat().st_mode & stat.S_IRUSR]
-    assert closed == []
 
 
 def test_a_raised_exception_keeps_what_was_printed_before_it(site: Site) -> None:
@@ -144,7 +141,7 @@ def test_a_raised_exception_keeps_what_was_printed_before_it(site: Site) -> None
     assert task.exception.exception == "'☃'"
 
 
-def test_an_exception_that_cannot_be_pickled_or_printed(site: Site) -> None:
+def test_an_exception_that_cannot_be_pickled_or_printed(one_site: Site) -> None:
     source = """
         from metaflow import FlowSpec, step
 
@@ -168,7 +165,7 @@ def test_an_exception_that_cannot_be_pickled_or_printed(site: Site) -> None:
         if __name__ == "__main__":
             AwkwardFlow()
     """
-    finished = site.run_flow(source, "run").failed()
+    finished = one_site.run_flow(source, "run").failed()
     assert "Awkward" in finished.stdout
     assert "Step start" in finished.stderr
     exception = finished.task("start").exception

@@ -48,22 +48,22 @@ def most_at_once(spells: list[tuple[float, float]]) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_max_workers_is_never_exceeded(site: Site, workers: int) -> None:
-    finished = site.run_flow(TIMES, "run", "--max-workers", str(workers)).succeeded()
+def test_max_workers_is_never_exceeded(one_site: Site, workers: int) -> None:
+    finished = one_site.run_flow(TIMES, "run", "--max-workers", str(workers)).succeeded()
     assert most_at_once(finished.values("join")["spells"]) == workers
 
 
-def test_tasks_run_at_the_same_time(site: Site) -> None:
-    finished = site.run_flow(TIMES, "run").succeeded()
+def test_tasks_run_at_the_same_time(one_site: Site) -> None:
+    finished = one_site.run_flow(TIMES, "run").succeeded()
     assert most_at_once(finished.values("join")["spells"]) >= 3
 
 
-def test_max_num_splits(site: Site) -> None:
-    refused = site.run_flow(TIMES, "run", "--max-num-splits", "5").failed()
+def test_max_num_splits(one_site: Site) -> None:
+    refused = one_site.run_flow(TIMES, "run", "--max-num-splits", "5").failed()
     for word in ("start", "6", "5", "--max-num-splits"):
         assert word in refused.output
     assert "work" not in refused.run
-    site.run_flow(TIMES, "run", "--max-num-splits", "6").succeeded()
+    one_site.run_flow(TIMES, "run", "--max-num-splits", "6").succeeded()
 
 
 def test_a_hundred_splits_are_the_limit_unless_said_otherwise(one_site: Site) -> None:
@@ -73,11 +73,13 @@ def test_a_hundred_splits_are_the_limit_unless_said_otherwise(one_site: Site) ->
     assert "--max-num-splits" in refused.output
 
 
-def test_tags_and_run_id_file(site: Site) -> None:
-    path = site.directory / "deep" / "run_id"
+def test_tags_and_run_id_file(one_site: Site) -> None:
+    path = one_site.directory / "deep" / "run_id"
     path.parent.mkdir()
-    finished = site.run_flow("linear.py", "run", "--tag", "a", "--tag", "b c", "--run-id-file", str(path)).succeeded()
-    run = site.flow("LinearFlow")[path.read_text()]
+    finished = one_site.run_flow(
+        "linear.py", "run", "--tag", "a", "--tag", "b c", "--run-id-file", str(path)
+    ).succeeded()
+    run = one_site.flow("LinearFlow")[path.read_text()]
     assert run.user_tags == {"a", "b c"}
     assert {"user:tester", "runtime:dev"} <= run.system_tags
     assert run.tags == run.user_tags | run.system_tags
@@ -85,7 +87,7 @@ def test_tags_and_run_id_file(site: Site) -> None:
     assert finished.stdout.count(run.id) > 3
 
 
-def test_the_run_id_is_in_the_file_before_the_first_task_ends(site: Site) -> None:
+def test_the_run_id_is_in_the_file_before_the_first_task_ends(one_site: Site) -> None:
     source = """
         import pathlib
         from metaflow import FlowSpec, current, step
@@ -104,8 +106,8 @@ def test_the_run_id_is_in_the_file_before_the_first_task_ends(site: Site) -> Non
         if __name__ == "__main__":
             EarlyFlow()
     """
-    site.run_flow(source, "run", "--run-id-file", "run_id").succeeded()
-    run = present(site.flow("EarlyFlow").latest_run)
+    one_site.run_flow(source, "run", "--run-id-file", "run_id").succeeded()
+    run = present(one_site.flow("EarlyFlow").latest_run)
     assert present(run["start"].task).data.read == present(run["start"].task).data.own == run.id
 
 
@@ -145,20 +147,20 @@ def test_with_attaches_a_decorator_to_every_step(one_site: Site, before: bool) -
     assert (str(attributes["end"]["cpu"]), str(attributes["end"]["memory"])) == ("2", "100")
 
 
-def test_quiet_says_less_and_top_level_options_are_taken(site: Site) -> None:
+def test_quiet_says_less_and_top_level_options_are_taken(one_site: Site) -> None:
     words = ("--metadata", "local", "--datastore", "local", "--environment", "local", "--no-pylint")
-    loud = site.run_flow("talking.py", *words, "run").succeeded()
-    quiet = site.run_flow("talking.py", *words, "--quiet", "run").succeeded()
+    loud = one_site.run_flow("talking.py", *words, "run").succeeded()
+    quiet = one_site.run_flow("talking.py", *words, "--quiet", "run").succeeded()
     assert len(quiet.output) < len(loud.output)
     assert "hello from start" in quiet.stdout
     assert quiet.run.successful
 
 
-def test_a_datastore_root_of_ones_own(site: Site) -> None:
-    root = site.directory / "elsewhere" / ".metaflow"
-    finished = site.run_flow("talking.py", "--datastore-root", str(root), "run").succeeded()
-    assert not site.root.exists()
-    read = site.python(
+def test_a_datastore_root_of_ones_own(one_site: Site) -> None:
+    root = one_site.directory / "elsewhere" / ".metaflow"
+    finished = one_site.run_flow("talking.py", "--datastore-root", str(root), "run").succeeded()
+    assert not one_site.root.exists()
+    read = one_site.python(
         f"""
         from metaflow import Run, metadata, namespace
 
@@ -170,28 +172,28 @@ def test_a_datastore_root_of_ones_own(site: Site) -> None:
     assert read.stdout == "['aa', 'bb']\n"
 
 
-def test_the_datastore_is_found_from_a_subdirectory(site: Site) -> None:
-    first = site.run_flow("talking.py", "run").succeeded()
-    below = site.directory / "a" / "b"
+def test_the_datastore_is_found_from_a_subdirectory(one_site: Site) -> None:
+    first = one_site.run_flow("talking.py", "run").succeeded()
+    below = one_site.directory / "a" / "b"
     below.mkdir(parents=True)
-    second = site.run_flow("talking.py", "run", cwd=below).succeeded()
+    second = one_site.run_flow("talking.py", "run", cwd=below).succeeded()
     assert not (below / ".metaflow").exists()
-    assert {run.id for run in site.flow("TalkingFlow")} == {first.run_id, second.run_id}
+    assert {run.id for run in one_site.flow("TalkingFlow")} == {first.run_id, second.run_id}
 
 
-def test_the_datastore_can_be_named_by_the_environment(site: Site) -> None:
-    place = site.directory / "named"
+def test_the_datastore_can_be_named_by_the_environment(one_site: Site) -> None:
+    place = one_site.directory / "named"
     place.mkdir()
-    site.run_flow("talking.py", "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(place)}).succeeded()
+    one_site.run_flow("talking.py", "run", env={"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(place)}).succeeded()
     assert list((place / ".metaflow").glob("TalkingFlow/*/start/1/0.DONE.lock"))
-    assert not site.root.exists()
+    assert not one_site.root.exists()
 
 
-def test_runs_at_the_same_time_do_not_meet(site: Site) -> None:
-    runs = [site.start_flow("talking.py", "run", "--tag", str(number)) for number in range(4)]
+def test_runs_at_the_same_time_do_not_meet(one_site: Site) -> None:
+    runs = [one_site.start_flow("talking.py", "run", "--tag", str(number)) for number in range(4)]
     finished = [run.wait().succeeded() for run in runs]
     assert len({one.run_id for one in finished}) == 4
     for number, one in enumerate(finished):
         assert one.run.user_tags == {str(number)}
         assert one.data.words == ["aa", "bb"]
-    assert present(site.flow("TalkingFlow").latest_run).id == max((one.run_id or "" for one in finished), key=int)
+    assert present(one_site.flow("TalkingFlow").latest_run).id == max((one.run_id or "" for one in finished), key=int)

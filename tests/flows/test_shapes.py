@@ -19,8 +19,8 @@ def test_a_line_of_steps_passes_its_artifacts_on(site: Site) -> None:
     assert finished.run.successful
 
 
-def test_branches_nest_and_join(site: Site) -> None:
-    finished = site.run_flow("branches.py", "run").succeeded()
+def test_branches_nest_and_join(one_site: Site) -> None:
+    finished = one_site.run_flow("branches.py", "run").succeeded()
     inner = finished.values("inner_join")
     assert inner["by_name"] == (11, 20, 30)
     assert inner["iterated"] == inner["indexed"] == [11, 20, 30]
@@ -62,8 +62,8 @@ def test_foreach_takes_every_iterable(one_site: Site, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "items"), [("dict", ["k", "l"]), ("keys", ["k", "l"]), ("generator", ["a", "b", "c"])]
 )
-def test_foreach_takes_what_has_no_index_or_no_pickle(site: Site, kind: str, items: list[Any]) -> None:
-    _check_foreach(site, kind, items)
+def test_foreach_takes_what_has_no_index_or_no_pickle(one_site: Site, kind: str, items: list[Any]) -> None:
+    _check_foreach(one_site, kind, items)
 
 
 @pytest.mark.ours
@@ -100,13 +100,13 @@ def _check_foreach(site: Site, kind: str, items: list[Any]) -> None:
     assert sorted(present(task.index) for task in finished.run["work"]) == list(range(wide))
 
 
-def test_foreach_and_branches_nest(site: Site) -> None:
-    assert site.run_flow("nested.py", "run").succeeded().values("end")["rows"] == NESTED
+def test_foreach_and_branches_nest(one_site: Site) -> None:
+    assert one_site.run_flow("nested.py", "run").succeeded().values("end")["rows"] == NESTED
 
 
 @pytest.mark.ours
-def test_the_outer_item_is_known_after_an_inner_join_that_merges_nothing(site: Site) -> None:
-    assert site.run_flow("nested.py", "run", "--merge", "false").succeeded().values("end")["rows"] == NESTED
+def test_the_outer_item_is_known_after_an_inner_join_that_merges_nothing(one_site: Site) -> None:
+    assert one_site.run_flow("nested.py", "run", "--merge", "false").succeeded().values("end")["rows"] == NESTED
 
 
 NESTED = [
@@ -130,7 +130,7 @@ NESTED = [
 
 
 @pytest.mark.ours
-def test_inputs_have_a_length_and_slices(site: Site) -> None:
+def test_inputs_have_a_length_and_slices(one_site: Site) -> None:
     source = """
         from metaflow import FlowSpec, step
 
@@ -159,7 +159,7 @@ def test_inputs_have_a_length_and_slices(site: Site) -> None:
         if __name__ == "__main__":
             LengthFlow()
     """
-    end = site.run_flow(source, "run").succeeded().values("end")
+    end = one_site.run_flow(source, "run").succeeded().values("end")
     assert (end["length"], end["last"], end["some"]) == (4, 3, [1, 2])
 
 
@@ -178,8 +178,8 @@ def test_switch_in_both_ways_to_make_a_task(site: Site) -> None:
     assert site.run_flow("switch.py", "run").succeeded().values("end")["kept"] == ("text", "word")
 
 
-def test_switch_without_a_matching_key_fails(site: Site) -> None:
-    finished = site.run_flow("switch.py", "run", "--value", '"elsewhere"').failed()
+def test_switch_without_a_matching_key_fails(one_site: Site) -> None:
+    finished = one_site.run_flow("switch.py", "run", "--value", '"elsewhere"').failed()
     assert "elsewhere" in finished.stdout
     assert "RuntimeError" in finished.stdout
     task = finished.task("start")
@@ -187,8 +187,8 @@ def test_switch_without_a_matching_key_fails(site: Site) -> None:
     assert task.exception.type.endswith("RuntimeError")
 
 
-def test_recursion_carries_artifacts_over_and_keeps_each_iteration(site: Site) -> None:
-    finished = site.run_flow("recursion.py", "run", "--times", "4").succeeded()
+def test_recursion_carries_artifacts_over_and_keeps_each_iteration(one_site: Site) -> None:
+    finished = one_site.run_flow("recursion.py", "run", "--times", "4").succeeded()
     end = finished.values("end")
     assert end["count"] == 4
     tasks = sorted(finished.run["loop"], key=lambda task: int(task.id))
@@ -201,8 +201,8 @@ def test_recursion_that_ends_at_once(one_site: Site) -> None:
     assert len(list(finished.run["loop"])) == 1
 
 
-def test_switch_and_recursion_inside_a_foreach_behind_a_switch(site: Site) -> None:
-    finished = site.run_flow("mixed.py", "run").succeeded()
+def test_switch_and_recursion_inside_a_foreach_behind_a_switch(one_site: Site) -> None:
+    finished = one_site.run_flow("mixed.py", "run").succeeded()
     assert finished.values("end")["results"] == [
         (0, 1, 1, "odd", [(0, 1, 1)]),
         (1, 2, 2, "even", [(1, 2, 1), (1, 2, 1)]),

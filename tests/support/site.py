@@ -12,7 +12,7 @@ import signal
 import subprocess
 import textwrap
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -307,3 +307,27 @@ class Site:
         """Run a script that is no flow, such as a client program, in this site."""
         path = self.write(f"script_{self._commands}.py", source)
         return self.run_flow(path.name, *args, env=env)
+
+
+class Shared:
+    """Runs that several tests only read: each combination of a flow, words and a mode runs once.
+
+    Parameters
+    ----------
+    directories : callable
+        Makes an empty directory, given the beginning of its name.
+    """
+
+    def __init__(self, directories: Callable[[str], Path]) -> None:
+        self._directories = directories
+        self._known: dict[tuple[str, ...], Finished] = {}
+
+    def __call__(self, flow: str, *words: str, mode: str = "fork") -> Finished:
+        key = (mode, flow, *words)
+        if key not in self._known:
+            self._known[key] = Site(self._directories("shared"), mode).run_flow(flow, *words)
+        return self._known[key]
+
+    def end(self) -> None:
+        for finished in self._known.values():
+            processes.assert_gone(finished.site.mark)
