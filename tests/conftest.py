@@ -32,8 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what uses `mode`, directly or through `site`, once in each way to make a task."""
-    if "mode" in metafunc.fixturenames:
+    """Run what uses `mode`, directly or through `site`, once in each way to make a task, unless it says how."""
+    said = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "mode" in metafunc.fixturenames and not any("mode" in names for names in said if not isinstance(names, str)):
         metafunc.parametrize("mode", ["fork", "exec"] if is_ours() else ["exec"])
 
 

@@ -264,8 +264,9 @@ def test_the_program_of_the_founding_document_succeeds_on_a_smaller_matrix(one_s
 
 
 @pytest.mark.ours
-def test_nothing_warns_though_warnings_are_errors(site: Site) -> None:
-    finished = site.run_flow("mixed.py", "run", env={"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}).succeeded()
+@pytest.mark.parametrize(("mode", "flow"), [("fork", "mixed.py"), ("exec", "talking.py")])
+def test_nothing_warns_though_warnings_are_errors(site: Site, flow: str) -> None:
+    finished = site.run_flow(flow, "run", env={"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}).succeeded()
     assert "Warning" not in finished.output
     assert "Exception ignored" not in finished.output
 

@@ -21,6 +21,8 @@ from support.soundness import assert_sound, faults
 pytestmark = pytest.mark.ours
 
 ROUNDS = int(os.environ.get("MILLRACE_TEST_KILLS", "3"))
+MOMENTS = [*(("fork", seed) for seed in range(ROUNDS)), *(("exec", seed) for seed in range(ROUNDS)[::3])]
+"""Ways to make a task, and seeds."""
 
 BUSY = """
     import os
@@ -92,7 +94,7 @@ def at_a_random_moment(running: Running, seed: int) -> None:
     time.sleep(pause)  # not to wait for anything: to come at any point of a task
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize(("mode", "seed"), MOMENTS)
 def test_the_engine_is_killed(site: Site, seed: int) -> None:
     running = site.start_flow(BUSY, "run", "--max-workers", "4")
     at_a_random_moment(running, seed)
@@ -104,7 +106,7 @@ def test_the_engine_is_killed(site: Site, seed: int) -> None:
         the_client_tells_the_truth(site)
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize(("mode", "seed"), MOMENTS)
 def test_the_process_that_makes_tasks_is_killed(site: Site, seed: int) -> None:
     running = site.start_flow(BUSY, "run", "--max-workers", "4")
     at_a_random_moment(running, 100 + seed)
@@ -125,7 +127,7 @@ def test_the_process_that_makes_tasks_is_killed(site: Site, seed: int) -> None:
         assert "Traceback" not in finished.output
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize(("mode", "seed"), MOMENTS)
 def test_a_task_is_killed(site: Site, seed: int) -> None:
     running = site.start_flow(BUSY, "run", "--max-workers", "4")
     at_a_random_moment(running, 200 + seed)

@@ -326,6 +326,13 @@ def test_parameters_are_those_of_the_origin_and_constants_those_of_the_source(on
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def failed_line(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = Site(tmp_path_factory.mktemp("failed"), "fork")
+    failed_run(site, "Line", "middle")
+    return site
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -339,15 +346,14 @@ def test_parameters_are_those_of_the_origin_and_constants_those_of_the_source(on
         (["start", "end"], ["end"]),
     ],
 )
-def test_bad_input(one_site: Site, words: list[str], told: list[str]) -> None:
-    failed_run(one_site, "Line", "middle")
-    refused = resume(one_site, "Line", *words)
+def test_bad_input(failed_line: Site, words: list[str], told: list[str]) -> None:
+    refused = resume(failed_line, "Line", *words)
     assert refused.returncode == 2
     assert refused.run_id is None
     assert all(word in refused.stderr for word in told), refused.stderr
     assert "Traceback" not in refused.output
-    assert not ran(one_site)
-    assert len(list(one_site.flow("Line"))) == 1
+    assert not ran(failed_line)
+    assert len(list(failed_line.flow("Line"))) == 1
 
 
 def test_without_a_run(one_site: Site) -> None:
@@ -400,7 +406,9 @@ def kill(running: Running, shape: str, draw: random.Random) -> None:
     processes.assert_gone(running.site.mark)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(
+    ("mode", "seed"), [*(("fork", seed) for seed in range(SEEDS)), *(("exec", seed) for seed in range(SEEDS)[::4])]
+)
 def test_a_run_whose_engine_was_killed(site: Site, undisturbed: Any, seed: int) -> None:
     check_killed(site, undisturbed, seed)
 
