@@ -1,11 +1,13 @@
 # The words of this project. Python 3.11 or newer and make are all that a machine needs: the first word that runs
-# something makes a virtual environment in .venv, and again whenever pyproject.toml changes.
+# something makes a virtual environment in .venv, and again whenever pyproject.toml changes; `make demo` installs only
+# what the demo needs.
 
 PYTHON ?= python3
 WORKERS ?= 2
 SEEDS ?= 50
 BIN := .venv/bin
 READY := .venv/ready
+DEMO_READY := .venv/ready-demo
 # The original Metaflow, to compare with; pinned, so that numbers and formats are those of one version.
 ORIGINAL := 2.19.39
 ORIGINAL_BIN := .venv-original/bin
@@ -24,7 +26,7 @@ help:
 	@echo "make live     run the tests that need real services"
 	@echo "make clean    remove what these words made (runs in .metaflow stay)"
 
-demo: $(READY)
+demo: $(DEMO_READY)
 	$(BIN)/python examples/digits.py run
 	@echo
 	$(BIN)/python examples/read_back.py
@@ -57,12 +59,21 @@ clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml
+# $(1): a dependency group of pyproject.toml
+define set-up
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable . --group $(1)
+endef
+
+$(DEMO_READY): pyproject.toml
+	$(call set-up,demo)
 	@touch $@
+
+$(READY): pyproject.toml
+	$(call set-up,dev)
+	@touch $(DEMO_READY) $@
 
 $(ORIGINAL_READY):
 	$(PYTHON) -m venv --clear .venv-original
