@@ -524,7 +524,7 @@ def good(run):
     said(f"good {run.pathspec} {run.successful} {run.finished}")
 
 def bad(run):
-    said(f"bad {run.pathspec} {run.successful} {present(run['start'].task).exception.type}")
+    said(f"bad {run.pathspec} {run.successful} {run['start'].task.exception.type}")
 
 def plain():
     said("plain")

@@ -19,6 +19,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
 _MOST_BYTES = 1 << 20
@@ -106,12 +107,19 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = request["words"]
+    sys.excepthook = _tell
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
     path = os.path.abspath(sys.argv[0])
     code = compile_file(path)
     if code is None:
         os.execv(sys.executable, [sys.executable, *sys.argv])
     run_main(code, path)
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error that nobody caught, and note it, as the interpreter does for those who ask at exit."""
+    sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace
+    sys.__excepthook__(kind, error, trace)
 
 
 if __name__ == "__main__":
