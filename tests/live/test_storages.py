@@ -1,4 +1,4 @@
-"""The contract of `Storage` in S3, Google Cloud Storage and Azure, each by a server of its own."""
+"""The contract of `Storage` in S3 (two servers), Google Cloud Storage and Azure."""
 
 from __future__ import annotations
 

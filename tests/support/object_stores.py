@@ -1,5 +1,6 @@
-"""Object stores to test against, each started by the tests that use it: S3 (moto), Google's (moto behind a translator
-of headers), Azure's (Azurite, installed by npm into a cache).
+"""Object stores to test against. The tests that use them start S3 (moto), Google's (moto behind a translator of
+headers), Azure's (Azurite, installed by npm into a cache). A second S3, which checks signatures and preconditions, is
+used where SEAWEED_S3_URL names one (SeaweedFS), with the AWS credentials of the environment.
 
 Each gives a bucket of its own and the environment in which a program finds it.
 """
@@ -118,7 +119,35 @@ def azure() -> Iterator[Bucket]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-STORES = {"s3": s3, "gs": gs, "azure": azure}
+@contextmanager
+def seaweed() -> Iterator[Bucket]:
+    """Give a bucket in SeaweedFS.
+
+    Raises
+    ------
+    Absent
+        The environment names none.
+    """
+    endpoint = os.environ.get("SEAWEED_S3_URL")
+    if endpoint is None:
+        raise Absent("SEAWEED_S3_URL names no SeaweedFS")
+    import boto3
+
+    name = _name()
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+    environment = {
+        **{name: os.environ[name] for name in names},
+        "METAFLOW_S3_ENDPOINT_URL": endpoint, "METAFLOW_DATASTORE_SYSROOT_S3": f"s3://{name}/runs",
+    }  # fmt: skip
+    bucket = boto3.resource("s3", endpoint_url=endpoint).create_bucket(Bucket=name)
+    try:
+        yield Bucket("s3", f"s3://{name}/runs", environment, endpoint)
+    finally:
+        bucket.objects.all().delete()
+        bucket.delete()
+
+
+STORES = {"s3": s3, "seaweed": seaweed, "gs": gs, "azure": azure}
 
 
 @contextmanager
