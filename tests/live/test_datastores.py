@@ -225,11 +225,11 @@ def test_logs_are_readable_while_a_task_runs(one_site: StoreSite) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--datastore=s3", "--datastore-root=s3://"), "names no bucket"),
-        (("--datastore=s3", "--datastore-root=s3:///x"), "names no bucket"),
+        (("--datastore=s3", "--datastore-root=s3://"), "does not name a bucket"),
+        (("--datastore=s3", "--datastore-root=s3:///x"), "does not name a bucket"),
         (("--datastore=s3", "--datastore-root=s3:/bucket"), "two slashes"),
         (("--datastore=s3", "--datastore-root=gs://bucket/x"), "belongs to the datastore 'gs'"),
-        (("--datastore=s3", "--datastore-root=/tmp/x"), "path of this machine"),
+        (("--datastore=s3", "--datastore-root=/tmp/x"), "path on this machine"),
         (("--datastore=gs", "--datastore-root=bucket"), "it lacks 'gs://'"),
         (("--datastore=gs",), "METAFLOW_DATASTORE_SYSROOT_GS"),
         (("--datastore=azure",), "METAFLOW_DATASTORE_SYSROOT_AZURE"),

@@ -179,7 +179,7 @@ def test_a_refusal_in_the_middle_of_a_run(proxy: FaultProxy, site: StoreSite) ->
 
 @pytest.mark.parametrize(
     ("endpoint", "words"),
-    [("http://no-such-host.invalid", "host is not found"), ("http://127.0.0.1:9", "Connection refused")],
+    [("http://no-such-host.invalid", "host cannot be found"), ("http://127.0.0.1:9", "Connection refused")],
 )
 def test_an_endpoint_that_is_not_there(
     endpoint: str, words: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch

@@ -471,10 +471,10 @@ def test_trouble_that_passes_is_told_and_waited_for(
 def test_trouble_that_lasts_ends_with_its_name(root: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAFLOW_S3_RETRY_COUNT", "1")
     proxy.fault = lambda number, method, path: _SLOW_DOWN
-    with S3(s3root=root) as s3, pytest.raises(MetaflowS3Exception, match=r"does not answer \(.*SlowDown.*2 times in"):
+    with S3(s3root=root) as s3, pytest.raises(MetaflowS3Exception, match=r"is not responding \(.*SlowDown.*2 times in"):
         s3.put("a", "x")
     proxy.go()
-    with S3(s3root=root) as s3, pytest.raises(MetaflowS3Exception, match=r"does not answer \(.*refused.*2 times in"):
+    with S3(s3root=root) as s3, pytest.raises(MetaflowS3Exception, match=r"is not responding \(.*refused.*2 times in"):
         s3.get("a")
 
 

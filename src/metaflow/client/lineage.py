@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from metaflow.store.artifacts import load_artifact
+from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
     from metaflow.client.tasks import Step, Task
@@ -44,7 +45,7 @@ def child_tasks(task: Task) -> Iterator[Task]:
 
 def _graph(step: Step) -> dict[str, Any]:
     flow, run, _ = step._components
-    stored = step._site.index((flow, run, "_parameters", "0"), None)
+    stored = step._site.index((flow, run, PARAMETERS, "0"), None)
     if stored is None or "_graph_info" not in stored[0].objects:
         return {}
     graph = load_artifact(stored[1], stored[0].objects["_graph_info"], "_graph_info")

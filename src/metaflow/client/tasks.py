@@ -12,6 +12,7 @@ from metaflow.client.artifacts import DataArtifact, MetaflowData
 from metaflow.client.objects import Container, moment
 from metaflow.exception import StepRaised, TaskFailed, TaskLost
 from metaflow.store.artifacts import Artifacts, TaskStore, load_artifact
+from metaflow.store.internals import FAILURE
 from metaflow.store.layout import STREAMS
 from metaflow.store.logs import stored
 from metaflow.store.logs.lines import Line
@@ -161,7 +162,7 @@ class Task(Container[DataArtifact], depth=4):
         number = max(attempts.begun, default=0) if self._attempt is None else self._attempt
         if stored is not None and stored[0].attempt == number:
             values = Artifacts(stored[1], stored[0])
-            record = values.get("_failure")
+            record = values.get(FAILURE)
             if record is not None:
                 return TaskFailed.from_record(record)
             if values.get("_success"):

@@ -137,7 +137,7 @@ class Blobs:
         return BlobReader(key, source, self._storage.describe(path), packed=packed)
 
     def _missing(self, key: str) -> MetaflowDataMissing:
-        return MetaflowDataMissing(f"The blob {key} is not at {self._storage.describe(self.path(key))}.")
+        return MetaflowDataMissing(f"The blob {key} is missing: {self._storage.describe(self.path(key))}.")
 
 
 class Sha1:
@@ -425,7 +425,7 @@ class BlobReader:
                 if data:
                     return data
                 if not packed and not self._inflate.eof:
-                    raise BlobCorrupt(self._key, self._where, "it is cut short")
+                    raise BlobCorrupt(self._key, self._where, "it is truncated")
         except zlib.error as error:
             raise BlobCorrupt(self._key, self._where, str(error)) from error
         return b""

@@ -66,8 +66,8 @@ def _load(source: BinaryIO, name: str) -> Any:
         return _Unpickler(source).load()
     except (ImportError, AttributeError) as error:
         raise MetaflowDataMissing(
-            f"The artifact '{name}' cannot be read here: {error}.",
-            hint="the library or class that it was made with must be importable where it is read",
+            f"The artifact '{name}' cannot be loaded here: {error}.",
+            hint="the library or class it was created with must be importable where it is loaded",
         ) from error
 
 

@@ -79,21 +79,21 @@ def parse_root(kind: str, root: str) -> Address:
     prefix = prefix.rstrip("/")
     noun = "container" if kind == "azure" else "bucket"
     if not container:
-        raise _wrong(kind, root, f"it names no {noun}")
+        raise _wrong(kind, root, f"it does not name a {noun}")
     if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
-        raise _wrong(kind, root, "a part of its path is empty or consists of dots")
+        raise _wrong(kind, root, "a part of its path is empty or consists only of dots")
     if not is_bucket_name(container) or not 3 <= len(container) <= 255:
-        raise _wrong(kind, root, f"'{container}' cannot be the name of a {noun}")
+        raise _wrong(kind, root, f"'{container}' is not a valid {noun} name")
     return Address(kind, container, prefix)
 
 
 def _why(kind: str, scheme: str, given: str) -> str:
     if scheme:
         other = next((name for name, schemes in _SCHEMES.items() if scheme in schemes), None)
-        return f"'{scheme}://' belongs to the datastore '{other}'" if other else f"it begins with '{scheme}://'"
+        return f"'{scheme}://' belongs to the datastore '{other}'" if other else f"it starts with '{scheme}://'"
     if given.startswith(f"{kind}:"):
-        return f"'{kind}:' is followed by two slashes"
-    return "it is a path of this machine" if given.startswith(("/", ".", "~")) else f"it lacks '{kind}://'"
+        return f"'{kind}:' must be followed by two slashes"
+    return "it is a path on this machine" if given.startswith(("/", ".", "~")) else f"it lacks '{kind}://'"
 
 
 def _wrong(kind: str, root: str, reason: str) -> CommandException:

@@ -80,7 +80,7 @@ def of_files(stores: Datastores) -> tuple[Provider | None, str | None]:
         has_credentials = found.get_credentials() is not None
         region = found.get_config_variable("region")
     except BotoCoreError as error:
-        raise SettingsError(f"AWS credentials cannot be found: {error}", hint="AWS_PROFILE chooses a profile") from None
+        raise SettingsError(f"AWS credentials cannot be found: {error}", hint="AWS_PROFILE selects a profile") from None
     return _OfSession(found, None) if has_credentials else None, region
 
 

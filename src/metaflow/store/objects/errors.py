@@ -148,7 +148,7 @@ def _cause(message: str) -> str:
     found = _LAST_CAUSE.findall(message)
     if found:
         return str(found[-1]).removeprefix("failed to lookup address information: ")
-    for word, reason in (("TimedOut", "no answer in time"), ("IncompleteMessage", "the connection was cut")):
+    for word, reason in (("TimedOut", "no response in time"), ("IncompleteMessage", "the connection was cut")):
         if word in message:
             return reason
     return message.partition("\n")[0].removeprefix("Generic S3 error: ")[:300]
@@ -162,30 +162,30 @@ def _first(pattern: re.Pattern[str], message: str) -> str:
 _SENTENCES = {
     "bucket": "there is no such bucket",
     "certificate": "its certificate is not trusted",
-    "changed": "it was replaced while it was read",
-    "clock": "the clocks differ",
-    "credentials": "the credentials are missing or refused",
+    "changed": "it was replaced while it was being read",
+    "clock": "the clocks are too far apart",
+    "credentials": "the credentials are missing or were refused",
     "denied": "access is denied",
     "missing": "there is no such object",
-    "name": "its host is not found",
+    "name": "its host cannot be found",
     "range": "it has no such range",
     "region": "the bucket is in another region",
-    "transient": "it does not answer",
+    "transient": "it is not responding",
 }
 _PLAIN = ("bucket", "changed", "missing", "range")  # the store's own words add nothing
-_LATER = "the tasks that finished are kept; `resume` goes on from them"
+_LATER = "finished tasks are kept; `resume` continues from them"
 _HINTS = {
-    ("bucket", "s3"): "check METAFLOW_DATASTORE_SYSROOT_S3 (or --datastore-root); AWS_PROFILE chooses the account",
+    ("bucket", "s3"): "check METAFLOW_DATASTORE_SYSROOT_S3 (or --datastore-root); AWS_PROFILE selects the account",
     ("bucket", "gs"): "check METAFLOW_DATASTORE_SYSROOT_GS (or --datastore-root)",
     ("bucket", "azure"): "check METAFLOW_DATASTORE_SYSROOT_AZURE (or --datastore-root)",
     ("region", ""): "set AWS_REGION to the region of the bucket",
-    ("denied", "s3"): "it takes s3:GetObject, s3:PutObject and s3:ListBucket; AWS_PROFILE chooses other credentials",
-    ("denied", ""): "the credentials need to read, write and list there",
-    ("credentials", "s3"): "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; temporary ones end",
+    ("denied", "s3"): "it needs s3:GetObject, s3:PutObject and s3:ListBucket; AWS_PROFILE selects other credentials",
+    ("denied", ""): "the credentials must be allowed to read, write and list there",
+    ("credentials", "s3"): "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; temporary ones expire",
     ("credentials", "gs"): "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
     ("credentials", "azure"): "run `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
-    ("clock", ""): "set this machine's clock: it is too far from that of the store",
-    ("certificate", "s3"): "METAFLOW_S3_VERIFY_CERTIFICATE may name a file of certificates to trust",
+    ("clock", ""): "set this machine's clock: it is too far from the store's",
+    ("certificate", "s3"): "METAFLOW_S3_VERIFY_CERTIFICATE can name a file of certificates to trust",
     ("name", "s3"): "check METAFLOW_S3_ENDPOINT_URL (or AWS_ENDPOINT_URL) and the network",
     ("name", "azure"): "check METAFLOW_AZURE_STORAGE_BLOB_SERVICE_ENDPOINT and the network",
     ("name", ""): "check the network",

@@ -106,7 +106,9 @@ class _Process:
                 self._requests.flush()
                 ok, result = pickle.load(self._results)
             except (OSError, EOFError) as error:
-                raise StorageUnavailable("The process that makes the requests of a forked one has died.") from error
+                raise StorageUnavailable(
+                    "The process that makes the storage requests of this forked process has died."
+                ) from error
         if not ok:
             raise result
         return result

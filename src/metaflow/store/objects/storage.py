@@ -134,8 +134,8 @@ class ObjectStorage:
         try:
             os.makedirs(directory, exist_ok=True)
         except OSError as error:
-            reason = f"METAFLOW_TEMPDIR names {directory}, which cannot be made: {error.strerror}."
-            raise StorageUnavailable(reason, hint="it is where big artifacts wait to be sent") from error
+            reason = f"METAFLOW_TEMPDIR names {directory}, which cannot be created: {error.strerror}."
+            raise StorageUnavailable(reason, hint="large artifacts are kept there until they are uploaded") from error
         return os.path.abspath(directory)
 
     def signed_url(self, key: str, seconds: int) -> str:
@@ -192,12 +192,14 @@ class ObjectStorage:
     def _further_part(self, key: str, tag: str | None, start: int, end: int) -> memoryview:
         part = self._unless(("missing",), "read", key, Bucket.get_part, self._name(key), start, end, tag)
         if part is None:
-            raise StorageUnavailable(f"{self.describe(key)} was removed while it was read.")
+            raise StorageUnavailable(f"{self.describe(key)} was deleted while it was being read.")
         return part.content
 
     def _unavailable(self, verb: str, key: str, error: StoreError) -> StorageUnavailable:
         if error.kind in ("changed", "range"):
-            return StorageUnavailable(f"{self.describe(key)} was replaced while it was read.", hint="read it again")
+            return StorageUnavailable(
+                f"{self.describe(key)} was replaced while it was being read.", hint="read it again"
+            )
         endpoint = {"s3": self._datastores().s3_endpoint, "azure": self._datastores().azure_endpoint}.get(self.kind)
         at = f" at {endpoint}" if endpoint else ""
         return StorageUnavailable(

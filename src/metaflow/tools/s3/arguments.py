@@ -29,23 +29,21 @@ def url(root: str | None, key: Any) -> str:
         It is not a string, or the wrong one of key and URL.
     """
     if key is not None and not isinstance(key, str):
-        raise MetaflowS3URLException(
-            f"A key is of type {type(key).__name__}: {str(key)[:80]!r}.", hint="keys are strings"
-        )
+        raise MetaflowS3URLException(f"A key must be a string, not {type(key).__name__}: {str(key)[:80]!r}.")
     if root is None:
         if not key or not urls.is_url(key):
             raise MetaflowS3URLException(
-                f"'{key}' is no full URL." if key else "No key is given, and this S3 has no root.",
-                hint="write s3://bucket/key, or make the client with s3root= or run=",
+                f"'{key}' is not a full URL." if key else "No key was given, and this S3 has no root.",
+                hint="write s3://bucket/key, or create the client with s3root= or run=",
             )
         return key
     if key and urls.is_url(key):
         raise MetaflowS3URLException(
-            f"'{key}' is a full URL, and this S3 has the root {root}.",
-            hint="give a key below the root, or use S3() without one for full URLs",
+            f"'{key}' is a full URL, but this S3 has the root {root}.",
+            hint="give a key relative to the root, or use S3() without a root for full URLs",
         )
     if key and any(0xD800 <= ord(letter) <= 0xDFFF for letter in key):
-        raise MetaflowS3URLException(f"The key {key!r} cannot be written as UTF-8.")
+        raise MetaflowS3URLException(f"The key {key!r} cannot be encoded as UTF-8.")
     return urls.join(root, key or "")
 
 
@@ -59,7 +57,7 @@ def several(method: str, keys: Any) -> list[Any]:
     """
     if isinstance(keys, (str, bytes)) or not isinstance(keys, Iterable):
         raise MetaflowS3URLException(
-            f"{method} takes a list of keys, not {_a(keys)}.", hint=f"write {method}([…]) with the key in brackets"
+            f"{method} takes a list of keys, not {_a(keys)}.", hint=f"put the key in a list: {method}([…])"
         )
     return list(keys)
 
@@ -78,12 +76,14 @@ def wanted(key: Any) -> tuple[Any, int | None, int | None]:
     offset = 0 if offset is None and length is not None else offset
     for name, value in (("offset", offset), ("length", length)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise MetaflowS3InvalidRange(f"The {name} of the range of '{key.key}' is {value!r}, not a number of bytes.")
+            raise MetaflowS3InvalidRange(
+                f"The {name} of the range of '{key.key}' is {value!r}; it must be a number of bytes."
+            )
     if offset is not None and offset < 0:
-        raise MetaflowS3InvalidRange(f"The range of '{key.key}' begins at {offset}.", hint="offsets count from 0")
+        raise MetaflowS3InvalidRange(f"The range of '{key.key}' starts at {offset}.", hint="offsets start at 0")
     if length is not None and (length == 0 or length < -1):
         raise MetaflowS3InvalidRange(
-            f"The range of '{key.key}' has a length of {length}.", hint="None is for all that follow the offset"
+            f"The range of '{key.key}' has a length of {length}.", hint="use None for everything after the offset"
         )
     return key.key, offset, None if length == -1 else length
 
@@ -117,7 +117,7 @@ def _to_put(item: Any, files: bool, example: str) -> tuple[Any, Any, S3PutObject
         return facts.key, value, facts
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return item[0], item[1], S3PutObject(item[0])
-    raise MetaflowS3InvalidObject(f"{str(item)[:80]!r} is no pair of a key and a value.", hint=f"write {example}")
+    raise MetaflowS3InvalidObject(f"{str(item)[:80]!r} is not a pair of a key and a value.", hint=f"write {example}")
 
 
 def _a(value: Any) -> str:

@@ -197,7 +197,8 @@ class S3:
         """
         if self._root is None:
             raise MetaflowS3URLException(
-                "get_all gets what is below the root, and this S3 has none.", hint="make it with s3root= or run="
+                "get_all gets everything under the root, but this S3 has no root.",
+                hint="create it with s3root= or run=",
             )
         prefix = _as_folder(urls.parse(self._root))
         return self._get_below([prefix], [self._root.rstrip("/")], return_info)

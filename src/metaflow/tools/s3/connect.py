@@ -44,8 +44,8 @@ def connect(
     unknown = sorted(given.keys() - _NAMES)
     if unknown:
         raise MetaflowS3Exception(
-            f"S3 cannot use {', '.join(unknown)} of session_vars or client_params.",
-            hint=f"it knows {', '.join(sorted(_NAMES))}",
+            f"S3 does not support {', '.join(unknown)} in session_vars or client_params.",
+            hint=f"supported: {', '.join(sorted(_NAMES))}",
         )
     stores = tools.stores
     if given.get("endpoint_url"):

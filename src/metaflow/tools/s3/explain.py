@@ -28,7 +28,7 @@ _CLASSES: dict[str, type[MetaflowS3Exception]] = {
 }
 
 _HINTS = {
-    "bucket": "check the bucket's name, and that the credentials are of its account",
+    "bucket": "check the bucket's name, and that the credentials belong to its account",
     "transient": "check the network",
 }
 """What is not as `StoreError.hint_for` has it for the datastore."""

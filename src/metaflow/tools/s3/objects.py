@@ -174,7 +174,7 @@ class S3Object:
         except FileNotFoundError:
             raise MetaflowS3Exception(
                 f"The local copy of {self._url} is gone: {self._path}.",
-                hint="downloads live until the end of `with S3(…) as s3`: read them inside it",
+                hint="downloads are deleted at the end of `with S3(…) as s3`: read them inside the block",
             ) from None
 
     @property

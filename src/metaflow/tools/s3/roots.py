@@ -31,13 +31,13 @@ def root(configured: str | None, bucket: str | None, prefix: str | None, run: An
         if s3root is None:
             if bucket is not None or prefix is not None:
                 raise MetaflowS3URLException(
-                    "bucket= and prefix= change where the data of a run is, and no run is given.",
+                    "bucket= and prefix= change where a run's data is stored, but no run was given.",
                     hint="add run=self, or give s3root='s3://bucket/prefix' instead",
                 )
             return None
         if not isinstance(s3root, str):
             raise MetaflowS3URLException(
-                f"s3root is of type {type(s3root).__name__}.", hint="write 's3://bucket/prefix'"
+                f"s3root must be a string, not {type(s3root).__name__}.", hint="write 's3://bucket/prefix'"
             )
         urls.parse(s3root)
         return s3root
@@ -48,7 +48,7 @@ def root(configured: str | None, bucket: str | None, prefix: str | None, run: An
         base = f"{kind}://{bucket.removeprefix(f'{kind}://').strip('/')}/{path.partition('/')[2]}"
     if base is None:
         raise MetaflowS3URLException(
-            "S3(run=…) keeps data below METAFLOW_DATATOOLS_S3ROOT, which is not set.",
+            "S3(run=…) stores data under METAFLOW_DATATOOLS_S3ROOT, which is not set.",
             hint="set it (or METAFLOW_DATASTORE_SYSROOT_S3) to s3://bucket/prefix, or use S3(s3root=…)",
         )
     if "://" not in base:
@@ -65,11 +65,13 @@ def _of_run(run: Any) -> tuple[str, str]:
     if isinstance(run, registry.load("language", "FlowSpec")):
         current = registry.load("language", "current")
         if not current.is_running_flow:
-            raise MetaflowS3URLException("S3(run=self) works in a step; no step is running here.")
+            raise MetaflowS3URLException("S3(run=self) works only inside a step, and no step is running here.")
         return str(current.flow_name), str(current.run_id)
     pathspec = getattr(run, "pathspec", None)
     parts = pathspec.split("/") if isinstance(pathspec, str) else []
     if len(parts) < 2:
         what = f"'{pathspec}'" if pathspec else f"of type {type(run).__name__}"
-        raise MetaflowS3URLException(f"The run of this S3 is {what}.", hint="give run=self in a step, or a Run object")
+        raise MetaflowS3URLException(
+            f"The run given to this S3 is {what}.", hint="give run=self in a step, or a Run object"
+        )
     return parts[0], parts[1]

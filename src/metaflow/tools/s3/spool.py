@@ -64,9 +64,9 @@ class Spool:
                 self._path = os.path.abspath(mkdtemp(prefix="metaflow.s3.", dir=self.root))
             except OSError as error:
                 raise MetaflowS3Exception(
-                    f"S3 cannot make a directory for its local copies in {os.path.abspath(self.root)}: "
+                    f"S3 cannot create a directory for its local copies in {os.path.abspath(self.root)}: "
                     f"{error.strerror}.",
-                    hint="tmproot= (or METAFLOW_TEMPDIR) names another place",
+                    hint="choose another directory with tmproot= (or METAFLOW_TEMPDIR)",
                 ) from error
             self._owner = os.getpid()
             atexit.register(self.remove)

@@ -165,7 +165,7 @@ class _Results(Generic[_Result]):
 
     def __init__(self, count: int) -> None:
         self.found: list[_Result | StoreError] = [
-            StoreError("skipped", "it was not tried, since another failed") for _ in range(count)
+            StoreError("skipped", "it was not tried, because another request failed") for _ in range(count)
         ]
         self._failed: set[int] = set()
         self._over = False
@@ -185,7 +185,7 @@ class _Results(Generic[_Result]):
         """Make the request for a further part."""
         try:
             if self._over:
-                raise StoreError("skipped", "it was not tried to its end, since another failed")
+                raise StoreError("skipped", "it was not finished, because another request failed")
             if number not in self._failed:
                 request()
         except StoreError as error:
@@ -225,8 +225,8 @@ class _SharedFile:
                 piece, position = piece[count:], position + count
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                hint = "tmproot= names another directory for them"
-                raise StoreError("disk", "no space is left for the local copy", hint) from error
+                hint = "choose another directory with tmproot="
+                raise StoreError("disk", "no space left for the local copy", hint) from error
             raise StoreError("local", str(error.strerror or error)) from error
 
     def release(self) -> None:

@@ -62,8 +62,8 @@ def content(
     if callable(getattr(value, "read", None)):
         return _from_file(address, plain, value, spool)
     raise MetaflowS3InvalidObject(
-        f"What shall be {address.url} is of type {type(value).__name__}.",
-        hint="put takes str, bytes, an open binary file or a pathlib.Path; keep other values as artifacts",
+        f"The value for {address.url} is of type {type(value).__name__}, which cannot be uploaded.",
+        hint="put accepts str, bytes, an open binary file or a pathlib.Path; store other values as artifacts",
     )
 
 
@@ -85,9 +85,9 @@ def local_file(address: Address, path: Any) -> str:
             hint="put_files takes pairs of a key and a path, or S3PutObject(key, path=…)",
         ) from None
     if not os.path.exists(found):
-        raise MetaflowS3NotFound(f"The local file {found}, which shall be {address.url}, does not exist.")
+        raise MetaflowS3NotFound(f"The local file {found}, to be uploaded as {address.url}, does not exist.")
     if not os.path.isfile(found):
-        raise MetaflowS3InvalidObject(f"{found}, which shall be {address.url}, is no regular file.")
+        raise MetaflowS3InvalidObject(f"{found}, to be uploaded as {address.url}, is not a regular file.")
     return found
 
 
@@ -97,7 +97,9 @@ def _from_file(address: Address, plain: Content, file: Any, spool: Callable[[str
         return plain._replace(path=path)
     first = file.read(PART)
     if isinstance(first, str):
-        raise MetaflowS3InvalidObject(f"What shall be {address.url} is a text file.", hint="open it with mode 'rb'")
+        raise MetaflowS3InvalidObject(
+            f"The file for {address.url} is open in text mode.", hint="open it with mode 'rb'"
+        )
     if len(first) < PART:
         rest = file.read()  # a raw file may give less than it has
         return plain._replace(data=bytes(first) + (rest or b""))
@@ -126,7 +128,7 @@ def _encoded(address: Address, text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise MetaflowS3InvalidObject(
-            f"The string for {address.url} cannot be written as UTF-8: {error.reason}."
+            f"The string for {address.url} cannot be encoded as UTF-8: {error.reason}."
         ) from None
 
 
@@ -137,12 +139,14 @@ def _attributes(address: Address, metadata: Any) -> str | None:
         return json.dumps(dict(metadata))
     except (TypeError, ValueError) as error:
         raise MetaflowS3InvalidObject(
-            f"The metadata of {address.url} cannot be written as a JSON object: {error}.",
-            hint='metadata is a mapping, such as {"source": "sensor-3"}',
+            f"The metadata of {address.url} cannot be serialized as a JSON object: {error}.",
+            hint='metadata must be a mapping, such as {"source": "sensor-3"}',
         ) from None
 
 
 def _printable(address: Address, name: str, value: Any) -> str | None:
     if value is None or (isinstance(value, str) and value.isascii() and value.isprintable()):
         return value
-    raise MetaflowS3InvalidObject(f"The {name} of {address.url} is {value!r}.", hint="it should be a plain string")
+    raise MetaflowS3InvalidObject(
+        f"The {name} of {address.url} is {value!r}.", hint="it must be a printable ASCII string"
+    )

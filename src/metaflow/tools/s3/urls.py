@@ -29,9 +29,11 @@ def parse(url: str) -> Address:
         raise MetaflowS3URLException(f"'{url}' is not a URL of an object store.", hint=_hint(scheme, path))
     container, _, key = path.partition("/")
     if not container:
-        raise MetaflowS3URLException(f"'{url}' names no bucket.", hint=f"it should look like {scheme}://bucket/key")
+        raise MetaflowS3URLException(
+            f"'{url}' does not name a bucket.", hint=f"it should look like {scheme}://bucket/key"
+        )
     if not is_bucket_name(container):
-        raise MetaflowS3URLException(f"'{container}' in '{url}' cannot be the name of a bucket.")
+        raise MetaflowS3URLException(f"'{container}' in '{url}' is not a valid bucket name.")
     return Address(scheme, container, key)
 
 

@@ -87,11 +87,13 @@ class UserBucket:
 
     def _by_boto(self, request: Callable[[BotoBucket], _Result]) -> _Result:
         if self._bucket.address.kind != "s3":
-            raise StoreError("key", "it has an empty part, one of dots, or control characters", "choose another key")
+            raise StoreError(
+                "key", "it has an empty part, a part of dots only, or control characters", "choose another key"
+            )
         try:
             boto = self._open_boto()
         except ImportError:
-            reason = "empty parts, dots and control characters in keys need boto3"
+            reason = "keys with empty parts, parts of dots or control characters need boto3"
             raise StoreError("key", reason, "install boto3") from None
         return self._bucket.retries.run(lambda: request(boto))
 

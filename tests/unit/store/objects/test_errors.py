@@ -72,7 +72,7 @@ def test_classes(error: Exception, kind: str) -> None:
         (CAUSE.format("Connection reset by peer"), "transient", "Connection reset by peer"),
         ('HTTP error: x ConnectError("dns error", Custom { error: "failed to lookup address information: Name or '
          'service not known" })', "name", "Name or service not known"),
-        ("HTTP error: x reqwest::Error { kind: Request, source: TimedOut }", "transient", "no answer in time"),
+        ("HTTP error: x reqwest::Error { kind: Request, source: TimedOut }", "transient", "no response in time"),
         ("HTTP error: hyper::Error(IncompleteMessage)", "transient", "the connection was cut"),
         ('HTTP error: x "invalid peer certificate: UnknownIssuer"', "certificate", "certificate"),
         ("Generic S3 error: Received redirect without LOCATION, this normally indicates a wrong region", "region", ""),

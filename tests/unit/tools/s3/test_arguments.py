@@ -27,19 +27,19 @@ def test_keys_and_urls(root: str | None, key: str | None, expected: str) -> None
 @pytest.mark.parametrize(
     ("root", "key", "said"),
     [
-        ("s3://b/p", "s3://b/k", "is a full URL, and this S3 has the root s3://b/p"),
+        ("s3://b/p", "s3://b/k", "is a full URL, but this S3 has the root s3://b/p"),
         ("s3://b/p", "gs://b/k", "is a full URL"),
-        ("s3://b/p", 5, "of type int: '5'"),
-        ("s3://b/p", b"k", "of type bytes"),
-        ("s3://b/p", "\ud800", "cannot be written as UTF-8"),
-        (None, "k", "'k' is no full URL"),
-        (None, None, "No key is given"),
+        ("s3://b/p", 5, "must be a string, not int: '5'"),
+        ("s3://b/p", b"k", "must be a string, not bytes"),
+        ("s3://b/p", "\ud800", "cannot be encoded as UTF-8"),
+        (None, "k", "'k' is not a full URL"),
+        (None, None, "No key was given"),
     ],
 )
 def test_the_wrong_one_of_key_and_url(root: str | None, key: Any, said: str) -> None:
     with pytest.raises(MetaflowS3URLException, match=said) as caught:
         arguments.url(root, key)
-    assert caught.value.hint or said == "cannot be written as UTF-8"
+    assert caught.value.hint or said == "cannot be encoded as UTF-8" or "must be a string" in said
 
 
 def test_iterables_of_keys() -> None:
@@ -63,10 +63,10 @@ def test_ranges() -> None:
 @pytest.mark.parametrize(
     ("offset", "length", "said"),
     [
-        (-1, 2, "begins at -1"),
+        (-1, 2, "starts at -1"),
         (0, 0, "length of 0"),
         (0, -2, "length of -2"),
-        ("1", 2, "'1', not a number"),
+        ("1", 2, "'1'; it must be a number"),
         (1, 2.5, "2.5"),
     ],
 )
@@ -89,8 +89,8 @@ def test_pairs_to_put() -> None:
         ("ab", "takes a list of pairs, not 'ab'", "put_many([('key', value), …])"),
         ({"a": "b"}, "not a value of type dict", "mapping.items()"),
         (5, "of type int", "put_many"),
-        (["ab"], "'ab' is no pair", "put_many"),
-        ([("a", "b", "c")], "is no pair", "put_many"),
+        (["ab"], "'ab' is not a pair", "put_many"),
+        ([("a", "b", "c")], "is not a pair", "put_many"),
         ([S3PutObject("a", path="f")], "for 'a' has no value", "put_files sends files"),
     ],
 )

@@ -77,7 +77,7 @@ def test_where_the_data_of_runs_is(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("run", ["Flow/3", 5, SimpleNamespace(pathspec="Flow")])
 def test_what_is_no_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAFLOW_DATATOOLS_S3ROOT", "s3://data/root")
-    with pytest.raises(MetaflowS3URLException, match="The run of this S3 is"):
+    with pytest.raises(MetaflowS3URLException, match="The run given to this S3 is"):
         S3(run=run)
 
 
@@ -103,7 +103,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         False,
         "AES256",
     )
-    with pytest.raises(MetaflowS3Exception, match="cannot use aws_account of session_vars"):
+    with pytest.raises(MetaflowS3Exception, match="does not support aws_account in session_vars"):
         S3(s3root="s3://b/p", session_vars={"aws_account": 5})
 
 

@@ -26,7 +26,7 @@ def test_a_local_copy(tmp_path: Path) -> None:
     (tmp_path / "f").unlink()
     with pytest.raises(MetaflowS3Exception, match="local copy of s3://b/p/k is gone") as caught:
         found.blob
-    assert "inside it" in str(caught.value.hint)
+    assert "inside the block" in str(caught.value.hint)
 
 
 def test_an_empty_object_exists() -> None:

@@ -36,6 +36,6 @@ def test_a_forked_child_leaves_it_alone(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_place_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(MetaflowS3Exception, match=r"cannot make a directory .*nix: No such file") as caught:
+    with pytest.raises(MetaflowS3Exception, match=r"cannot create a directory .*nix: No such file") as caught:
         Spool(str(tmp_path / "nix")).new("a")
     assert "METAFLOW_TEMPDIR" in str(caught.value.hint)

@@ -58,8 +58,8 @@ def test_what_is_noted(spool: Callable[[str], str]) -> None:
     [
         ((5,), "of type int"),
         ((None,), "of type NoneType"),
-        ((io.StringIO("x"),), "is a text file"),
-        (("\ud800",), "cannot be written as UTF-8"),
+        ((io.StringIO("x"),), "open in text mode"),
+        (("\ud800",), "cannot be encoded as UTF-8"),
         (("x", 5), "content_type of s3://b/k is 5"),
         (("x", "a\nb"), "content_type"),
         (("x", None, "text"), "metadata of s3://b/k"),
@@ -73,7 +73,7 @@ def test_what_cannot_be_sent(arguments: tuple[Any, ...], said: str, spool: Calla
 
 
 def test_local_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(MetaflowS3NotFound, match="nix, which shall be s3://b/k, does not exist"):
+    with pytest.raises(MetaflowS3NotFound, match="nix, to be uploaded as s3://b/k, does not exist"):
         local_file(PLACE, tmp_path / "nix")
     for path in (tmp_path, 5.0):
         with pytest.raises(MetaflowS3InvalidObject, match=r"regular file|of type float"):

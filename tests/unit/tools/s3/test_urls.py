@@ -28,15 +28,15 @@ def test_urls_are_taken_apart(url: str, expected: Address) -> None:
 @pytest.mark.parametrize(
     ("url", "said", "hint"),
     [
-        ("", "is no URL", "should begin with s3://"),
-        ("bucket/key", "is no URL", "should begin with s3://"),
-        ("s3:/bucket/key", "is no URL", "should begin with s3://"),
-        ("http://host/key", "is no URL", "should begin with s3://"),
-        ("s3a://bucket/key", "is no URL", "write s3://bucket/key"),
-        ("S3://bucket/key", "is no URL", "write s3://bucket/key"),
-        ("wasbs://c/key", "is no URL", "write azure://c/key"),
-        ("s3://", "names no bucket", "s3://bucket/key"),
-        ("gs:///key", "names no bucket", "gs://bucket/key"),
+        ("", "is not a URL", "should begin with s3://"),
+        ("bucket/key", "is not a URL", "should begin with s3://"),
+        ("s3:/bucket/key", "is not a URL", "should begin with s3://"),
+        ("http://host/key", "is not a URL", "should begin with s3://"),
+        ("s3a://bucket/key", "is not a URL", "write s3://bucket/key"),
+        ("S3://bucket/key", "is not a URL", "write s3://bucket/key"),
+        ("wasbs://c/key", "is not a URL", "write azure://c/key"),
+        ("s3://", "does not name a bucket", "s3://bucket/key"),
+        ("gs:///key", "does not name a bucket", "gs://bucket/key"),
     ],
 )
 def test_what_is_no_url_is_refused(url: str, said: str, hint: str) -> None:
@@ -46,7 +46,7 @@ def test_what_is_no_url_is_refused(url: str, said: str, hint: str) -> None:
 
 
 def test_a_bucket_has_a_plain_name() -> None:
-    with pytest.raises(MetaflowS3URLException, match="cannot be the name of a bucket"):
+    with pytest.raises(MetaflowS3URLException, match="is not a valid bucket name"):
         urls.parse("s3://s3:/bucket")
 
 
