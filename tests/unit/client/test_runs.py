@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from metaflow.client import Flow, Metaflow, Run
-from metaflow.exception import MetaflowExceptionWrapper, MetaflowTaggingError
+from metaflow.client import Flow, Metaflow, Run, Task
+from metaflow.exception import (
+    MetaflowExceptionWrapper,
+    MetaflowTaggingError,
+    RunFailed,
+    TaskLost,
+)
+from metaflow.metadata_provider.lease import lease_of
 from support.present import present
 
-from .written import Place
+from .written import Place, WrittenRun
 
 
 def test_flows_are_listed_by_name(place: Place) -> None:
@@ -149,3 +158,67 @@ def test_what_resume_copied_names_its_origin(place: Place) -> None:
     assert present(run["end"].task).origin_pathspec is None
     facts = present(run["start"].task).metadata_dict
     assert (facts["ds-type"], facts["attempt"], facts["only-new"]) == ("local", "0", "x")
+
+
+# --- how a run stands ------------------------------------------------------------------------------------------------
+
+ERROR = MetaflowExceptionWrapper(ValueError("bad"), "text")
+
+
+def hold(run: WrittenRun, *, alive: bool) -> None:
+    """Take the lease of a run, for this process or for one that is gone."""
+    lease_of(run.place.provider, run.flow, run.id).take()
+    if not alive:
+        path = Path(run.place.root, run.path, "_meta", "lease.json")
+        document = json.loads(path.read_bytes())
+        document["holder"]["started"] = "1"
+        path.write_text(json.dumps(document))
+
+
+def test_a_run_of_metaflow_says_how_it_stands_when_it_has_ended_well(place: Place) -> None:
+    whole, begun = Run(place.foreach().path), Run(place.run().path)
+    assert (whole.status, whole.failure) == ("successful", None)
+    assert (begun.status, begun.failure) == ("unknown", None)
+
+
+def test_a_run_that_lives(place: Place) -> None:
+    run = place.run()
+    hold(run, alive=True)
+    run.task("start", "1")
+    run.begin("work", "2")
+    assert (Run(run.path).status, Run(run.path).failure) == ("running", None)
+    assert [Task(f"{run.path}/{task}").status for task in ("start/1", "work/2")] == ["successful", "running"]
+    assert Task(f"{run.path}/work/2").failure is None
+
+
+def test_a_run_whose_process_is_gone(place: Place) -> None:
+    run = place.run()
+    hold(run, alive=False)
+    run.task("start", "1")
+    run.task("work", "2", error=ERROR)
+    run.begin("work", "3")
+    assert not Run(run.path).finished
+    assert Run(run.path).status == "lost"
+    assert "is gone" in str(Run(run.path).failure)
+    assert [Task(f"{run.path}/{task}").status for task in ("start/1", "work/2", "work/3")] == [
+        "successful", "failed", "lost",
+    ]  # fmt: skip
+    failure = Task(f"{run.path}/work/3").failure
+    assert type(failure) is TaskLost
+    assert "the step 'work' did not finish: the process that carried out the run" in failure.message
+
+
+def test_a_run_whose_process_was_killed_after_its_last_task(place: Place) -> None:
+    run = place.foreach()
+    hold(run, alive=False)
+    assert (Run(run.path).status, Run(run.path).failure) == ("successful", None)
+
+
+def test_a_run_that_says_why_it_failed(place: Place) -> None:
+    run = place.run()
+    hold(run, alive=True)
+    lease_of(place.provider, run.flow, run.id).end("failed", RunFailed("it broke", hint="mend it", cause="memory"))
+    assert Run(run.path).status == "failed"
+    failure = Run(run.path).failure
+    assert failure is not None
+    assert (failure.message, failure.hint, failure.values) == ("it broke", "mend it", {"cause": "memory"})

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from metaflow.client import DataArtifact, Run, Step, Task
-from metaflow.exception import MetaflowExceptionWrapper, MetaflowNotFound
+from metaflow.exception import MetaflowExceptionWrapper, MetaflowNotFound, StepRaised, TaskKilled
 from metaflow.store.local import LocalStorage
 from support.present import present
 
@@ -195,3 +195,53 @@ def test_data_in_another_storage(place: Place) -> None:
     written.facts("start", "1", 0, **{"ds-type": "local", "ds-root": elsewhere})
     assert task.data.x == 1
     assert task.current_attempt == 0
+
+
+# --- how a task stands -----------------------------------------------------------------------------------------------
+
+BAD = MetaflowExceptionWrapper(ValueError("bad"), "text")
+
+
+def test_the_failure_of_each_attempt(place: Place) -> None:
+    run = place.run()
+    killed = TaskKilled("the step 'work' did not finish: it was killed", peak_mb=12.0)
+    run.task("work", "2", 0, error=BAD, _failure=killed.record())
+    run.task("work", "2", 1)
+    first = Task(f"{run.path}/work/2", attempt=0).failure
+    assert type(first) is TaskKilled
+    assert first.record() == killed.record()
+    assert first.peak_mb == 12.0  # type: ignore[attr-defined]
+    assert Task(f"{run.path}/work/2", attempt=1).failure is None
+    assert Task(f"{run.path}/work/2").failure is None
+
+
+def test_a_failure_as_metaflow_stores_it(place: Place) -> None:
+    run = place.run()
+    run.task("work", "2", error=BAD)
+    failure = Task(f"{run.path}/work/2").failure
+    assert type(failure) is StepRaised
+    assert failure.message == "builtins.ValueError: bad"
+
+
+def test_a_caught_failure(place: Place) -> None:
+    run = place.run()
+    run.task("work", "2", _success=False, _catch_exception=BAD)
+    run.task("join", "3", _catch_exception=BAD)
+    task = Task(f"{run.path}/work/2")
+    assert task.status == "caught"
+    assert str(task.failure) == "builtins.ValueError: bad"
+    assert Task(f"{run.path}/join/3").failure is None, "it has the artifact from the task before"
+
+
+def test_what_is_known_of_a_copy_of_a_copy(place: Place) -> None:
+    first, second, third = (place.run() for _ in range(3))
+    first.task("work", "2")
+    first.facts("work", "2", 0, python_version="3.11", user="ann")
+    for run, origin in ((second, first), (third, second)):
+        run.task("work", "2")
+        run.facts("work", "2", 0, **{"origin-run-id": origin.id, "origin-task-id": "2"})
+    second.facts("work", "2", 0, user="bob")
+    facts = Task(f"{third.path}/work/2").metadata_dict
+    assert (facts["python_version"], facts["user"], facts["origin-run-id"]) == ("3.11", "bob", second.id)
+    third.facts("work", "2", 0, **{"origin-run-id": third.id})  # a circle, whoever made it
+    assert Task(f"{third.path}/work/2").metadata_dict["origin-run-id"] == third.id

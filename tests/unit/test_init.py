@@ -109,3 +109,13 @@ def test_a_flow_file_loads_the_language_only() -> None:
 def test_the_client_needs_no_click() -> None:
     _, heavy = loaded_by("from metaflow import Flow, Run, namespace")
     assert heavy & {"asyncio", "click", "rich"} == set()
+
+
+@pytest.mark.parametrize("name", sorted(metaflow._LATER))
+def test_a_name_that_is_to_come_says_so(name: str) -> None:
+    with pytest.raises(ImportError, match=f"'{name}' is not available in this version"):
+        getattr(metaflow, name)
+
+
+def test_no_name_is_both_here_and_to_come() -> None:
+    assert not metaflow._LATER & set(metaflow.__all__)
