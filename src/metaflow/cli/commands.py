@@ -10,7 +10,10 @@ from typing import Any
 
 import click
 
+from metaflow import registry
+from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.session import Session
+from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException
 
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -82,26 +85,10 @@ def _no_such_command(name: str) -> click.UsageError:
 
 
 def _top_level() -> FlowGroup:
-    option = click.Option
     return FlowGroup(
         callback=_remember,
         invoke_without_command=True,
-        params=[
-            option(["--quiet/--not-quiet"], default=False, help="Print only what the flow prints, and errors."),
-            option(["--metadata"], metavar="NAME", help="Where facts about runs are kept: local."),
-            option(["--environment"], metavar="NAME", help="How tasks get their libraries: local."),
-            option(["--datastore"], metavar="NAME", help="Where data is kept: local, s3, gs, azure."),
-            option(["--datastore-root"], metavar="PATH", help="Directory or URL of the data."),
-            option(["--package-suffixes"], metavar="LIST", help="Further file endings for the code package, .a,.b"),
-            option(
-                ["--with", "decospecs"], multiple=True, metavar="DECORATOR", help="Attach a decorator to all steps."
-            ),
-            option(["--without"], multiple=True, metavar="NAME", help="Take a decorator away from all steps."),
-            option(["--pylint/--no-pylint"], default=True, help="Accepted; the flow is checked without pylint."),
-            option(["--event-logger"], hidden=True),
-            option(["--monitor"], hidden=True),
-            help_option(),
-        ],
+        params=[*options_of(FlowOptions), help_option()],
         help="Run this flow and look at its runs.",
         add_help_option=False,
     )
@@ -121,19 +108,19 @@ def help_option() -> click.Option:
 
 
 @click.pass_context
-def _remember(context: click.Context, /, **options: Any) -> None:
+def _remember(context: click.Context, /, **read: Any) -> None:
     session: Session = context.obj
-    session.options = options
+    options = values_of(FlowOptions, read)
+    session.workspace = session.workspace.with_options(**options._asdict())
     for kind in ("environment", "datastore", "metadata"):
-        if options[kind] is not None:
-            _check_name(kind, options[kind])
+        name = getattr(options, kind)
+        if name is not None:
+            _check_name(kind, name)
     if context.invoked_subcommand is None:
         context.invoke(click.Command("check", callback=_default, params=[]))
 
 
 def _check_name(kind: str, name: str) -> None:
-    from metaflow import registry
-
     try:
         registry.load(kind, name)
     except CommandException as error:
@@ -146,7 +133,7 @@ def _default(session: Session) -> None:
     from metaflow.cli.structure import check_and_say
 
     check_and_say(session)
-    session.say(f"The next word is a command: `python {session.script} run`, `show`, or --help for all.")
+    session.say(f"The next word is a command: `python {session.workspace.script} run`, `show`, or --help for all.")
 
 
 def invoke(session: Session, arguments: list[str]) -> int:
@@ -159,10 +146,14 @@ def invoke(session: Session, arguments: list[str]) -> int:
     """
     try:
         status = _top_level().main(
-            arguments, prog_name=session.script, standalone_mode=False, obj=session, auto_envvar_prefix="METAFLOW"
+            arguments,
+            prog_name=session.workspace.script,
+            standalone_mode=False,
+            obj=session,
+            auto_envvar_prefix="METAFLOW",
         )
     except click.UsageError as error:
-        raise CommandException(error.format_message(), hint=_hint(error, session.script)) from error
+        raise CommandException(error.format_message(), hint=_hint(error, session.workspace.script)) from error
     except click.ClickException as error:
         raise CommandException(error.format_message()) from error
     except click.Abort:

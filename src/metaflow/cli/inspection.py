@@ -154,14 +154,14 @@ def scrub(
         if numbers:
             ended[task] = numbers
         else:
-            session.say(f"{_short(task)} has not ended and is left as it is.", always=True)
+            session.warn(f"{_short(task)} has not ended and is left as it is.")
     if not ended:
         raise CommandException(f"Nothing at {path} was scrubbed.", hint="--include-not-done takes what has not ended")
     every = [(task, number) for task, numbers in ended.items() for number in numbers]
     for task, number in _chosen(path, ended, attempt) if latest else every:
         for stream in streams:
             stored_logs.scrub(task._attempts().storage, task.pathspec, number, stream)
-        session.say(f"Scrubbed {' and '.join(streams)} of {_short(task)}, attempt {number}.", always=True)
+        session.warn(f"Scrubbed {' and '.join(streams)} of {_short(task)}, attempt {number}.")
 
 
 def _streams(stdout: bool, stderr: bool, both: bool) -> list[str]:
@@ -183,16 +183,16 @@ def _tasks(session: Session, path: str) -> list[Task]:
     from metaflow.client.scope import scope
     from metaflow.client.site import Site
 
-    scope.adopt(Site(session.metadata, session.storage), None)
+    scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)
     names = path.split("/")
-    if names[0] == session.flow_name:
+    if names[0] == session.workspace.name:
         del names[0]
     if len(names) not in (2, 3) or not all(names):
         raise CommandException(f"'{path}' is not the path of a step or task.", hint=f"it should look like {_PATH}")
     try:
         if len(names) == 3:
-            return [Task("/".join((session.flow_name, *names)))]
-        tasks = list(Step("/".join((session.flow_name, *names))))
+            return [Task("/".join((session.workspace.name, *names)))]
+        tasks = list(Step("/".join((session.workspace.name, *names))))
     except MetaflowNotFound as error:
         raise CommandException(f"There is nothing at '{path}'. {error.message}", hint=error.hint) from error
     if not tasks:

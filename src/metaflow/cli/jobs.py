@@ -66,11 +66,11 @@ def _chosen(session: Session, my_runs: bool, user: str | None, run_id: str | Non
     """Return the labels of the jobs that are meant."""
     if my_runs and user is not None:
         raise CommandException("--my-runs and --user cannot be given together.")
-    labels = {"flow": session.flow_name}
+    labels = {"flow": session.workspace.name}
     if my_runs or user is not None:
-        labels["user"] = session.settings.user if user is None else user
+        labels["user"] = session.workspace.settings.user if user is None else user
     if run_id is not None:
-        labels["run"] = run_id.removeprefix(f"{session.flow_name}/")
+        labels["run"] = run_id.removeprefix(f"{session.workspace.name}/")
     elif "user" not in labels:
         labels["run"] = _latest(session)
     if "" in labels.values() or "/" in labels.get("run", ""):
@@ -79,10 +79,10 @@ def _chosen(session: Session, my_runs: bool, user: str | None, run_id: str | Non
 
 
 def _latest(session: Session) -> str:
-    run = session.metadata.latest_run(session.flow_name)
+    run = session.workspace.metadata.latest_run(session.workspace.name)
     if run is None:
         raise CommandException(
-            f"The flow {session.flow_name} has no run here.", hint="--run-id, --user and --my-runs look for others"
+            f"The flow {session.workspace.name} has no run here.", hint="--run-id, --user and --my-runs look for others"
         )
     return run
 
@@ -92,7 +92,7 @@ def _on_backend(session: Session, backend: str, labels: dict[str, str], *, is_en
 
     from metaflow import registry
 
-    jobs = registry.load("job backend", backend)(session.settings.values)
+    jobs = registry.load("job backend", backend)(session.workspace.settings.values)
 
     async def found() -> list[RunningJob]:
         await jobs.open(lambda report: None)
@@ -109,7 +109,7 @@ def _on_backend(session: Session, backend: str, labels: dict[str, str], *, is_en
 
 def _words(session: Session, my_runs: bool, user: str | None, run_id: str | None) -> str:
     labels = _chosen(session, my_runs, user, run_id)
-    run = f"{session.flow_name}/{labels['run']}" if "run" in labels else f"the flow {session.flow_name}"
+    run = f"{session.workspace.name}/{labels['run']}" if "run" in labels else f"the flow {session.workspace.name}"
     return f"{run}, started by {labels['user']}" if "user" in labels else run
 
 

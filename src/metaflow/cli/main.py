@@ -15,7 +15,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from metaflow import registry
+from metaflow.app.early import OBJECT_STORES
 from metaflow.cli.session import Session
+from metaflow.compute.command import read_task
+from metaflow.compute.report import CHANNEL
 from metaflow.exception import CommandException, InvalidFlow, MetaflowException, RunInterrupted, TaskFailed
 
 if TYPE_CHECKING:
@@ -79,28 +83,40 @@ def _open_standard_streams() -> None:
 
 
 def _invoke(session: Session, words: list[str]) -> int:
-    from metaflow.cli import early, step
+    ordered = read_task(words)
+    if ordered is not None:
+        from metaflow.app.task import run_task
 
-    if "step" in words:
-        task = step.read_plain(words)
-        if task is not None:
-            session.options, options = task
-            return step.run_task(session, options)
-    elif step.is_task(os.environ):
+        options, step, task_options = ordered
+        session.workspace = session.workspace.with_options(**options._asdict())
+        return run_task(session.workspace, step, task_options, session.environ, session.code_package)
+    if CHANNEL in session.environ and "step" not in words:
         raise CommandException(
             f"This process was started to run a task, and the flow file asked for `{' '.join(words)}` instead.",
-            hint=f"{session.path} must not change sys.argv, nor be started by another script with other arguments",
+            hint=f"{session.workspace.path} must not change sys.argv, nor be started by another script with other "
+            "arguments",
         )
-    for warning in session.settings.values.warnings():
+    for warning in session.workspace.settings.values.warnings():
         session.say(warning)
     if {"run", "resume"} & set(words) and not {"--help", "-h"} & set(words):
-        early.start(session, words)
+        _start_zygote(session, words)
     try:
         from metaflow.cli import commands
 
         return commands.invoke(session, words)
     finally:
-        early.stop()
+        session.zygote.stop()
+
+
+def _start_zygote(session: Session, words: list[str]) -> None:
+    """Start the process that tasks come from before the command line is parsed: its words tell what tasks will need.
+
+    Where all steps are sent elsewhere, it is not started; the run does that, should it be needed after all.
+    """
+    if any(word.removeprefix("--with=").partition(":")[0] in registry.names("job backend") for word in words):
+        return
+    kinds = {session.workspace.datastore, *(word.removeprefix("--datastore=") for word in words)}
+    session.zygote.start(session.workspace, object_store=bool(kinds & OBJECT_STORES))
 
 
 def print_error(error: MetaflowException, headline: str = "") -> None:

@@ -1,20 +1,19 @@
-"""The parameters of a flow on the command line of `run`: one option each, and the values for a run."""
+"""The parameters of a flow on the command line of `run`: one option each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from metaflow.cli.session import Session
-from metaflow.exception import CommandException
-from metaflow.flow.includefile import LocalFile, store_included
-from metaflow.flow.parameters import ParameterContext, check_parameters, parameters_of
+from metaflow.app.workspace import Workspace
+from metaflow.flow.parameters import check_parameters, parameters_of
 
 
-def parameter_options(session: Session) -> list[click.Option]:
+def parameter_options(workspace: Workspace) -> list[click.Option]:
     """Return an option for each parameter, in order of definition."""
-    parameters = parameters_of(session.flow_class)
+    parameters = parameters_of(workspace.flow_class)
     check_parameters(parameters)
     options = []
     for parameter in parameters.values():
@@ -38,30 +37,11 @@ def parameter_options(session: Session) -> list[click.Option]:
     return options
 
 
-def parameter_values(session: Session, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the value of each parameter by attribute name, included files stored.
-
-    Raises
-    ------
-    MetaflowException
-        A value is missing or of the wrong kind, a default cannot be computed, a file cannot be read.
-    """
-    context = ParameterContext(
-        flow_name=session.flow_name,
-        user_name=session.settings.user,
-        parameter_name="",
-        logger=lambda *words: session.say(" ".join(str(word) for word in words), always=True),
-        ds_type=session.storage.kind,
-        configs={},
-    )
-    values = {}
-    for attribute, parameter in session.plan.parameters.items():
-        try:
-            value = parameter.resolve(options[parameter.option()["destination"]], context)
-        except CommandException as error:
-            error.hint = error.hint or f"`python {session.script} run --help` describes the parameters"
-            raise
-        if isinstance(value, LocalFile):
-            value = store_included(value, session.files_storage, session.flow_name)
-        values[attribute] = value
-    return values
+def given_parameters(workspace: Workspace, read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the command line gives to parameters, by their names, from the dictionary that click has read."""
+    given = {}
+    for parameter in parameters_of(workspace.flow_class).values():
+        value = read[parameter.option()["destination"]]
+        if value is not None and value is not False and value != ():
+            given[parameter.name] = parameter.flag_value if parameter.is_flag else value
+    return given

@@ -5,66 +5,36 @@ What is printed are the `ResourceRequest`s that a run hands to its launchers; th
 
 from __future__ import annotations
 
-import sys
+import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from metaflow.app.options import DecoratorOptions
+from metaflow.app.requests import resource_requests
+from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.session import Session
-from metaflow.cli.structure import check_flow
-
-if TYPE_CHECKING:
-    from metaflow.compute.resources import ResourceRequest
+from metaflow.cli.structure import planned
+from metaflow.compute.resources import ResourceRequest
 
 _UNITS = {"memory": "MB", "disk": "MB", "shared_memory": "MiB", "tmpfs_size": "MB"}
 _ALWAYS = ("cpu", "memory", "disk", "gpu", "image")
 
 
-def resource_requests(session: Session) -> dict[str, ResourceRequest]:
-    """Return what each step asks for, in the order of the flow."""
-    from metaflow.compute.resources import request_of
-
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {name: request_of(step, session.settings.values, python=python) for name, step in session.plan.steps.items()}
-
-
-def decorator_options() -> list[click.Parameter]:
-    """Return ``--with`` and ``--without``, for commands that take them after their own name too."""
-    return [
-        click.Option(
-            ["--with", "run_decospecs"], multiple=True, metavar="SPEC", help="Attach a decorator to all steps."
-        ),
-        click.Option(
-            ["--without", "run_without"], multiple=True, metavar="NAME", help="Take a decorator away from all steps."
-        ),
-    ]
-
-
-def take_decorators(session: Session, options: dict[str, Any]) -> None:
-    """Add what `decorator_options` were given to the options of the session, and last what every run shall have."""
-    without = (*session.options["without"], *options["run_without"])
-    refused = {name.strip().removeprefix("@") for names in without for name in names.split(",")}
-    defaults = [spec for spec in session.settings.runs.decospecs if spec.partition(":")[0] not in refused]
-    session.options["decospecs"] = (*session.options["decospecs"], *options["run_decospecs"], *defaults)
-    session.options["without"] = without
-
-
 @click.command(
     help="Print where each step runs, what it asks for there, and which decorator or setting says so.",
-    params=decorator_options(),
+    params=list(options_of(DecoratorOptions)),
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def resources(session: Session, /, as_json: bool, **options: Any) -> None:
-    take_decorators(session, options)
-    check_flow(session)
-    requests = resource_requests(session)
+def resources(session: Session, /, as_json: bool, **read: Any) -> None:
+    options = values_of(DecoratorOptions, read)
+    workspace = planned(session, options.run_decospecs, options.run_without)
+    requests = resource_requests(workspace)
     if as_json:
-        import json
-
         steps = {name: request._asdict() for name, request in requests.items()}
-        session.echo(json.dumps({"flow": session.flow_name, "steps": steps}, indent=2))
+        session.echo(json.dumps({"flow": workspace.name, "steps": steps}, indent=2))
         return
     for names, request in _alike(requests):
         session.echo(f"{', '.join(names)}: on {'this machine' if request.backend == 'local' else request.backend}")

@@ -21,7 +21,7 @@ _STATES = ("successful", "caught", "running", "failed", "lost")
 @click.pass_obj
 def status(session: Session, run_id: str | None) -> None:
     run = _find(session, run_id)
-    session.echo(f"Run {run.id} of {session.flow_name}: {run.status}.")
+    session.echo(f"Run {run.id} of {session.workspace.name}: {run.status}.")
     failure = run.failure
     if failure is not None:
         session.echo(f"    {failure.message}")
@@ -36,7 +36,7 @@ def status(session: Session, run_id: str | None) -> None:
     for step in steps:
         session.echo(f"    {step.id:{width}}  {_counts(step)}")
     if run.status not in ("running", "successful"):
-        session.echo(f"To go on from it: python {session.script} resume --origin-run-id {run.id}")
+        session.echo(f"To go on from it: python {session.workspace.script} resume --origin-run-id {run.id}")
 
 
 def _find(session: Session, run_id: str | None) -> Run:
@@ -44,17 +44,17 @@ def _find(session: Session, run_id: str | None) -> Run:
     from metaflow.client.scope import scope
     from metaflow.client.site import Site
 
-    scope.adopt(Site(session.metadata, session.storage), None)
-    name = session.flow_name
+    scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)
+    name = session.workspace.name
     if run_id is None:
-        latest = Flow(name).latest_run if name in session.metadata.names(()) else None
+        latest = Flow(name).latest_run if name in session.workspace.metadata.names(()) else None
         if latest is None:
             raise CommandException(
-                f"The flow {name} has no run here.", hint=f"`python {session.script} run` starts one"
+                f"The flow {name} has no run here.", hint=f"`python {session.workspace.script} run` starts one"
             )
         return latest
     run_id = run_id.removeprefix(f"{name}/")
-    if "/" in run_id or run_id not in session.metadata.names((name,)):
+    if "/" in run_id or run_id not in session.workspace.metadata.names((name,)):
         raise CommandException(f"There is no run {run_id} of the flow {name} here.", hint="`tag list` shows the runs")
     return Run(f"{name}/{run_id}")
 

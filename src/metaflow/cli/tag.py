@@ -94,7 +94,7 @@ def list_tags(
     if chosen:
         runs = [_run(session, chosen, "")]
     else:
-        runs = list(_runs(session, f"user:{session.settings.user}" if my_runs else ""))
+        runs = list(_runs(session, f"user:{session.workspace.settings.user}" if my_runs else ""))
     if group_by_run:
         for each in runs:
             session.echo(f"{each.pathspec}:")
@@ -136,7 +136,7 @@ def _change(
     session: Session, run_id: str | None, namespace: str | None, removed: tuple[str, ...], added: tuple[str, ...]
 ) -> None:
     if namespace is None:
-        namespace = f"user:{session.settings.user}"
+        namespace = f"user:{session.workspace.settings.user}"
     if run_id is None:
         latest = next(iter(_runs(session, namespace)), None)
         raise CommandException(
@@ -160,11 +160,11 @@ def _run(session: Session, run_id: str, namespace: str) -> Run:
     from metaflow.client import Run
 
     _look_here(session)
-    name = run_id.removeprefix(f"{session.flow_name}/")
+    name = run_id.removeprefix(f"{session.workspace.name}/")
     if "/" in name or not name:
         raise CommandException(f"'{run_id}' is not the id of a run.")
     try:
-        run = Run(f"{session.flow_name}/{name}")
+        run = Run(f"{session.workspace.name}/{name}")
     except MetaflowNotFound as error:
         raise CommandException(error.message, hint=error.hint) from error
     if namespace and namespace not in run.tags:
@@ -179,7 +179,7 @@ def _runs(session: Session, namespace: str) -> Iterable[Run]:
 
     _look_here(session)
     try:
-        return Flow(session.flow_name).runs(*([namespace] if namespace else []))
+        return Flow(session.workspace.name).runs(*([namespace] if namespace else []))
     except MetaflowNotFound:
         return ()
 
@@ -188,4 +188,4 @@ def _look_here(session: Session) -> None:
     from metaflow.client.scope import scope
     from metaflow.client.site import Site
 
-    scope.adopt(Site(session.metadata, session.storage), None)
+    scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)

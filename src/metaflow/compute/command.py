@@ -1,79 +1,68 @@
 """The command line of a task, written once for all backends.
 
-A task is ``python flow.py <top-level options> step <name> <task options>``, with some environment variables. Local
-exec, local fork, a pod and a deployed job all take this one frozen value.
+A task is ``python flow.py <options of the flow> step <name> <options of the task>``, with some environment variables.
+Local exec, local fork, a pod and a deployed job all take this one frozen value. The two tables below are those options;
+`read_task` is the reader of what `FlowCommand.step` writes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from metaflow.options import Option, read, write
+
+LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
+"""Set for tasks: the root of local metadata, wherever the flow file changes directory to."""
+
+CODE_PACKAGE = "MILLRACE_CODE_PACKAGE"
+"""Set for tasks of a run that has a code package: the fact about it. Not for what the tasks themselves start."""
 
 
-class FlowCommand(NamedTuple):
-    """What all tasks of a run have in common.
+class FlowOptions(NamedTuple):
+    """Options of every command of a flow, before the command's name; those that are forwarded go to its tasks."""
 
-    Attributes
-    ----------
-    script : str
-        The flow file as it was given to python: ``sys.argv[0]``.
-    path : str
-        Its absolute path.
-    options : tuple of str
-        Top-level options, before the command.
-    flow, run : str
-        Names.
-    namespace : str or None
-        The namespace for the client inside the tasks; None for the global one.
-    tags : tuple of str
-        The run's user tags.
-    environment : tuple of (str, str)
-        Variables to set for every task.
-    """
+    quiet: Annotated[
+        bool, Option("Print only what the flow prints, and errors.", negative="not-quiet", is_forwarded=True)
+    ] = False
+    metadata: Annotated[
+        str | None, Option("Where facts about runs are kept: local.", metavar="NAME", is_forwarded=True)
+    ] = None
+    environment: Annotated[
+        str | None, Option("How tasks get their libraries: local.", metavar="NAME", is_forwarded=True)
+    ] = None
+    datastore: Annotated[
+        str | None, Option("Where data is kept: local, s3, gs, azure.", metavar="NAME", is_forwarded=True)
+    ] = None
+    datastore_root: Annotated[
+        str | None, Option("Directory or URL of the data.", metavar="PATH", is_forwarded=True)
+    ] = None
+    package_suffixes: Annotated[
+        str | None, Option("More file suffixes to include in the code package: .a,.b", metavar="LIST")
+    ] = None
+    decospecs: Annotated[
+        tuple[str, ...],
+        Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR", is_forwarded=True),
+    ] = ()
+    without: Annotated[
+        tuple[str, ...], Option("Remove a decorator from all steps.", metavar="NAME", is_forwarded=True)
+    ] = ()
+    pylint: Annotated[bool, Option("Has no effect: pylint is not used.", negative="no-pylint")] = True
+    event_logger: Annotated[str | None, Option("Has no effect.", is_hidden=True)] = None
+    monitor: Annotated[str | None, Option("Has no effect.", is_hidden=True)] = None
 
-    script: str
-    path: str
-    options: tuple[str, ...]
-    flow: str
-    run: str
-    namespace: str | None
-    tags: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...] = ()
 
-    def step(
-        self,
-        step: str,
-        task: int,
-        *,
-        attempt: int,
-        retries: int,
-        input_paths: str,
-        split_index: int | None,
-        max_splits: int | None = None,
-        origin_run: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> TaskCommand:
-        """Return the command of one attempt."""
-        arguments = [
-            *self.options,
-            "step",
-            step,
-            f"--run-id={self.run}",
-            f"--task-id={task}",
-            f"--input-paths={input_paths}",
-            f"--retry-count={attempt}",
-            f"--max-user-code-retries={retries}",
-            f"--namespace={self.namespace or ''}",
-            *(f"--tag={tag}" for tag in self.tags),
-        ]
-        if split_index is not None:
-            arguments.append(f"--split-index={split_index}")
-        if max_splits is not None:
-            arguments.append(f"--max-num-splits={max_splits}")
-        if origin_run is not None:
-            arguments.append(f"--clone-run-id={origin_run}")
-        variables = {"METAFLOW_RUN_ID": self.run, **dict(self.environment), **(environment or {})}
-        return TaskCommand(self.script, self.path, tuple(arguments), variables, fresh=bool(environment))
+class TaskOptions(NamedTuple):
+    """Options of ``step``: which attempt of which task, and what comes in."""
+
+    run_id: Annotated[str, Option("The run.")]
+    task_id: Annotated[str, Option("The task.")]
+    input_paths: Annotated[str, Option("Where its artifacts come from: run/step/task[-last],…")]
+    split_index: Annotated[int | None, Option("Position in the foreach that it opens.")] = None
+    max_num_splits: Annotated[int | None, Option("Maximum width of a foreach that it opens.")] = None
+    retry_count: Annotated[int, Option("The attempt, from 0.")] = 0
+    max_user_code_retries: Annotated[int, Option("Number of attempts after the first.")] = 0
+    namespace: Annotated[str | None, Option("Namespace for the client; the global one by default.")] = None
+    tags: Annotated[tuple[str, ...], Option("A tag of the run.", word="tag")] = ()
+    clone_run_id: Annotated[str | None, Option("The run that is resumed.")] = None
 
 
 class TaskCommand(NamedTuple):
@@ -102,6 +91,81 @@ class TaskCommand(NamedTuple):
     def argv(self, python: Sequence[str]) -> list[str]:
         """Return the whole command line for an interpreter and its flags."""
         return [*python, self.path, *self.arguments]
+
+
+class FlowCommand(NamedTuple):
+    """What all tasks of a run on one backend have in common.
+
+    Attributes
+    ----------
+    script : str
+        The flow file as it was given to python: ``sys.argv[0]``.
+    path : str
+        Its absolute path.
+    options : FlowOptions
+        Of the run.
+    run : str
+        The run's id.
+    namespace : str or None
+        The namespace for the client inside the tasks; None for the global one.
+    tags : tuple of str
+        The run's user tags.
+    environment : tuple of (str, str)
+        Variables to set for every task.
+    """
+
+    script: str
+    path: str
+    options: FlowOptions
+    run: str
+    namespace: str | None
+    tags: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+
+    def step(
+        self,
+        step: str,
+        task: int,
+        *,
+        attempt: int,
+        retries: int,
+        input_paths: str,
+        split_index: int | None,
+        max_splits: int | None = None,
+        origin_run: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> TaskCommand:
+        """Return the command of one attempt."""
+        options = TaskOptions(
+            self.run,
+            str(task),
+            input_paths,
+            split_index=split_index,
+            max_num_splits=max_splits,
+            retry_count=attempt,
+            max_user_code_retries=retries,
+            namespace=self.namespace,
+            tags=self.tags,
+            clone_run_id=origin_run,
+        )
+        arguments = (*write(self.options, only_forwarded=True), "step", step, *write(options))
+        variables = {"METAFLOW_RUN_ID": self.run, **dict(self.environment), **(environment or {})}
+        return TaskCommand(self.script, self.path, arguments, variables, fresh=bool(environment))
+
+
+def read_task(words: Sequence[str]) -> tuple[FlowOptions, str, TaskOptions] | None:
+    """Read what `FlowCommand.step` has written: the flow's options, the step, the task's options.
+
+    None if the words are not of that form.
+    """
+    if "step" not in words:
+        return None
+    at = list(words).index("step")
+    flow_options = read(FlowOptions, words[:at])
+    task_options = read(TaskOptions, words[at + 2 :])
+    if flow_options is None or task_options is None or words[at + 1].startswith("-"):
+        return None
+    return flow_options, words[at + 1], task_options
 
 
 class PlainEnvironment:

@@ -78,6 +78,10 @@ class IncludeFile(Parameter):
             return f"The encoding of '{self.name}', {quoted(self.encoding)}, is not known."
         return None
 
+    def resolve(self, given: Any) -> Any:
+        """Return the file for a run that is given a path."""
+        return super().resolve(os.fspath(given) if isinstance(given, os.PathLike) else given)
+
     def load(self, stored: Any) -> Any:
         """Return the content that a step sees.
 

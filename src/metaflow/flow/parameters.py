@@ -153,7 +153,6 @@ class Parameter:
         self.kind = kind_of(type, default[0] if many else default)
         self.source_file, self.line = _place_of_definition()
         self.attribute = ""
-        self._evaluated: tuple[Any] | None = None
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
@@ -200,34 +199,48 @@ class Parameter:
             raise CommandException(f"{self.flag}: {quoted(text)} is not {self.kind.expected}{reason}.") from error
         return self._split(value)
 
-    def resolve(self, given: Any, context: ParameterContext) -> Any:
-        """Return the value for a run.
+    @property
+    def flag_value(self) -> Any:
+        """What the option of a flag stands for when it is there."""
+        return self.kwargs.get("flag_value", callable(self.default) or not self.default)
+
+    def resolve(self, given: Any) -> Any:
+        """Return the value for a run that is given one.
 
         Parameters
         ----------
-        given : str, sequence of str, bool or None
-            What the command line has: a text; the texts of a repeated option; whether a flag is there; None or
-            nothing for an option that was not given.
-        context : ParameterContext
-            For a default that is a function; `parameter_name` is filled in here.
+        given : object
+            A string, as on the command line, or a value of the parameter's type; a sequence of them if the option can
+            be repeated.
 
         Raises
         ------
         metaflow.exception.CommandException
-            As in `parse`, or a required parameter has no value.
-        metaflow.exception.MetaflowException
-            As in `default_value`.
+            As in `parse`.
         """
-        if given is None or given is False or given == ():
-            return self.default_value(context)
-        if self.is_flag:
-            return self.kwargs.get("flag_value", callable(self.default) or not self.default)
-        if isinstance(given, (tuple, list)):
-            return tuple(self.parse(text) for text in given)
-        return self.parse(given)
+        if (self.multiple or self.nargs != 1) and isinstance(given, (tuple, list)):
+            return tuple(self._resolve_one(each) for each in given)
+        return self._resolve_one(given)
+
+    def _resolve_one(self, given: Any) -> Any:
+        if isinstance(given, str) and not self.is_flag:
+            return self.parse(given)
+        assert self.kind is not None
+        try:
+            return self.kind.adopt(given)
+        except ValueError as error:
+            reason = f": {error}" if str(error) else ""
+            raise CommandException(
+                f"Parameter '{self.name}': {quoted(given)} is not {self.kind.expected}{reason}."
+            ) from error
 
     def default_value(self, context: ParameterContext) -> Any:
-        """Return the default; a function is called the first time only.
+        """Return the default for a run; a function is called each time.
+
+        Parameters
+        ----------
+        context : ParameterContext
+            For a default that is a function; `parameter_name` is filled in here.
 
         Raises
         ------
@@ -240,10 +253,8 @@ class Parameter:
         metaflow.exception.ParameterFieldTypeMismatch
             The function returned something of another type.
         """
-        if self._evaluated is None:
-            default = self._call_default(context) if callable(self.default) else self.default
-            self._evaluated = (self._absent() if default is None else self._adopt_all(default),)
-        return self._evaluated[0]
+        default = self._call_default(context) if callable(self.default) else self.default
+        return self._absent() if default is None else self._adopt_all(default)
 
     def load(self, stored: Any) -> Any:
         """Return what a step sees, from the artifact that was stored."""

@@ -53,6 +53,28 @@ class Console(Protocol):
         """Print all that is left."""
 
 
+class SilentConsole:
+    """Shows nothing."""
+
+    def __init__(self, loop: object = None) -> None:
+        pass
+
+    def task(self, label: TaskLabel, lines: Iterable[str], now: float) -> None:
+        pass
+
+    def status(self, label: TaskLabel, text: str) -> None:
+        pass
+
+    def run(self, text: str) -> None:
+        pass
+
+    def progress(self, steps: Callable[[], list[StepCount]]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class PlainConsole:
     """Plain lines into a text stream, as they come.
 

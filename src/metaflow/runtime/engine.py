@@ -178,12 +178,18 @@ class Engine:
         self.failures: dict[int, TaskFailed] = {}
         self.interrupted: int | None = None
 
-    async def run(self, console: Callable[[asyncio.AbstractEventLoop], Console]) -> Finish:
-        """Run the flow to its end and return how it ended."""
+    async def run(
+        self, console: Callable[[asyncio.AbstractEventLoop], Console], *, handle_signals: bool = True
+    ) -> Finish:
+        """Run the flow to its end and return how it ended.
+
+        With `handle_signals`, SIGINT, SIGTERM and SIGHUP end it in good order; possible in the main thread only.
+        """
         self._loop = asyncio.get_running_loop()
         self._console = console(self._loop)
         self._finished: asyncio.Future[Finish] = self._loop.create_future()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if handle_signals else ()
+        for number in signals:
             self._loop.add_signal_handler(number, self._interrupt, number)
         started = time.monotonic()
         self._renew()
@@ -206,6 +212,8 @@ class Engine:
                 self._console.run(f"{trouble}{hint}")
             self._console.close()
             await self._logs.close()
+            for number in signals:
+                self._loop.remove_signal_handler(number)
 
     def _renew(self) -> None:
         self._lease.renew()

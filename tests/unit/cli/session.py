@@ -15,18 +15,20 @@ class Looking:
     """What `metaflow.cli.session.Session` offers to a command, at a place of a test."""
 
     def __init__(self, place: Place, flow_name: str) -> None:
-        self.flow_name = flow_name
-        self.settings = SimpleNamespace(user="ann", values=Values({}))
-        self.storage = place.storage
-        self.metadata = place.provider
+        settings = SimpleNamespace(user="ann", values=Values({}))
+        self.workspace = SimpleNamespace(
+            name=flow_name, settings=settings, storage=place.storage, metadata=place.provider
+        )
         self.results: list[str] = []
         self.remarks: list[str] = []
 
     def echo(self, text: str = "") -> None:
         self.results.append(text)
 
-    def say(self, text: str, *, always: bool = False) -> None:
+    def say(self, text: str) -> None:
         self.remarks.append(text)
+
+    warn = say
 
 
 def invoke(place: Place, command: click.Command, *arguments: str, flow: str = "Numbers") -> Looking:

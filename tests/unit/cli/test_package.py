@@ -1,46 +1,10 @@
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from metaflow.cli import package
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go; there is no home."""
-    monkeypatch.setenv("HOME", "/nowhere/at/all")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
-def test_the_cache_is_the_user_s(tmp_path: Path) -> None:
-    assert package._cache({"XDG_CACHE_HOME": str(tmp_path)}) == str(tmp_path / "millrace")
-
-
-def test_without_a_home_there_is_one_of_the_user_s_own(temporary: Path) -> None:
-    directory = package._cache({})
-    assert directory == package._cache({}) == str(temporary / f"millrace-{os.getuid()}")
-    assert stat.S_IMODE(os.stat(directory).st_mode) == 0o700
-
-
-def test_what_others_can_write_to_is_not_trusted(temporary: Path) -> None:
-    own = temporary / f"millrace-{os.getuid()}"
-    own.mkdir()
-    own.chmod(0o777)
-    assert package._cache({}) != str(own)
-
-
-def test_a_link_is_not_trusted(temporary: Path) -> None:
-    (temporary / "other").mkdir(0o700)
-    (temporary / f"millrace-{os.getuid()}").symlink_to("other")
-    assert package._cache({}) != str(temporary / f"millrace-{os.getuid()}")
-
-
 @pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (9_999, "9999 bytes"), (1_500_000, "1.50 MB")])
-def test_amounts(size: int, text: str) -> None:
-    assert package._amount(size) == text
+def test_sizes(size: int, text: str) -> None:
+    assert package._size(size) == text

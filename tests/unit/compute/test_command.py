@@ -7,10 +7,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaflow.compute.command import FlowCommand, PlainEnvironment, TaskCommand
+from metaflow.compute.command import FlowCommand, FlowOptions, PlainEnvironment, TaskCommand
 
 COMMAND = FlowCommand(
-    "flow.py", "/home/ada/flow.py", ("--quiet", "--with=retry"), "F", "7", "user:ada", ("a", "b"), (("X", "1"),)
+    "flow.py",
+    "/home/ada/flow.py",
+    FlowOptions(quiet=True, decospecs=("retry",), package_suffixes=".r"),
+    "7",
+    "user:ada",
+    ("a", "b"),
+    (("X", "1"),),
 )
 
 
@@ -28,8 +34,6 @@ def test_the_words_of_a_task() -> None:
         "--run-id=7",
         "--task-id=2",
         "--input-paths=7/start/1",
-        "--retry-count=0",
-        "--max-user-code-retries=0",
         "--namespace=user:ada",
         "--tag=a",
         "--tag=b",
@@ -40,7 +44,7 @@ def test_the_words_of_a_task() -> None:
 
 def test_what_only_some_tasks_have() -> None:
     plain = step(COMMAND._replace(tags=(), namespace=None)).arguments
-    assert plain[-1] == "--namespace="
+    assert plain[-1] == "--input-paths=7/start/1"
     assert not [word for word in plain if word.startswith(("--tag", "--split-index", "--clone-run-id"))]
     full = step(attempt=2, retries=3, split_index=0, origin_run="5").arguments
     assert {"--retry-count=2", "--max-user-code-retries=3", "--split-index=0", "--clone-run-id=5"} <= set(full)

@@ -49,7 +49,7 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 def store(parameter: IncludeFile, given: str | None, storage: LocalStorage) -> IncludedFile:
-    file = parameter.resolve(given, CONTEXT)
+    file = parameter.default_value(CONTEXT) if given is None else parameter.resolve(given)
     assert isinstance(file, LocalFile)
     return store_included(file, storage, "Flow")
 
@@ -75,21 +75,21 @@ def test_a_path_below_home(place: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("default", ["a.txt", Path("a.txt"), lambda context: "a.txt", lambda context: Path("a.txt")])
 def test_a_default(place: Path, default: Any) -> None:
     (place / "a.txt").write_text("x")
-    assert IncludeFile("p", default=default).resolve(None, CONTEXT).path == str(place / "a.txt")
+    assert IncludeFile("p", default=default).default_value(CONTEXT).path == str(place / "a.txt")
 
 
 def test_no_default() -> None:
-    assert IncludeFile("p").resolve(None, CONTEXT) is None
+    assert IncludeFile("p").default_value(CONTEXT) is None
     with pytest.raises(CommandException, match="The option --p is missing") as caught:
-        IncludeFile("p", required=True).resolve(None, CONTEXT)
+        IncludeFile("p", required=True).default_value(CONTEXT)
     assert caught.value.hint == "add --p FILEPATH"
 
 
 def test_defaults_that_are_no_path() -> None:
     with pytest.raises(InvalidFlow, match="The default of parameter 'p', 5, is not a path"):
-        IncludeFile("p", default=5).resolve(None, CONTEXT)
+        IncludeFile("p", default=5).default_value(CONTEXT)
     with pytest.raises(ParameterFieldTypeMismatch, match="returned 5, which is not a path"):
-        IncludeFile("p", default=lambda context: 5).resolve(None, CONTEXT)
+        IncludeFile("p", default=lambda context: 5).default_value(CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_paths_that_are_refused(place: Path, path: str, message: str) -> None:
 
 def test_a_missing_default_is_named_as_the_default(place: Path) -> None:
     with pytest.raises(CommandException, match=r"--p: the file missing\.txt, the default, does not exist") as caught:
-        IncludeFile("p", default="missing.txt").resolve(None, CONTEXT)
+        IncludeFile("p", default="missing.txt").default_value(CONTEXT)
     assert caught.value.hint == f"it is looked for at {place}/missing.txt"
 
 

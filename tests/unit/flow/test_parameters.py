@@ -208,24 +208,20 @@ def test_defaults_of_the_wrong_type(declaration: dict[str, Any], message: str) -
 
 def test_a_missing_value() -> None:
     with pytest.raises(CommandException, match="The option --p-q is missing") as caught:
-        Parameter("p-q", type=int, required=True).resolve(None, CONTEXT)
+        Parameter("p-q", type=int, required=True).default_value(CONTEXT)
     assert caught.value.hint == "add --p-q INTEGER"
 
 
-def test_a_function_sees_the_context_and_is_called_once() -> None:
+def test_a_function_sees_the_context_and_is_called_for_each_run() -> None:
     seen = []
 
     def default(context: ParameterContext) -> str:
         seen.append(context)
-        return context.flow_name
+        return f"run {len(seen)}"
 
     parameter = Parameter("the-name", default=default)
-    assert [parameter.default_value(CONTEXT) for _ in range(3)] == ["Flow"] * 3
-    assert seen == [CONTEXT._replace(parameter_name="the-name")]
-
-
-def test_a_function_is_not_called_for_a_value_that_is_given() -> None:
-    assert Parameter("p", default=lambda context: 1 / 0).resolve("x", CONTEXT) == "x"
+    assert [parameter.default_value(CONTEXT) for _ in range(2)] == ["run 1", "run 2"]
+    assert seen == [CONTEXT._replace(parameter_name="the-name")] * 2
 
 
 @pytest.mark.parametrize(
@@ -277,21 +273,33 @@ def test_a_function_without_argument() -> None:
     ("declaration", "given", "value"),
     [
         ({"type": int, "default": 1}, "2", 2),
-        ({"type": int, "default": 1}, None, 1),
         ({"multiple": True, "type": int}, ("1", "2"), (1, 2)),
-        ({"multiple": True, "type": int, "default": [7]}, (), (7,)),
+        ({"type": int}, 2, 2),
+        ({"type": JSONType}, {"a": 1}, {"a": 1}),
+        ({"type": JSONType}, '{"a": 1}', {"a": 1}),
+        ({"separator": ","}, "a,b", ["a", "b"]),
         ({"nargs": 2, "type": float}, ("1", "2"), (1.0, 2.0)),
         ({"is_flag": True}, True, True),
-        ({"is_flag": True, "default": False}, True, True),
-        ({"is_flag": True, "default": True}, True, False),
-        ({"is_flag": True, "default": True}, False, True),
-        ({"is_flag": True, "flag_value": "zz"}, True, "zz"),
-        ({"is_flag": True, "flag_value": "zz"}, False, None),
+        ({"is_flag": True, "default": True}, False, False),
+        ({"is_flag": True, "flag_value": "zz"}, "zz", "zz"),
     ],
 )
 def test_resolve(declaration: dict[str, Any], given: Any, value: object) -> None:
-    resolved = Parameter("p", **declaration).resolve(given, CONTEXT)
+    resolved = Parameter("p", **declaration).resolve(given)
     assert (type(resolved), resolved) == (type(value), value)
+
+
+def test_a_value_of_another_type() -> None:
+    with pytest.raises(CommandException, match=r"Parameter 'p': \[1\] is not an integer"):
+        Parameter("p", type=int).resolve([1])
+
+
+@pytest.mark.parametrize(
+    ("declaration", "value"),
+    [({}, True), ({"default": False}, True), ({"default": True}, False), ({"flag_value": "zz"}, "zz")],
+)
+def test_what_a_flag_stands_for(declaration: dict[str, Any], value: object) -> None:
+    assert Parameter("p", is_flag=True, **declaration).flag_value == value
 
 
 def test_option() -> None:

@@ -1,0 +1,66 @@
+"""Checking a flow as a run does, before anything is written."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+
+from metaflow.app.workspace import Workspace
+from metaflow.exception import InvalidFlow
+from metaflow.flow import lint
+from metaflow.flow.spec import FlowSpec
+
+
+def check_flow(workspace: Workspace, remark: Callable[[str], None]) -> None:
+    """Check parameters, decorators and graph of a flow; say what ``--without`` has removed.
+
+    Raises
+    ------
+    MetaflowException
+        At the first thing that is wrong, with the user's file and line.
+    """
+    _check_one_flow(workspace.path)
+    for name, steps in workspace.plan.removed.items():
+        remark(f"Without @{name}: {', '.join(steps) or 'no step has it'}.")
+    lint.check(workspace.plan)
+
+
+def _check_one_flow(path: str) -> None:
+    """Refuse a main program that starts two flows one after the other: the first one ends the process.
+
+    Raises
+    ------
+    InvalidFlow
+        It does.
+    """
+    names = {
+        name
+        for name, value in vars(sys.modules["__main__"]).items()
+        if isinstance(value, type) and issubclass(value, FlowSpec) and value is not FlowSpec
+    }
+    if len(names) < 2:
+        return
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError):
+        return  # the graph says what is wrong with the source
+    blocks = [tree.body, *(inner.body for inner in ast.walk(tree) if isinstance(inner, ast.If))]
+    for block in blocks:
+        started = [
+            (statement.value.func.id, statement.lineno)
+            for statement in block
+            if isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Call)
+            and isinstance(statement.value.func, ast.Name)
+            and statement.value.func.id in names
+        ]
+        if len(started) > 1:
+            (first, _), (second, line) = started[:2]
+            raise InvalidFlow(
+                f"The file starts two flows, {first} and {second}, and the second would never run.",
+                line,
+                path,
+                hint="put each flow into a file of its own",
+            )

@@ -1,0 +1,51 @@
+"""The zygote, the process that local tasks come from, started as early as possible: its imports take as long as ours.
+
+Whoever carries out the run takes it over; if nobody does, it is stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from metaflow.app.workspace import Workspace
+from metaflow.compute.local.zygote_process import ZygoteProcess
+
+OBJECT_STORES = frozenset({"azure", "gs", "s3"})
+_OBJECT_MODULES = ("metaflow.store.objects.storage", "obstore.store")
+
+
+class EarlyZygote:
+    """A zygote that may have been started, and may have been taken over."""
+
+    def __init__(self) -> None:
+        self._process: ZygoteProcess | None = None
+
+    def start(self, workspace: Workspace, *, object_store: bool | None = None) -> None:
+        """Start it.
+
+        Parameters
+        ----------
+        workspace : Workspace
+            Whose tasks they will be.
+        object_store : bool, optional
+            Whether their data is in an object store; by default as the workspace's is.
+        """
+        if object_store is None:
+            object_store = workspace.datastore in OBJECT_STORES
+        isolation = workspace.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
+        modules = _OBJECT_MODULES if object_store else ()
+        self._process = ZygoteProcess(workspace.script, workspace.path, fork=isolation == "fork", modules=modules)
+
+    def take(self, workspace: Workspace) -> ZygoteProcess:
+        """Hand over the process, starting it if need be; the taker stops it."""
+        if self._process is None:
+            self.start(workspace)
+        process, self._process = self._process, None
+        assert process is not None
+        return process
+
+    def stop(self) -> None:
+        """Stop the process, if nobody took it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.stop()

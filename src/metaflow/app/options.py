@@ -1,0 +1,53 @@
+"""The options of the commands that carry out a run; see `metaflow.options` for what a table is.
+
+Those before the command, which every command of a flow has, and those of a task are in `metaflow.compute.command`.
+"""
+
+from typing import Annotated, NamedTuple
+
+from metaflow.options import Option
+
+
+class RunOptions(NamedTuple):
+    """How a run is carried out."""
+
+    tags: Annotated[
+        tuple[str, ...], Option("A tag for this run; can be given several times.", word="tag", metavar="TAG")
+    ] = ()
+    max_workers: Annotated[int, Option("Maximum number of tasks at a time.", least=1)] = 16
+    max_num_splits: Annotated[
+        int, Option("Maximum width of a foreach; a wider one is taken for a mistake.", least=1)
+    ] = 100
+    max_log_size: Annotated[
+        int, Option("Maximum size of what is kept of each output stream of a task.", metavar="MB", least=1)
+    ] = 10
+    run_decospecs: Annotated[
+        tuple[str, ...], Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR")
+    ] = ()
+    run_without: Annotated[
+        tuple[str, ...], Option("Remove a decorator from all steps.", word="without", metavar="NAME")
+    ] = ()
+    run_id_file: Annotated[str | None, Option("Write the id of the run to this file.", metavar="FILE")] = None
+    runner_attribute_file: Annotated[
+        str | None, Option("Write the names of the run to this file, as JSON.", metavar="FILE")
+    ] = None
+    namespace: Annotated[
+        str | None, Option("Namespace for the client in the steps; empty: the global one.", metavar="NAME")
+    ] = None
+
+
+class ResumeOptions(NamedTuple):
+    """Which run is resumed."""
+
+    origin_run_id: Annotated[str | None, Option("The earlier run; by default the last `run`.", metavar="RUN")] = None
+
+
+class DecoratorOptions(NamedTuple):
+    """Decorators that are given after the name of a command that plans a flow without running it."""
+
+    run_decospecs: Annotated[
+        tuple[str, ...], Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR")
+    ] = ()
+    run_without: Annotated[
+        tuple[str, ...], Option("Remove a decorator from all steps.", word="without", metavar="NAME")
+    ] = ()

@@ -1,0 +1,341 @@
+"""Carrying out a run: `run` begins one, `resume` goes on from an earlier one; both return how it ended.
+
+They can be called from a command, a program, a thread, or where an event loop is running, as often as one likes in one
+process. They print nothing: what is worth knowing on the way goes to `RunCallbacks`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+from metaflow import registry
+from metaflow.app.check import check_flow
+from metaflow.app.early import EarlyZygote
+from metaflow.app.facts import system_facts, system_tags
+from metaflow.app.options import RunOptions
+from metaflow.app.parameters import parameter_values
+from metaflow.app.requests import resource_requests
+from metaflow.app.targets import RunFrame, make_targets, shared_storage
+from metaflow.app.workspace import Workspace
+from metaflow.exception import CommandException, MetaflowException, TaskFailed
+from metaflow.metadata_provider.lease import Lease, Standing, lease_of
+from metaflow.metadata_provider.tags import check_tags
+from metaflow.runtime.begin import begin_run
+from metaflow.runtime.console import Console, SilentConsole
+from metaflow.runtime.ending import standing_after, standing_of
+from metaflow.runtime.engine import Engine
+from metaflow.runtime.engine import RunOptions as EngineOptions
+from metaflow.runtime.events import Finish
+from metaflow.runtime.policy import check_attempts, policy_of
+from metaflow.runtime.resume import Origin, Resumption
+
+T = TypeVar("T")
+
+
+def _ignore(sentence: str) -> None:
+    pass
+
+
+class RunCallbacks(NamedTuple):
+    """Who is told what while a run is carried out. All are called in the thread of the run.
+
+    Attributes
+    ----------
+    remark : callable
+        Takes a sentence that may interest a person.
+    warning : callable
+        Takes a sentence that a person should see.
+    started : callable
+        Takes the id of the run, before its first task.
+    console : callable
+        Given the run's event loop, returns what shows tasks and their output.
+    """
+
+    remark: Callable[[str], None] = _ignore
+    warning: Callable[[str], None] = _ignore
+    started: Callable[[str], None] = _ignore
+    console: Callable[[asyncio.AbstractEventLoop], Console] = SilentConsole
+
+
+_AS_BY_DEFAULT = RunOptions()
+_SILENT = RunCallbacks()
+
+
+class FinishedRun(NamedTuple):
+    """How a run ended.
+
+    Attributes
+    ----------
+    id : str
+        The run.
+    status : Standing
+        ``successful``, ``failed`` or ``interrupted``, and why.
+    finish : Finish
+        The scheduler's last word: the task that failed first.
+    cause : TaskFailed or None
+        Why that task failed.
+    signal : int or None
+        Number of the signal that interrupted the run.
+    """
+
+    id: str
+    status: Standing
+    finish: Finish
+    cause: TaskFailed | None = None
+    signal: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was successful."""
+        return self.finish.ok
+
+
+def run(
+    workspace: Workspace,
+    parameters: Mapping[str, Any] | None = None,
+    options: RunOptions = _AS_BY_DEFAULT,
+    callbacks: RunCallbacks = _SILENT,
+    *,
+    zygote: EarlyZygote | None = None,
+    handle_signals: bool = False,
+) -> FinishedRun:
+    """Run a flow to its end.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The flow.
+    parameters : mapping of str to object, optional
+        By name of the parameter: a string, as on a command line, or a value of the parameter's type.
+    options : RunOptions, optional
+        How.
+    callbacks : RunCallbacks, optional
+        Who is told what.
+    zygote : EarlyZygote, optional
+        One that may have been started.
+    handle_signals : bool
+        Whether SIGINT, SIGTERM and SIGHUP end the run in good order; possible in the main thread only.
+
+    Returns
+    -------
+    FinishedRun
+        Also if a task failed.
+
+    Raises
+    ------
+    MetaflowException
+        The run could not begin, or not go on: the flow, an option or a setting is wrong, or the storage is away.
+    """
+    workspace = prepare(workspace, options, callbacks)
+    values = parameter_values(workspace, parameters or {}, callbacks.warning)
+    return _Run(workspace, options, callbacks, zygote, handle_signals).carry_out(values)
+
+
+def resume(
+    workspace: Workspace,
+    origin_run: str | None = None,
+    step_to_rerun: str | None = None,
+    options: RunOptions = _AS_BY_DEFAULT,
+    callbacks: RunCallbacks = _SILENT,
+    *,
+    zygote: EarlyZygote | None = None,
+    handle_signals: bool = False,
+) -> FinishedRun:
+    """Run a flow to its end, taking over what an earlier run had finished.
+
+    Parameters
+    ----------
+    workspace, options, callbacks, zygote, handle_signals
+        As for `run`.
+    origin_run : str, optional
+        Id of the earlier run, or ``Flow/id``; by default the last one that was begun by `run`.
+    step_to_rerun : str, optional
+        A step that runs anew even if it had finished.
+
+    Raises
+    ------
+    MetaflowException
+        As for `run`; or there is no such run or step, or the flow has parameters that the earlier run had not.
+    """
+    workspace = prepare(workspace, options, callbacks)
+    if step_to_rerun is not None and step_to_rerun not in workspace.plan.graph:
+        raise CommandException(
+            f"The flow {workspace.name} has no step '{step_to_rerun}' to run again.",
+            hint=f"its steps are: {', '.join(workspace.plan.graph)}",
+        )
+    origin = _origin(workspace, origin_run)
+    _check_parameters(workspace, origin)
+    callbacks.remark(f"Looking at what had finished in the run {origin.run}.")
+    return _Run(workspace, options, callbacks, zygote, handle_signals).carry_out({}, origin, step_to_rerun)
+
+
+def prepare(workspace: Workspace, options: RunOptions, callbacks: RunCallbacks) -> Workspace:
+    """Check options and flow before anything is written, and return the workspace in which the run takes place."""
+    check_tags(options.tags)
+    workspace = workspace.planned_with(options.run_decospecs, options.run_without)
+    check_flow(workspace, callbacks.remark)
+    for step in workspace.plan.steps.values():
+        check_attempts(step, workspace.settings.runs.max_attempts)
+    return shared_storage(workspace, resource_requests(workspace), callbacks.remark)
+
+
+def _check_parameters(workspace: Workspace, origin: Origin) -> None:
+    new = [name for name in workspace.plan.parameters if name not in origin.parameters.objects]
+    if new:
+        several = len(new) > 1
+        raise CommandException(
+            f"The run {origin.run} has no parameter{'s' if several else ''} {', '.join(new)}, and a resumed run has "
+            "the parameters of the run that it goes on from.",
+            hint=f"`python {workspace.script} run` begins a run with {'them' if several else 'it'}; or make "
+            f"{'them plain attributes' if several else 'it a plain attribute'} of the flow's class or of a step",
+        )
+
+
+def _origin(workspace: Workspace, given: str | None) -> Origin:
+    flow, _, run = given.rpartition("/") if given is not None else ("", "", None)
+    if flow not in ("", workspace.name):
+        raise CommandException(f"--origin-run-id {given}: this is a run of {flow}, not of {workspace.name}.")
+    if run == "":
+        raise CommandException(f"--origin-run-id '{given}' names no run.")
+    run = run or workspace.metadata.latest_run(workspace.name)
+    if run is None:
+        raise CommandException(
+            f"The flow {workspace.name} has no run here that could be resumed.",
+            hint=f"`python {workspace.script} run` starts one; --origin-run-id names one of somebody else",
+        )
+    return Origin(workspace.storage, workspace.name, run)
+
+
+class _Run:
+    """One run, from its registration to its end."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        options: RunOptions,
+        callbacks: RunCallbacks,
+        zygote: EarlyZygote | None,
+        handle_signals: bool,
+    ) -> None:
+        self._workspace = workspace
+        self._options = options
+        self._tags = check_tags(options.tags)
+        self._system_tags = system_tags(workspace.settings)
+        self._callbacks = callbacks
+        self._zygote = zygote or EarlyZygote()
+        self._handle_signals = handle_signals
+
+    def carry_out(
+        self, values: Mapping[str, Any], origin: Origin | None = None, rerun: str | None = None
+    ) -> FinishedRun:
+        """Begin the run and bring it to its end.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            Attribute name to value of each parameter; empty for a run that has those of its origin.
+        origin : Origin, optional
+            The run to go on from.
+        rerun : str, optional
+            The step to run anew.
+        """
+        workspace = self._workspace
+        run_id = self._register(values, origin)
+        lease = lease_of(workspace.metadata, workspace.name, run_id)
+        lease.take()
+        try:
+            self._callbacks.started(run_id)
+            resumption = self._resumption(run_id, origin, rerun) if origin is not None else None
+            engine = self._engine(run_id, resumption, lease)
+            finish = _to_its_end(lambda: engine.run(self._callbacks.console, handle_signals=self._handle_signals))
+        except BaseException as error:  # the engine could not go on, with a full disk for instance
+            lease.end(*standing_after(error))
+            if isinstance(error, MetaflowException):
+                self._after_run(run_id, False)
+            raise
+        finally:
+            self._zygote.stop()
+        cause = engine.failures.get(finish.culprit.id) if finish.culprit is not None else None
+        status = standing_of(finish, engine.interrupted, cause)
+        lease.end(*status)
+        self._after_run(run_id, finish.ok)
+        return FinishedRun(run_id, status, finish, cause, engine.interrupted)
+
+    def _register(self, values: Mapping[str, Any], origin: Origin | None) -> str:
+        workspace = self._workspace
+        return begin_run(
+            workspace.plan,
+            values,
+            workspace.storage,
+            workspace.metadata,
+            tags=self._tags,
+            system_tags=self._system_tags,
+            facts=system_facts(workspace.settings, workspace.script),
+            origin=origin.parameters if origin is not None else None,
+        )
+
+    def _resumption(self, run_id: str, origin: Origin, rerun: str | None) -> Resumption:
+        workspace = self._workspace
+        return Resumption(
+            origin,
+            workspace.plan.graph,
+            rerun,
+            workspace.metadata,
+            run_id,
+            tags=self._tags,
+            system_tags=self._system_tags,
+        )
+
+    def _engine(self, run_id: str, resumption: Resumption | None, lease: Lease) -> Engine:
+        workspace, options = self._workspace, self._options
+        settings = workspace.settings
+        requests = resource_requests(workspace)
+        log_bytes = options.max_log_size * 1_000_000
+        frame = RunFrame(run_id, tuple(self._tags), self._namespace(), log_bytes)
+        targets = make_targets(workspace, frame, requests, self._zygote, self._callbacks.remark)
+        limits = EngineOptions(
+            options.max_workers, options.max_num_splits, log_bytes, self._system_tags, settings.runs.preflight
+        )
+        policies = {
+            name: policy_of(step, requests[name], preemption_retries=settings.runs.preemption_retries)
+            for name, step in workspace.plan.steps.items()
+        }
+        return Engine(
+            workspace.name,
+            run_id,
+            workspace.plan.graph,
+            targets,
+            workspace.storage,
+            workspace.metadata,
+            limits,
+            policy=policies.__getitem__,
+            resumption=resumption,
+            lease=lease,
+        )
+
+    def _namespace(self) -> str | None:
+        """Return the namespace for the client in the tasks; None for the global one."""
+        if self._options.namespace is None:
+            return f"user:{self._workspace.settings.user}"
+        return self._options.namespace or None
+
+    def _after_run(self, run_id: str, ok: bool) -> None:
+        def open_run() -> Any:
+            return registry.load("client object", "Run")(f"{self._workspace.name}/{run_id}", _namespace_check=False)
+
+        for decorator in self._workspace.plan.decorators:
+            for name, error in decorator.after_run(ok, open_run):
+                self._callbacks.warning(f"The exit hook {name} failed: {type(error).__name__}: {error}")
+
+
+def _to_its_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end; in a thread of its own where this one has a running loop, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()

@@ -1,0 +1,154 @@
+"""Where the steps of a run go: the storage that all of them reach, and a launcher for each backend they ask for.
+
+Start reading at `shared_storage`, which a run calls before anything is written, then at `make_targets`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from metaflow import registry
+from metaflow.app.early import EarlyZygote
+from metaflow.app.packages import task_packages
+from metaflow.app.workspace import Workspace
+from metaflow.compute.command import CODE_PACKAGE, LOCAL_ROOT, FlowCommand, FlowOptions
+from metaflow.compute.jobs.entry import SPOT
+from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
+from metaflow.compute.jobs.packages import TaskPackages
+from metaflow.compute.jobs.protocol import JobBackend
+from metaflow.compute.resources import ResourceRequest
+from metaflow.exception import CommandException
+from metaflow.runtime.engine import Place
+
+
+class RunFrame(NamedTuple):
+    """What all targets of a run have in common.
+
+    Attributes
+    ----------
+    run : str
+        Its id.
+    tags : tuple of str
+        The user's.
+    namespace : str or None
+        For the client inside the tasks.
+    log_bytes : int
+        Most bytes kept of each stream of a task.
+    """
+
+    run: str
+    tags: tuple[str, ...]
+    namespace: str | None
+    log_bytes: int
+
+
+def shared_storage(
+    workspace: Workspace, requests: Mapping[str, ResourceRequest], remark: Callable[[str], None]
+) -> Workspace:
+    """Return a workspace whose storage is shared by local and remote steps, if there are remote ones.
+
+    Raises
+    ------
+    CommandException
+        There is no object store, or more than one to choose from.
+    """
+    remote = {step: request.backend for step, request in requests.items() if request.backend != "local"}
+    if not remote or workspace.datastore != "local":
+        return workspace
+    step, backend = next(iter(remote.items()))
+    if workspace.options.datastore == "local":
+        raise CommandException(
+            f"The step '{step}' runs on {backend}, where the local datastore cannot be reached.",
+            hint="leave out --datastore=local, or use --datastore=s3, gs or azure",
+        )
+    configured = list(workspace.settings.datastores.roots)
+    if not configured:
+        raise CommandException(
+            f"The step '{step}' runs on {backend}, and no object store is configured that it shares with this machine.",
+            hint="set METAFLOW_DATASTORE_SYSROOT_S3 (or _GS, _AZURE) to an address such as s3://BUCKET/PREFIX",
+        )
+    if len(configured) > 1:
+        raise CommandException(
+            f"The step '{step}' runs on {backend}, and several object stores are configured: {', '.join(configured)}.",
+            hint=f"choose one: --datastore={configured[0]}, or METAFLOW_DEFAULT_DATASTORE={configured[0]}",
+        )
+    shared = workspace.with_options(datastore=configured[0])
+    remark(f"Steps run on {', '.join(sorted(set(remote.values())))}: the data of this run is in {shared.root}.")
+    return shared
+
+
+def make_targets(
+    workspace: Workspace,
+    frame: RunFrame,
+    requests: Mapping[str, ResourceRequest],
+    zygote: EarlyZygote,
+    remark: Callable[[str], None],
+) -> dict[str, Place]:
+    """Return where the steps of the run go, by backend."""
+    backends = sorted({request.backend for request in requests.values()})
+    if "local" not in backends:
+        zygote.stop()
+    packages = task_packages(workspace, remark) if backends != ["local"] else None
+    return {
+        backend: _local(workspace, frame, packages, zygote)
+        if packages is None or backend == "local"
+        else _remote(workspace, frame, packages, backend, remark)
+        for backend in backends
+    }
+
+
+def _local(workspace: Workspace, frame: RunFrame, packages: TaskPackages | None, zygote: EarlyZygote) -> Place:
+    environment = {LOCAL_ROOT: workspace.local_root}
+    if packages is not None:
+        environment[CODE_PACKAGE] = packages.fact
+    command = FlowCommand(
+        workspace.script,
+        workspace.path,
+        _options(workspace, workspace.options.metadata),
+        frame.run,
+        frame.namespace,
+        frame.tags,
+        tuple(environment.items()),
+    )
+    return Place(registry.load("launcher", "local")(zygote.take(workspace)), command)
+
+
+def _remote(
+    workspace: Workspace, frame: RunFrame, packages: TaskPackages, backend: str, remark: Callable[[str], None]
+) -> Place:
+    script = os.path.basename(workspace.path)
+    carries = workspace.metadata.kind == "local"
+    options = _options(workspace, "deferred" if carries else workspace.metadata.kind)
+    command = FlowCommand(script, script, options, frame.run, frame.namespace, frame.tags)
+    jobs: JobBackend = registry.load("job backend", backend)(workspace.settings.values, say=remark)
+    launcher = RemoteLauncher(
+        jobs,
+        workspace.storage,
+        RunLabels(workspace.name, frame.run, workspace.settings.user),
+        packages.links,
+        {**_environment(workspace), **_spot(workspace, backend), CODE_PACKAGE: packages.fact},
+        log_bytes=frame.log_bytes,
+    )
+    return Place(launcher, command, carries)
+
+
+def _spot(workspace: Workspace, backend: str) -> dict[str, str]:
+    """Return what makes a task listen for the notice that its machine is taken away: where that may be one of AWS."""
+    on_aws = workspace.datastore == "s3" and workspace.settings.datastores.s3_endpoint is None
+    return {SPOT: "aws"} if backend == "batch" or on_aws else {}
+
+
+def _options(workspace: Workspace, metadata: str | None) -> FlowOptions:
+    """Return the options of a task."""
+    return workspace.options._replace(
+        quiet=True, metadata=metadata, datastore=workspace.datastore, datastore_root=workspace.root
+    )
+
+
+def _environment(workspace: Workspace) -> dict[str, str]:
+    """Return the variables of every remote task: the settings that hold there too, and who runs it."""
+    settings = workspace.settings
+    region = {name: value for name, value in settings.sdk.items() if name in ("AWS_DEFAULT_REGION", "AWS_REGION")}
+    return {**region, **settings.values.for_tasks(), "METAFLOW_USER": settings.user}

@@ -1,0 +1,152 @@
+"""What every command works with: a flow, its options, the settings in force, and where data and facts are kept.
+
+A `Workspace` is a value: other options make another one (`with_options`). Everything but the flow and the settings is
+made when it is first asked for, so that a task pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from metaflow import registry, settings
+from metaflow.compute.command import FlowOptions
+from metaflow.flow import plan
+from metaflow.flow.with_option import parse_without
+
+if TYPE_CHECKING:
+    from metaflow.flow.plan import FlowPlan
+    from metaflow.flow.spec import FlowSpec
+    from metaflow.metadata_provider.protocol import Provider
+    from metaflow.settings import Settings
+    from metaflow.store.protocol import Storage
+
+
+_AS_BY_DEFAULT = FlowOptions()
+
+
+class Workspace:
+    """One flow, and where its runs are kept.
+
+    Parameters
+    ----------
+    flow_class : type of FlowSpec
+        The user's flow.
+    options : FlowOptions
+        As given; what is not given comes from the settings.
+    script : str, optional
+        The flow file as people call it; tasks see it in ``sys.argv[0]``. By default the file of the class's module.
+    path : str, optional
+        The flow file's absolute path, which tasks are started from.
+    settings : Settings, optional
+        Those of the environment by default.
+    local_root : str, optional
+        Directory of local metadata, if it is not that of the settings.
+    """
+
+    def __init__(
+        self,
+        flow_class: type[FlowSpec],
+        options: FlowOptions = _AS_BY_DEFAULT,
+        *,
+        script: str | None = None,
+        path: str | None = None,
+        settings: Settings | None = None,
+        local_root: str | None = None,
+    ) -> None:
+        self.flow_class = flow_class
+        self.name = flow_class.__name__
+        self.options = options
+        self.path = path or _file_of(flow_class)
+        self.script = script or self.path
+        self.settings = settings or _settings()
+        self.local_root = local_root or self.settings.local_root
+
+    def with_options(self, **changes: Any) -> Workspace:
+        """Return the same flow with other options."""
+        return Workspace(
+            self.flow_class,
+            self.options._replace(**changes),
+            script=self.script,
+            path=self.path,
+            settings=self.settings,
+            local_root=self.local_root,
+        )
+
+    def planned_with(self, decospecs: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> Workspace:
+        """Return the same flow with all decorators that a run has.
+
+        Parameters
+        ----------
+        decospecs, without : tuple of str
+            What ``--with`` and ``--without`` add to the options. METAFLOW_DEFAULT_DECOSPECS comes last, but for what
+            ``--without`` names.
+        """
+        without = (*self.options.without, *without)
+        removed = parse_without(without)
+        defaults = [spec for spec in self.settings.runs.decospecs if spec.partition(":")[0] not in removed]
+        return self.with_options(decospecs=(*self.options.decospecs, *decospecs, *defaults), without=without)
+
+    @cached_property
+    def plan(self) -> FlowPlan:
+        """The flow as it will run.
+
+        Raises
+        ------
+        MetaflowException
+            A decorator cannot be as it is written, in the source or in the options.
+        """
+        return plan.read(self.flow_class, with_=self.options.decospecs, without=self.options.without)
+
+    @property
+    def datastore(self) -> str:
+        """Which kind of storage has the data."""
+        return self.options.datastore or self.settings.default_datastore
+
+    @cached_property
+    def root(self) -> str:
+        """Directory or URL of the data.
+
+        Raises
+        ------
+        metaflow.exception.CommandException
+            It is in an object store, and nothing says where.
+        """
+        given = self.options.datastore_root
+        if self.datastore == "local":
+            return os.path.abspath(given or self.local_root)
+        return given or self.settings.datastores.root(self.datastore)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where bytes are kept."""
+        storage: Storage = registry.load("datastore", self.datastore)(self.root)
+        return storage
+
+    @cached_property
+    def files_storage(self) -> Storage:
+        """Where included files are kept."""
+        root = self.settings.local_files_root
+        if self.datastore != "local":
+            root = self.settings.datastores.file_roots.get(self.datastore, f"{self.root.rstrip('/')}/data")
+        storage: Storage = registry.load("datastore", self.datastore)(root)
+        return storage
+
+    @cached_property
+    def metadata(self) -> Provider:
+        """Where facts are kept."""
+        kind = self.options.metadata or self.settings.default_metadata
+        root = self.root if self.options.datastore_root and self.datastore == "local" else self.local_root
+        provider: Provider = registry.load("metadata", kind)(root, self.settings.user)
+        return provider
+
+
+def _settings() -> Settings:
+    return settings.load()
+
+
+def _file_of(flow_class: type[FlowSpec]) -> str:
+    module = sys.modules.get(flow_class.__module__)
+    return os.path.abspath(getattr(module, "__file__", None) or "")

@@ -1,0 +1,40 @@
+"""From tables of options (`metaflow.options`) to click, and from what click has read to their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import click
+
+from metaflow.options import rows
+
+Table = TypeVar("Table", bound=tuple[Any, ...])
+
+
+def options_of(table: type[tuple[Any, ...]]) -> list[click.Option]:
+    """Return the options of a table, in its order."""
+    made = []
+    for row in rows(table):
+        option = row.option
+        words = f"{row.word}/--{option.negative}" if option.negative else row.word
+        number = click.IntRange(min=option.least) if option.least is not None else int
+        made.append(
+            click.Option(
+                [words, row.name],
+                type=number if row.kind is int else None,
+                metavar=option.metavar or None,
+                help=option.help,
+                required=row.is_required,
+                default=None if row.kind is tuple else row.default,
+                multiple=row.kind is tuple,
+                show_default=row.kind is int and row.default is not None,
+                hidden=option.is_hidden,
+            )
+        )
+    return made
+
+
+def values_of(table: type[Table], read: Mapping[str, Any]) -> Table:
+    """Return the values of a table from the dictionary that click gives to a command; other names are ignored."""
+    return table(**{row.name: read[row.name] for row in rows(table)})
