@@ -78,7 +78,8 @@ def signals() -> list[Any]:
 
 
 def test_twice_in_one_process_with_other_options(twice: type[FlowSpec], tmp_path: Path) -> None:
-    before, threads, ids = signals(), threading.active_count(), []
+    before, threads = signals(), threading.active_count()
+    ids: list[str] = []
     failed = run(Workspace(twice), callbacks=RunCallbacks(started=ids.append))
     assert (failed.ok, failed.status.state) == (False, "failed")
     assert failed.cause is not None

@@ -148,7 +148,7 @@ def test_a_decorator_is_replaced(one_site: Site) -> None:
         (["--without", "kubernets"], ["There is no step decorator 'kubernets'", "did you mean 'kubernetes'?"]),
         (["--with", "kubernets"], ["There is no step decorator 'kubernets'", "did you mean 'kubernetes'?"]),
         (["--with", "kubernetes:memry=1"], ["@kubernetes has no attribute 'memry'", "did you mean 'memory'?"]),
-        (["--with", "batch"], ["'work' is sent to two places", "(flow.py:9)", "add --without kubernetes"]),
+        (["--with", "batch"], ["'work' is sent to two backends", "(flow.py:9)", "add --without kubernetes"]),
         (["--without", "kubernetes", "--with", "kubernetes:memory=8G"], ["a number of MB, 1 or more", "memory=8000"]),
         (["--with", "card"], ["'card' is not available in this version"]),
     ],
@@ -168,7 +168,7 @@ def test_both_backends_on_one_step(one_site: Site) -> None:
     source = FLOW.replace("    @kubernetes(", "    @batch\n    @kubernetes(")
     finished = one_site.run_flow(source, "resources").failed()
     assert (
-        "The step 'work' is sent to two places: by @kubernetes (flow.py:10) and by @batch (flow.py:9)."
+        "The step 'work' is sent to two backends: by @kubernetes (flow.py:10) and by @batch (flow.py:9)."
         in finished.stderr
     )
     assert "flow.py:9\n" in finished.stderr
