@@ -13,13 +13,19 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted, RunningJob
 from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
 
 _TAIL = 50
+
+
+class ProcessHost:
+    """What runs on this machine, whichever backend has started it."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, tuple[RunningJob, asyncio.subprocess.Process]] = {}
 
 
 class ProcessBackend:
@@ -29,85 +35,108 @@ class ProcessBackend:
     ----------
     variables : mapping of str to str
         What the container would have of its own.
+    host : ProcessHost, optional
+        Shared by backends that are to know of one another's jobs.
     """
 
     kind = "process"
 
-    def __init__(self, variables: Mapping[str, str] = {}) -> None:
+    def __init__(self, variables: Mapping[str, str] = {}, host: ProcessHost | None = None) -> None:
         self._variables = dict(variables)
-        self._jobs: dict[int, asyncio.Task[None]] = {}
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
-        self._unwanted: set[int] = set()
-        self._abandoned: set[int] = set()
+        self._host = host or ProcessHost()
+        self._runs: dict[int, _Run] = {}
+        self._abandoned: list[_Run] = []
 
     async def open(self, report: Callable[[JobReport], None]) -> None:
         self._report = report
-        self._loop = asyncio.get_running_loop()
 
     async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
         return []
 
     def submit(self, job: Job) -> None:
-        self._jobs[job.task] = self._loop.create_task(self._run(job))
+        self._runs[job.task] = _Run(job, self._variables, self._host, self._hear)
+
+    def _hear(self, report: JobReport) -> None:
+        self._report(report)
 
     def cancel(self, task: int) -> None:
-        self._unwanted.add(task)
-        process = self._processes.get(task)
-        if process is not None and process.returncode is None:
-            process.send_signal(signal.SIGTERM)
+        if task in self._runs:
+            self._runs[task].cancel()
 
     def notice_started(self, task: int) -> None:
-        pass
+        """Nothing to do: a start is reported at once."""
 
     def abandon(self, task: int) -> None:
-        self._abandoned.add(task)
+        run = self._runs.pop(task, None)
+        if run is not None:
+            run.is_abandoned = True
+            self._abandoned.append(run)
 
     async def close(self) -> None:
         self._report = lambda report: None
-        for task in self._jobs.keys() - self._abandoned:
-            self.cancel(task)
-        await asyncio.gather(*self._jobs.values())
+        for run in self._runs.values():
+            run.cancel()
+        await asyncio.gather(*(run.over for run in self._runs.values()))
+        if self._abandoned:
+            await asyncio.wait([run.over for run in self._abandoned], timeout=1.0)  # they are about to end
 
     async def unfinished(self, labels: Mapping[str, str]) -> list[RunningJob]:
-        return [
-            RunningJob(str(task), dict(labels), "running", time.time())
-            for task, process in self._processes.items()
-            if process.returncode is None
-        ]
+        found = [job for job, _ in self._host.running.values()]
+        return [job for job in found if labels.items() <= job.labels.items()]
 
     async def end(self, jobs: list[RunningJob]) -> None:
-        for job in jobs:
-            self.cancel(int(job.id))
+        processes = [self._host.running[job.id][1] for job in jobs if job.id in self._host.running]
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*(process.wait() for process in processes))
 
-    async def _run(self, job: Job) -> None:
+
+class _Run:
+    """One job; `over` is done when it has ended."""
+
+    def __init__(
+        self, job: Job, variables: Mapping[str, str], host: ProcessHost, report: Callable[[JobReport], None]
+    ) -> None:
+        self.is_abandoned = False
+        self._is_cancelled = False
+        self._process: asyncio.subprocess.Process | None = None
+        self._report = report
+        self.over = asyncio.get_running_loop().create_task(self._run(job, variables, host))
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    async def _run(self, job: Job, variables: Mapping[str, str], host: ProcessHost) -> None:
         with tempfile.TemporaryDirectory() as directory:
             program, *words = job.argv
             assert program == "python"
-            streams: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), asyncio.subprocess.PIPE)
-            process = await asyncio.create_subprocess_exec(
+            process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-S",  # an image has no packages
                 *words,
                 cwd=directory,
-                env={"PATH": os.environ["PATH"], "TMPDIR": directory, **self._variables, **job.environment},
+                env={"PATH": os.environ["PATH"], "TMPDIR": directory, **variables, **job.environment},
                 stdin=asyncio.subprocess.DEVNULL,
-                **streams,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
             )
-            self._processes[job.task] = process
-            if job.task in self._unwanted:
+            if self._is_cancelled:
                 process.kill()
-            where = f"process {process.pid}"
-            self._report(JobStarted(job.task, job.attempt, where, {"process-id": str(process.pid)}))
+            id = str(process.pid)
+            host.running[id] = (RunningJob(id, job.labels, "running", time.time()), process)
+            self._report(JobStarted(job.task, job.attempt, f"process {id}", {"process-id": id}))
             tail: deque[bytes] = deque(maxlen=_TAIL)
 
-            async def keep(stream: asyncio.StreamReader) -> None:
+            async def keep(stream: asyncio.StreamReader | None) -> None:
+                assert stream is not None
                 while data := await stream.read(1 << 16):
                     tail.extend(data.splitlines())
 
-            assert process.stdout is not None
-            assert process.stderr is not None
             await asyncio.gather(keep(process.stdout), keep(process.stderr))
             status = await process.wait()
+            del host.running[id]
             code = status if status >= 0 else 128 - status
-            if job.task not in self._abandoned:
+            if not self.is_abandoned:
                 self._report(JobEnded(job.task, job.attempt, code, tail=list(tail) if code else []))

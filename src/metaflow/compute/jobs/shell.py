@@ -12,7 +12,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from math import inf
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from metaflow.compute.jobs import actions, ends, events
 from metaflow.compute.jobs.actions import Action
@@ -79,8 +79,8 @@ class JobShell(ABC, Generic[Detail]):
         Jobs that are created or deleted, and ends that are read, at the same time.
     """
 
-    kind: ClassVar[str]
-    title: ClassVar[str]
+    kind: str
+    title: str
     """What people call the service."""
 
     def __init__(
