@@ -38,7 +38,7 @@ from support.kubernetes_server import KubernetesServer, Request, status
 
 QUICK: dict[str, Any] = {
     "timeouts": Timeouts(explain=0.05, explain_every=0.05, ending=30.3),
-    "pace": Pace(RetryPolicy(0.05, 0.3), answer=0.2, silence=0.1, credentials=0.3, told=1.0, gone=0.3, tick=0.02),
+    "pace": Pace(RetryPolicy(0.05, 0.3), answer=0.2, silence=0.1, credentials=0.3, told=3.0, gone=0.3, tick=0.02),
     "limits": Limits(image=0.2, config=0.2, unready=0.2),
 }
 

@@ -21,6 +21,7 @@ from metaflow.compute.jobs.shell import Pace
 from metaflow.compute.jobs.tracked import Timeouts
 from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.resources import ResourceRequest
+from metaflow.settings.values import Values
 from support.batch_service import QUEUE, BatchInMemory
 from support.kubernetes_server import JSON, KubernetesServer
 from support.process_backend import ProcessBackend, ProcessHost
@@ -125,7 +126,7 @@ class SimulatedKubernetes(Stage):
 
     def backend(self, say: Say) -> JobBackend:
         return KubernetesBackend(
-            {}, say=say, cluster=self._server.cluster, timeouts=Timeouts(explain=0.2, ending=5.0), pace=PACE
+            Values({}), say=say, cluster=self._server.cluster, timeouts=Timeouts(explain=0.2, ending=5.0), pace=PACE
         )
 
     def request(self) -> ResourceRequest:
@@ -177,7 +178,7 @@ class SimulatedBatch(Stage):
         self._client = PlayingBatch()
 
     def backend(self, say: Say) -> JobBackend:
-        return BatchBackend({}, say=say, client=self._client, timeouts=Timeouts(explain=60.0, missing=60.0), pace=PACE)
+        return BatchBackend(Values({}), say=say, client=self._client, timeouts=Timeouts(explain=60.0, missing=60.0), pace=PACE)
 
     def request(self) -> ResourceRequest:
         role = "arn:aws:iam::111122223333:role/flows"
@@ -211,7 +212,7 @@ class Kubernetes(Stage):
             await client.close()
 
     def backend(self, say: Say) -> JobBackend:
-        return KubernetesBackend({}, say=say)
+        return KubernetesBackend(Values({}), say=say)
 
     def request(self) -> ResourceRequest:
         image = os.environ["METAFLOW_DEFAULT_CONTAINER_IMAGE"]
@@ -222,7 +223,7 @@ class Batch(Stage):
     """The AWS Batch that the environment names."""
 
     def backend(self, say: Say) -> JobBackend:
-        return BatchBackend({}, say=say)
+        return BatchBackend(Values({}), say=say)
 
     def request(self) -> ResourceRequest:
         role, queue = os.environ["METAFLOW_ECS_S3_ACCESS_IAM_ROLE"], os.environ["METAFLOW_BATCH_JOB_QUEUE"]

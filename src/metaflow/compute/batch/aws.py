@@ -178,13 +178,7 @@ def _pages(client: Any, call: str, key: str, **chosen: Any) -> Iterator[Descript
 
 
 def error_of(error: Exception) -> Unavailable | AwsError:
-    """Say what an error of botocore means for a caller.
-
-    Parameters
-    ----------
-    error : BotoCoreError, ClientError, ResponseParserError or KeyError
-        What a call has raised; the last two of an answer that is not whole.
-    """
+    """Say what an error of botocore means for a caller."""
     if isinstance(error, (ResponseParserError, KeyError)):
         return Unavailable(f"an answer was cut off ({type(error).__name__}: {error})", unsure=True)
     if isinstance(error, exceptions.ClientError):

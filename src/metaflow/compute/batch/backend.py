@@ -22,7 +22,7 @@ from metaflow.compute.batch.states import exit_code, facts_of, state_of
 from metaflow.compute.jobs.events import Explained, JobEnd, JobKey, Missing, Seen
 from metaflow.compute.jobs.preflight import Questions
 from metaflow.compute.jobs.protocol import Job, RunningJob
-from metaflow.compute.jobs.retry import Outage, Refused, RetryPolicy, Unavailable
+from metaflow.compute.jobs.retry import Outage, Refused, RetryPolicy, Unavailable, answer_or
 from metaflow.compute.jobs.shell import Creation, JobShell, Pace
 from metaflow.compute.jobs.tracked import Timeouts, TrackedJob
 from metaflow.compute.protocol import Problem
@@ -209,10 +209,7 @@ class BatchBackend(JobShell[Description]):
         stream, group = facts_of(description).get("batch-log-stream"), log_group(job.job.resources)
         tail: list[bytes] = []
         if code not in (0, None) and stream and group:
-            try:
-                tail = await self._calls.once(self._client.log_tail, group, stream, _TAIL)
-            except (Unavailable, Refused):
-                pass
+            tail = await answer_or([], self._calls.once(self._client.log_tail, group, stream, _TAIL))
         return JobEnd(code, ends.failure_of(job.step, description), tail, succeeded=code == 0)
 
     # --- jobs that wait ---------------------------------------------------------------------------------------------
@@ -220,10 +217,7 @@ class BatchBackend(JobShell[Description]):
     async def _explain(self, jobs: Sequence[TrackedJob[Description]]) -> None:
         """Say why jobs may wait for long, where Batch itself does not."""
         for name in {str(job.job.resources.options.get("queue")) for job in jobs}:
-            try:
-                queue = await self._preflight.queue_now(name)
-            except (Unavailable, Refused):
-                continue
+            queue = await answer_or(None, self._preflight.queue_now(name))
             for job in jobs:
                 if queue is not None and job.job.resources.options.get("queue") == name:
                     found = queues.mismatches(queue, job.job.resources)

@@ -16,17 +16,7 @@ THREADS = 8
 
 
 class Calls:
-    """Makes calls in threads.
-
-    Parameters
-    ----------
-    policy : RetryPolicy
-        How often to make one again for which a person waits.
-    seconds : float
-        And for how long.
-    outage : Outage
-        Tells a person when there are no answers for a while.
-    """
+    """Makes calls in threads."""
 
     def __init__(self, policy: RetryPolicy, seconds: float, outage: Outage) -> None:
         self._policy = policy
@@ -37,13 +27,7 @@ class Calls:
     async def once(
         self, call: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Answer:
-        """Make a call and return its answer.
-
-        Raises
-        ------
-        Unavailable, AwsError
-            As the call does.
-        """
+        """Make a call and return its answer; it may raise `Unavailable` or `AwsError`."""
         loop = asyncio.get_running_loop()
         try:
             answer = await loop.run_in_executor(self._pool, lambda: call(*args, **kwargs))
@@ -54,13 +38,7 @@ class Calls:
         return answer
 
     async def ask(self, call: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        """Make a call for which a person waits: it is given up after some time.
-
-        Raises
-        ------
-        Unavailable, AwsError
-            As the call does; a matter of credentials at once.
-        """
+        """Make a call for which a person waits: it is given up after some time, without credentials at once."""
         return await retry(lambda: self.once(call, *args, **kwargs), self._seconds, self._policy)
 
     def close(self) -> None:

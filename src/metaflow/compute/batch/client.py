@@ -18,15 +18,7 @@ AT_ONCE = 100
 
 
 class AwsError(Refused):
-    """AWS has answered with an error that another try does not change.
-
-    Parameters
-    ----------
-    code : str
-        Its name of the error, such as ``ClientException``.
-    reason : str
-        Its own words.
-    """
+    """AWS has answered with an error that another try does not change: its name of it, and its words."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"{reason} ({code})")

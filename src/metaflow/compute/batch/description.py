@@ -63,15 +63,7 @@ class JobDescription(NamedTuple):
 
 
 def describe(job: Job, *, on_fargate: bool) -> JobDescription:
-    """Say what Batch shall be told of a job.
-
-    Parameters
-    ----------
-    job : Job
-        What shall run.
-    on_fargate : bool
-        Whether the queue's machines are Fargate's.
-    """
+    """Say what Batch shall be told of a job."""
     request = job.resources
     size = _size(request, on_fargate)
     shared, own = _variables(job, size)

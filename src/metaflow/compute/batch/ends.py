@@ -32,20 +32,7 @@ _ORDINARY = "Essential container in task exited"
 
 
 def failure_of(step: str, job: Description) -> TaskFailed | None:
-    """Say why a failed job ended.
-
-    Parameters
-    ----------
-    step : str
-        The step's name.
-    job : Description
-        The job as Batch describes it.
-
-    Returns
-    -------
-    TaskFailed or None
-        None if there is nothing to say beyond its exit status.
-    """
+    """Say why a failed job ended; None if there is nothing to say beyond its exit status."""
     if job.get("status") == "SUCCEEDED":
         return None
     status = str(job.get("statusReason") or "")
@@ -100,15 +87,7 @@ def _cancelled(step: str, reason: str) -> TaskCancelled:
 
 
 def explanation(queue: Queue, found: Sequence[Mismatch]) -> str:
-    """Say why a job may be RUNNABLE for long, where Batch does not.
-
-    Parameters
-    ----------
-    queue : Queue
-        The job's queue, as it is now.
-    found : sequence of Mismatch
-        What stands against the job there.
-    """
+    """Say why a job may be RUNNABLE for long, where Batch does not; `found` stands against it in its queue."""
     if found:
         return f"it is RUNNABLE, but {found[0].message}"
     limits = [each.most_cpu for each in queue.environments if each.most_cpu is not None]

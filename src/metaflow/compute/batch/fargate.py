@@ -46,15 +46,7 @@ class Size(NamedTuple):
 
 
 def size_for(cpu: float, memory: int) -> Size | None:
-    """Return the smallest size with this much of both, None if there is none.
-
-    Parameters
-    ----------
-    cpu : float
-        Cores.
-    memory : int
-        MB.
-    """
+    """Return the smallest size with this many cores and MB, None if there is none."""
     for cores, memories in _SIZES:
         if cores >= cpu:
             for each in memories:

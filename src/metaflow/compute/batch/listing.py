@@ -15,24 +15,7 @@ from metaflow.compute.jobs.protocol import RunningJob
 async def unfinished(
     client: Client, calls: Calls, labels: Mapping[str, str], known_queue: str | None
 ) -> list[RunningJob]:
-    """Return the unfinished jobs with these labels, oldest first.
-
-    Parameters
-    ----------
-    client : Client
-        Knows them.
-    calls : Calls
-        Make the calls.
-    labels : mapping of str to str
-        What the jobs have, at least.
-    known_queue : str or None
-        Where to look if the queues cannot be listed.
-
-    Raises
-    ------
-    Unavailable, AwsError
-        There is no answer.
-    """
+    """Return the unfinished jobs with these labels, oldest first; in `known_queue` if queues cannot be listed."""
     queues = await _queues(client, calls, known_queue)
     listed = await asyncio.gather(*(calls.ask(client.unfinished, queue) for queue in queues))
     ids = [str(job["jobId"]) for jobs in listed for job in jobs if _may_have(labels, str(job["jobName"]))]

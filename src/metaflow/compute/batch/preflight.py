@@ -9,7 +9,7 @@ from metaflow.compute.batch.calls import Calls
 from metaflow.compute.batch.client import AwsError, Client, InstanceType
 from metaflow.compute.batch.queues import UNKNOWN, Queue, mismatches, read
 from metaflow.compute.jobs.preflight import Mismatch, Questions, problems
-from metaflow.compute.jobs.retry import Refused, Unavailable
+from metaflow.compute.jobs.retry import answer_or
 from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
 
@@ -19,15 +19,7 @@ _SMALL = ResourceRequest(cpu=1, memory=4096)
 
 
 class Preflight:
-    """Asks for queues, their compute environments, their machines, and roles.
-
-    Parameters
-    ----------
-    client : Client
-        Is asked.
-    calls : Calls
-        Make the calls.
-    """
+    """Asks for queues, their compute environments, their machines, and roles."""
 
     def __init__(self, client: Client, calls: Calls) -> None:
         self._client = client
@@ -35,13 +27,7 @@ class Preflight:
         self._questions = Questions()
 
     async def queue(self, name: str) -> Queue | None:
-        """Return what is behind a queue, without its machines; None if there is no such queue.
-
-        Raises
-        ------
-        Unavailable, AwsError
-            There is no answer.
-        """
+        """Return what is behind a queue, without its machines; None if there is no such queue."""
         found: Queue | None = await self._questions.once(("queue", name), lambda: self._look(name))
         return found
 
@@ -57,10 +43,8 @@ class Preflight:
 
     async def missing(self, queue: str) -> Mismatch:
         """Say that there is no such queue, and which there are."""
-        try:
-            names = sorted(str(each["jobQueueName"]) for each in await self._calls.ask(self._client.queues))
-        except (Unavailable, Refused):
-            names = []
+        found = await answer_or([], self._calls.ask(self._client.queues))
+        names = sorted(str(each["jobQueueName"]) for each in found)
         hint = f"queues there: {', '.join(names[:10])}" if names else "METAFLOW_BATCH_JOB_QUEUE or @batch(queue=…)"
         return Mismatch(f"there is no job queue '{queue}' in {self._client.region}", hint)
 
@@ -101,10 +85,9 @@ class Preflight:
         async def types() -> list[InstanceType]:
             return await self._calls.ask(self._client.instance_types, patterns)
 
-        try:
-            return queue._replace(types=tuple(await self._questions.once(("types", *patterns), types)))
-        except (Unavailable, Refused):
-            return queue
+        return queue._replace(
+            types=tuple(await answer_or(queue.types, self._questions.once(("types", *patterns), types)))
+        )
 
     async def _is_missing_role(self, arn: str | None, account: str) -> bool:
         """Tell whether a role is known not to exist. Of other accounts nothing is known."""
@@ -114,7 +97,4 @@ class Preflight:
         async def is_there() -> bool:
             return await self._calls.ask(self._client.has_role, arn.rpartition("/")[2])
 
-        try:
-            return not await self._questions.once(("role", arn), is_there)
-        except (Unavailable, Refused):
-            return False
+        return not await answer_or(True, self._questions.once(("role", arn), is_there))

@@ -104,15 +104,7 @@ def _environment(description: Description) -> Environment:
 
 
 def mismatches(queue: Queue, request: ResourceRequest) -> list[Mismatch]:
-    """Return what stands against running a request in its queue, the gravest first.
-
-    Parameters
-    ----------
-    queue : Queue
-        It.
-    request : ResourceRequest
-        What is asked for.
-    """
+    """Return what stands against running a request in its queue, the gravest first."""
     if queue.trouble:
         return [Mismatch(f"the job queue '{queue.name}' takes no jobs: {queue.trouble}")]
     found = []

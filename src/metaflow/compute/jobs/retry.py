@@ -100,6 +100,14 @@ async def retry(call: Callable[[], Awaitable[Answer]], seconds: float, policy: R
             await backoff.wait(error.pause)
 
 
+async def answer_or(default: Answer, call: Awaitable[Answer]) -> Answer:
+    """Return the answer to a call, or a default: what may not be asked, or is not answered now, stays unknown."""
+    try:
+        return await call
+    except (Unavailable, Refused):
+        return default
+
+
 class Outage:
     """Tells a person once that a service does not answer, and once that it does again.
 

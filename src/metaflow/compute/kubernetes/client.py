@@ -55,13 +55,7 @@ class StatusError(Refused):
 
 
 class Client:
-    """An API server, by one pool of connections.
-
-    Parameters
-    ----------
-    cluster : Cluster
-        Where it is and as whom to come.
-    """
+    """An API server, by one pool of connections."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -86,18 +80,7 @@ class Client:
         body: JSON | None = None,
         seconds: float = 0.0,
     ) -> JSON:
-        """Make a call and return the answer.
-
-        Parameters
-        ----------
-        seconds : float
-            For how long it is made again while there is no answer.
-
-        Raises
-        ------
-        StatusError, Unavailable
-            The server's answer is an error; or there is none, or no credentials are accepted.
-        """
+        """Make a call, for some seconds again and again while there is no answer, and return the answer."""
         response = await retry(lambda: self._send(method, path, params, body), seconds)
         document: JSON = response.json()
         return document

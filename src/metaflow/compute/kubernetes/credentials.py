@@ -43,13 +43,7 @@ class Presented(NamedTuple):
 
 
 class Credentials:
-    """Those of a cluster's user, kept until they expire.
-
-    Parameters
-    ----------
-    cluster : Cluster
-        The configuration.
-    """
+    """Those of a cluster's user, kept until they expire."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster

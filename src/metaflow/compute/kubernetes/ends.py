@@ -92,15 +92,7 @@ _RETRY = "@retry starts it again; on machines that come and go, several times"
 
 
 def failure_of_pod(pod: Pod, context: EndContext) -> TaskFailed | None:
-    """Return why a pod ended that was not ended by us.
-
-    Parameters
-    ----------
-    pod : Pod
-        As it was last seen; it has ended or is gone.
-    context : EndContext
-        What else is known.
-    """
+    """Return why a pod ended that was not ended by us."""
     step = context.step
     if pod.phase == "Succeeded" or (pod.code == 0 and not pod.is_deleted):
         return None

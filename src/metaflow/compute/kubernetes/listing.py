@@ -22,11 +22,6 @@ async def unfinished(client: Client, labels: Mapping[str, str], namespace: str) 
     """Return the unfinished jobs with all these labels, oldest first.
 
     They are looked for in all namespaces, or where that is not permitted in `namespace`.
-
-    Raises
-    ------
-    Away, Refused
-        There is no answer.
     """
     try:
         jobs = await client.list("/apis/batch/v1/jobs", seconds=_SECONDS, labelSelector=selector(labels))

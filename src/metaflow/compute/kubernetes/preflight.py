@@ -23,38 +23,20 @@ ROLE = "ask the cluster's owner for a role that may create, get, list, watch and
 
 
 class Preflight:
-    """Asks a cluster.
-
-    Parameters
-    ----------
-    client : Client
-        The cluster's.
-    """
+    """Asks a cluster."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._questions = Questions()
 
     async def version(self, seconds: float) -> tuple[int, int]:
-        """Return the version of Kubernetes; ask for some seconds.
-
-        Raises
-        ------
-        Unavailable, StatusError
-            There is no answer.
-        """
+        """Return the version of Kubernetes; ask for some seconds."""
         found = await self._client.get("/version", seconds=seconds)
         major, minor = (re.sub(r"\D.*", "", str(found.get(name) or "")) for name in ("major", "minor"))
         return int(major or 0), int(minor or 0)
 
     async def problems(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
-        """Return what stands against each step's request; the same for several steps once.
-
-        Raises
-        ------
-        Unavailable
-            There is no answer, or no credentials are accepted.
-        """
+        """Return what stands against each step's request; the same for several steps once."""
         return problems({step: await self._mismatches(request) for step, request in requests.items()})
 
     async def _mismatches(self, request: ResourceRequest) -> list[Mismatch]:

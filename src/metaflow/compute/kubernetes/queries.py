@@ -1,11 +1,14 @@
-"""Questions about jobs and pods that their watch does not answer; what may not be asked stays unknown."""
+"""Questions about jobs and pods that their watch does not answer.
+
+Those about a job raise `Unavailable` or `StatusError` if there is no answer; to the others it stays unknown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from metaflow.compute.jobs.retry import Refused, Unavailable
+from metaflow.compute.jobs.retry import Refused, Unavailable, answer_or
 from metaflow.compute.kubernetes.client import Client
 from metaflow.compute.kubernetes.names import LAUNCH
 from metaflow.compute.kubernetes.states import Pod
@@ -27,61 +30,37 @@ def pods_path(namespace: str, name: str = "") -> str:
 
 
 class Queries:
-    """Asks a cluster.
-
-    Parameters
-    ----------
-    client : Client
-        The cluster's.
-    """
+    """Asks a cluster."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def is_job_gone(self, namespace: str, name: str) -> bool:
-        """Tell whether a job has been deleted, or is about to be.
-
-        Raises
-        ------
-        Unavailable, StatusError
-            There is no answer.
-        """
+        """Tell whether a job has been deleted, or is about to be."""
         job = await self._client.find(jobs_path(namespace, name), seconds=5.0)
         return job is None or bool(job["metadata"].get("deletionTimestamp"))
 
     async def job_launch(self, namespace: str, name: str) -> str | None:
-        """Return by whose launch a job was created; None if there is no such job.
-
-        Raises
-        ------
-        Unavailable, StatusError
-            There is no answer.
-        """
+        """Return by whose launch a job was created; None if there is no such job."""
         job = await self._client.find(jobs_path(namespace, name), seconds=5.0)
         return None if job is None else str((job["metadata"].get("labels") or {}).get(LAUNCH) or "")
 
     async def pod_of(self, namespace: str, job: str) -> dict[str, Any] | None:
         """Return the object of a job's pod, if there is one."""
-        try:
-            found = await self._client.list(pods_path(namespace), labelSelector=f"job-name={job}", seconds=5.0)
-        except (Unavailable, Refused):
-            return None
-        return found[-1] if found else None
+        listed = self._client.list(pods_path(namespace), labelSelector=f"job-name={job}", seconds=5.0)
+        return next(reversed(await answer_or([], listed)), None)
 
     async def jobs_of(self, namespace: str, launch: str) -> set[str] | None:
-        """Return the names of a launch's jobs."""
-        try:
-            found = await self._client.list(jobs_path(namespace), labelSelector=f"{LAUNCH}={launch}")
-        except (Unavailable, Refused):
+        """Return the names of a launch's jobs; None if they are not known."""
+        found = await answer_or(None, self._client.list(jobs_path(namespace), labelSelector=f"{LAUNCH}={launch}"))
+        if found is None:
             return None
         return {job["metadata"]["name"] for job in found if not job["metadata"].get("deletionTimestamp")}
 
     async def warnings(self, namespace: str) -> dict[tuple[str, str], tuple[str, str]]:
         """Return the last warning about each job and pod: kind and name to its reason and words."""
-        try:
-            found = await self._client.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
-        except (Unavailable, Refused):
-            return {}
+        listed = self._client.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
+        found = await answer_or([], listed)
         found.sort(key=_moment)
         return {
             (event["involvedObject"].get("kind", ""), event["involvedObject"].get("name", "")): (
@@ -106,12 +85,10 @@ class Queries:
 
     async def tail(self, namespace: str, pod: Pod, container: str) -> list[bytes]:
         """Return the last lines that the container printed, as far as the cluster has kept them."""
-        try:
-            params = {"container": container, "tailLines": str(_TAIL)}
-            text = await self._client.text(f"{pods_path(namespace, pod.name)}/log", params)
-        except (Unavailable, Refused):
-            text = pod.message.encode() if pod.reason not in ("StartError", "ContainerCannotRun") else b""
-        return text.splitlines()[-_TAIL:]
+        kept = pod.message.encode() if pod.reason not in ("StartError", "ContainerCannotRun") else b""
+        params = {"container": container, "tailLines": str(_TAIL)}
+        log = await answer_or(kept, self._client.text(f"{pods_path(namespace, pod.name)}/log", params))
+        return log.splitlines()[-_TAIL:]
 
 
 def _is_ready(node: dict[str, Any]) -> bool:
