@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from metaflow.compute.jobs.protocol import Job, JobEnded, JobReport, JobStarted
+from metaflow.compute.jobs.shell import JobShell
 from metaflow.compute.protocol import Waiting
 from metaflow.exception import TaskFailed
 from support.job_stages import BAD, GOOD, LONG, Stage
@@ -37,6 +38,8 @@ class Launch:
         await self.backend.open(self._hear)
 
     def _hear(self, report: JobReport) -> None:
+        if isinstance(self.backend, JobShell):
+            self.backend.machine.validate()
         self.reports.append(report)
         self._news.set()
 

@@ -178,7 +178,9 @@ class SimulatedBatch(Stage):
         self._client = PlayingBatch()
 
     def backend(self, say: Say) -> JobBackend:
-        return BatchBackend(Values({}), say=say, client=self._client, timeouts=Timeouts(explain=60.0, missing=60.0), pace=PACE)
+        return BatchBackend(
+            Values({}), say=say, client=self._client, timeouts=Timeouts(explain=60.0, missing=60.0), pace=PACE
+        )
 
     def request(self) -> ResourceRequest:
         role = "arn:aws:iam::111122223333:role/flows"

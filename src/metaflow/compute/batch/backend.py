@@ -81,7 +81,7 @@ class BatchBackend(JobShell[Description]):
         self._said: set[str] = set()
 
     async def _connect(self) -> None:
-        outage = Outage(self.title, lambda sentence: self.say(sentence), self.pace.silence)
+        outage = Outage(self.title, self.say, self.pace.silence)
         self._calls = Calls(self.pace.retry, self.pace.answer, outage)
         given = self._given_client
         self._client = given if given is not None else await asyncio.to_thread(_aws, self._options.client)

@@ -117,21 +117,21 @@ class Outage:
         What people call the service.
     say : callable
         Tells a person one sentence.
-    patience : float
-        Seconds of silence that nobody hears of.
+    silence : float
+        Seconds without an answer that nobody hears of.
     """
 
-    def __init__(self, title: str, say: Callable[[str], None], patience: float) -> None:
+    def __init__(self, title: str, say: Callable[[str], None], silence: float) -> None:
         self._title = title
         self._say = say
-        self._patience = patience
+        self._silence = silence
         self._since: float | None = None
         self._is_told = False
 
     def failed(self, reason: str, now: float) -> float:
         """Take note that a call got no answer; return for how many seconds none has."""
         self._since = now if self._since is None else self._since
-        if not self._is_told and now - self._since >= self._patience:
+        if not self._is_told and now - self._since >= self._silence:
             self._is_told = True
             self._say(f"{self._title} does not answer: {reason}. Running jobs continue; it is asked again and again.")
         return now - self._since

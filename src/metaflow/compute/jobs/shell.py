@@ -92,7 +92,7 @@ class JobShell(ABC, Generic[Detail]):
         creations: int = 20,
         questions: int = 8,
     ) -> None:
-        self.say = say or _ignore
+        self._listener = say or _ignore
         self.pace = pace
         self.machine: JobMachine[Detail] = JobMachine(self.kind, timeouts)
         self._report: Callable[[JobReport], None] = _ignore
@@ -213,7 +213,7 @@ class JobShell(ABC, Generic[Detail]):
     async def close(self) -> None:
         if not self._is_open:
             return
-        self._report = self.say = _ignore
+        self._report = self._listener = _ignore
         for job in self.machine.jobs:
             self.tell(events.Cancelled(job.key, ends.cancelled(job.step)))
         left = await self._until(lambda job: job.is_told_to_end, self.pace.told)
@@ -278,6 +278,10 @@ class JobShell(ABC, Generic[Detail]):
                     self._look(tracked.id)
             case actions.Forget(key, id):
                 self._forget(key, id)
+
+    def say(self, sentence: str) -> None:
+        """Tell a person one sentence, unless the backend is being closed."""
+        self._listener(sentence)
 
     async def _tick(self) -> None:
         while True:
