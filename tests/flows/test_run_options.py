@@ -119,32 +119,49 @@ def test_runner_attribute_file(one_site: Site) -> None:
     assert attributes["metadata"].startswith("local@")
 
 
+WITH = """
+    from metaflow import FlowSpec, resources, step
+
+    class WithFlow(FlowSpec):
+        @resources(cpu=7)
+        @step
+        def start(self):
+            self.next(self.end)
+
+        @step
+        def end(self):
+            self.steps = self._graph_info["steps"]
+
+    if __name__ == "__main__":
+        WithFlow()
+"""
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_with_attaches_a_decorator_to_every_step(one_site: Site, before: bool) -> None:
-    source = """
-        from metaflow import FlowSpec, resources, step
-
-        class WithFlow(FlowSpec):
-            @resources(cpu=7)
-            @step
-            def start(self):
-                self.next(self.end)
-
-            @step
-            def end(self):
-                self.steps = self._graph_info["steps"]
-
-        if __name__ == "__main__":
-            WithFlow()
-    """
     extra = ["--with", "resources:cpu=2,memory=100"]
     words = [*extra, "run"] if before else ["run", *extra]
-    steps = one_site.run_flow(source, *words).succeeded().values("end")["steps"]
+    steps = one_site.run_flow(WITH, *words).succeeded().values("end")["steps"]
     attributes = {
         name: {one["name"]: one["attributes"] for one in steps[name]["decorators"]}["resources"] for name in steps
     }
     assert str(attributes["start"]["cpu"]) == "7", "a step that is decorated already stays as it is"
     assert (str(attributes["end"]["cpu"]), str(attributes["end"]["memory"])) == ("2", "100")
+
+
+def test_a_setting_attaches_decorators_unless_the_command_line_says_otherwise(one_site: Site) -> None:
+    words = ("run", "--with", "resources:cpu=3", "--without", "timeout")
+    setting = {"METAFLOW_DEFAULT_DECOSPECS": "retry:times=1 resources:cpu=2 timeout:hours=1"}
+    steps = one_site.run_flow(WITH, *words, env=setting).succeeded().values("end")["steps"]
+    decorators = {one["name"]: one["attributes"] for one in steps["end"]["decorators"]}
+    assert decorators.keys() == {"retry", "resources"}
+    assert (str(decorators["retry"]["times"]), str(decorators["resources"]["cpu"])) == ("1", "3")
+
+
+def test_a_setting_without_effect_is_named_once(one_site: Site) -> None:
+    finished = one_site.run_flow(WITH, "run", env={"METAFLOW_OTEL_ENDPOINT": "http://traces"}).succeeded()
+    sentence = "METAFLOW_OTEL_ENDPOINT in the environment has no effect: tracing is not supported."
+    assert finished.output.count(sentence) == 1
 
 
 def test_quiet_says_less_and_top_level_options_are_taken(one_site: Site) -> None:

@@ -74,17 +74,17 @@ def _parse(path: str, data: bytes) -> ConfigFile:
             path,
             hint='it should look like {"METAFLOW_USER": "ada", …}'
             if text.strip()
-            else "it is empty: write {} or remove it",
+            else "it is empty: write {} to it, or remove it",
         ) from None
     except UnicodeDecodeError as error:
         raise SettingsError(
-            f"The configuration file {path} is not UTF-8 text: byte {error.start} is wrong.", source_file=path
+            f"The configuration file {path} is not valid UTF-8: byte {error.start} is wrong.", source_file=path
         ) from None
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"The configuration file {path} cannot be used: {error}.", source_file=path) from None
     if not isinstance(values, dict):
         raise SettingsError(
-            f"The configuration file {path} holds a JSON {_kind(values)}, not an object.",
+            f"The configuration file {path} contains a JSON {_kind(values)}, not an object.",
             1,
             path,
             hint='it should look like {"METAFLOW_USER": "ada", …}',
@@ -109,4 +109,4 @@ def string_of(value: object) -> str:
 def _kind(value: object) -> str:
     if value is None:
         return "null"
-    return {list: "array", str: "string", bool: "truth value"}.get(type(value), "number")
+    return {list: "array", str: "string", bool: "boolean"}.get(type(value), "number")

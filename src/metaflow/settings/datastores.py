@@ -124,7 +124,7 @@ class Datastores(NamedTuple):
         row = _ROOTS[kind][0] if kind in _ROOTS else None
         name = row.name if row is not None else f"METAFLOW_DATASTORE_SYSROOT_{kind.upper()}"
         raise CommandException(
-            f"The datastore is '{kind}', and nothing says where its data is kept.",
+            f"The datastore is '{kind}', and nothing says where its data is.",
             hint=f"set {name} (or --datastore-root) to {row.kind.example if row is not None else 'its URL'}",
         )
 

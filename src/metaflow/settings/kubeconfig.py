@@ -1,4 +1,4 @@
-"""Which Kubernetes cluster this installation talks to, by the rules of kubectl.
+"""Which Kubernetes cluster this installation uses, by the rules of kubectl.
 
 The files of KUBECONFIG (the first one that names a thing wins), else ``~/.kube/config``, else the service account of
 the pod that we are in. This says where the cluster is and as whom to come; how to talk to it is not known here. Start
@@ -113,9 +113,9 @@ def load(
     if environ.get("KUBERNETES_SERVICE_HOST") and os.path.isfile(f"{account}/token"):
         return _of_pod(environ, account)
     raise SettingsError(
-        f"There is no Kubernetes cluster to talk to: {' and '.join(paths)} "
+        f"No Kubernetes cluster is configured: {' and '.join(paths)} "
         f"{'do' if len(paths) > 1 else 'does'} not {'name one' if found else 'exist'}.",
-        hint="set KUBECONFIG to the path of your cluster's configuration; `kubectl get pods` should work here",
+        hint="set KUBECONFIG to the path of your cluster's kubeconfig file; `kubectl get pods` should then work here",
     )
 
 
@@ -153,7 +153,7 @@ def _read(path: str) -> dict[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise SettingsError(f"{path} is no Kubernetes configuration.", hint=_HINT)
+        raise SettingsError(f"{path} is not a Kubernetes configuration.", hint=_HINT)
     return document
 
 
@@ -163,10 +163,10 @@ def _chosen(merged: _Merged, wanted: str | None, environ: Mapping[str, str]) -> 
     if name is None:
         raise SettingsError(
             "The Kubernetes configuration has no current context.",
-            hint=f"`kubectl config use-context NAME`, or set METAFLOW_KUBERNETES_CONTEXT; there are: {contexts}",
+            hint=f"run `kubectl config use-context NAME`, or set METAFLOW_KUBERNETES_CONTEXT; contexts: {contexts}",
         )
     if name not in merged.contexts:
-        raise SettingsError(f"There is no Kubernetes context '{name}'.", hint=f"there are: {contexts}")
+        raise SettingsError(f"There is no Kubernetes context '{name}'.", hint=f"contexts: {contexts}")
     context, path = merged.contexts[name]
     cluster, cluster_path = _entry(merged.clusters, context.get("cluster"), "cluster", name, path)
     user, user_path = _entry(merged.users, context.get("user"), "user", name, path) if context.get("user") else ({}, "")
@@ -175,8 +175,8 @@ def _chosen(merged: _Merged, wanted: str | None, environ: Mapping[str, str]) -> 
         raise SettingsError(f"The cluster of the Kubernetes {origin} has no server.", hint=_HINT)
     if user.get("auth-provider") and not (user.get("token") or user.get("exec")):
         raise SettingsError(
-            f"The user of the Kubernetes {origin} has an auth-provider, which Kubernetes has given up in 1.26.",
-            hint="write the configuration anew with your provider's program: it will name an exec plugin",
+            f"The user of the Kubernetes {origin} has an auth-provider, which Kubernetes 1.26 has removed.",
+            hint="generate the configuration again with your provider's tool: it will use an exec plugin",
         )
     authority = _content(cluster, "certificate-authority", cluster_path)
     return Cluster(
@@ -201,8 +201,8 @@ def _entry(
 ) -> tuple[dict[str, Any], str]:
     if name is None or name not in table:
         raise SettingsError(
-            f"The Kubernetes context '{context}' of {path} names the {kind} '{name}', which is not described.",
-            hint=f"described are: {', '.join(sorted(table)) or 'none'}",
+            f"The Kubernetes context '{context}' of {path} names the {kind} '{name}', which is not defined.",
+            hint=f"defined: {', '.join(sorted(table)) or 'none'}",
         )
     return table[name]
 

@@ -90,7 +90,7 @@ class Settings(NamedTuple):
         """
         if self.username is None:
             raise MetaflowUnknownUser(
-                "Nobody can say who runs this: METAFLOW_USER, SUDO_USER, USERNAME and USER are not set, "
+                "The user cannot be determined: METAFLOW_USER, SUDO_USER, USERNAME and USER are not set, "
                 f"and the uid {os.getuid()} has no name.",
                 hint="set METAFLOW_USER to your name",
             )
@@ -180,7 +180,7 @@ def _working_directory() -> str:
         return os.getcwd()
     except OSError:
         raise SettingsError(
-            "The working directory does not exist any more.", hint="change to another directory and try again"
+            "The working directory no longer exists.", hint="change to another directory and try again"
         ) from None
 
 
@@ -231,7 +231,7 @@ def _profiles_hint(home: str | None) -> str:
     except OSError:
         names = []
     profiles = ", ".join(n[7:-5] for n in names if n.startswith("config_") and n.endswith(".json"))
-    return f"profiles here: {profiles}" if profiles else "unset METAFLOW_PROFILE, or write this file"
+    return f"profiles: {profiles}" if profiles else "unset METAFLOW_PROFILE, or create this file"
 
 
 def _local_file(nearest: str | None) -> ConfigFile | None:

@@ -57,7 +57,9 @@ def _shown(values: Values, name: str) -> Shown:
 
 
 def _remark(values: Values, name: str) -> str:
-    row = row_of(name)
+    row, reason = row_of(name), values.no_effect(name)
+    if reason:
+        return f"no effect: {reason}"
     if row is None:
         return "" if name in OPTIONS or name.startswith(FAMILIES) else "unknown"
     if isinstance(row, Setting):
@@ -66,7 +68,7 @@ def _remark(values: Values, name: str) -> str:
         except SettingsError as error:
             return error.message.partition(": ")[2].rstrip(".")
         return ""
-    return f"no effect: {row.reason}" if row.reason else "no effect"
+    return "no effect"
 
 
 def _default(row: Setting[object]) -> Shown:

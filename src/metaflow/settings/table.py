@@ -445,6 +445,9 @@ ECS_FARGATE_EXECUTION_ROLE = _unset(
 
 # --- options of commands ---------------------------------------------------------------------------------------------
 
+ENVIRONMENT_ONLY = frozenset({HOME.name, PROFILE.name, ENVIRONMENT.name})
+"""Settings that a configuration file cannot hold."""
+
 OPTIONS = {
     PREFIX + name: f"--{name.lower().replace('_', '-')}"
     for name in ("QUIET", "METADATA", "DATASTORE", "DATASTORE_ROOT", "PACKAGE_SUFFIXES", "WITHOUT", "PYLINT")
@@ -508,31 +511,34 @@ _unused(
     ENABLED_LOGGING_SIDECAR ENABLED_METADATA_PROVIDER ENABLED_MONITOR_SIDECAR ENABLED_RUNNER_CLI
     ENABLED_SECRETS_PROVIDER ENABLED_SIDECAR ENABLED_STEP_DECORATOR ENABLED_TL_PLUGIN EXTENSIONS_SEARCH_DIRS
     """,
-    "extensions of Metaflow are not loaded",
+    "extensions of Metaflow are not supported",
 )
 
 # What somebody who sets it would miss.
 _unused(
     "DEFAULT_AWS_CLIENT_PROVIDER DEFAULT_AZURE_CLIENT_PROVIDER DEFAULT_GCP_CLIENT_PROVIDER",
-    "credentials are found where the SDK of the cloud looks for them",
+    "credentials are those that the cloud's SDK finds",
     harmless=("boto3", "azure-default", "gcp-default"),
     travels=True,
 )
 _unused(
     "DEFAULT_EVENT_LOGGER DEFAULT_MONITOR EVENT_LOGGER MONITOR",
-    "there are no event loggers and monitors",
+    "event loggers and monitors are not supported",
     harmless=("nullSidecarLogger", "nullSidecarMonitor"),
 )
-_unused("CONSOLE_TRACE_ENABLED OTEL_ENDPOINT ZIPKIN_ENDPOINT", "there is no tracing")
+_unused("CONSOLE_TRACE_ENABLED OTEL_ENDPOINT ZIPKIN_ENDPOINT", "tracing is not supported")
 _unused(
     "AWS_SANDBOX_API_KEY AWS_SANDBOX_ENABLED AWS_SANDBOX_INTERNAL_SERVICE_URL AWS_SANDBOX_REGION "
     "KUBERNETES_SANDBOX_INIT_SCRIPT",
     "hosted sandboxes are not supported",
 )
 _unused("BATCH_EMIT_TAGS", "Batch jobs always carry the tags of their run", harmless=("True",))
-_unused("DEFAULT_RUNTIME_LIMIT", "a task has no time limit unless @timeout sets one")
-_unused("FEAT_ALWAYS_UPLOAD_CODE_PACKAGE", "the code is packaged where a step runs in a container, and only there")
-_unused("KUBERNETES_JOB_TERMINATE_MODE", "a job is ended by deleting it")
+_unused(
+    "DEFAULT_RUNTIME_LIMIT",
+    "only @timeout limits the time of a task; METAFLOW_DEFAULT_DECOSPECS=timeout:hours=… sets it for all steps",
+)
+_unused("FEAT_ALWAYS_UPLOAD_CODE_PACKAGE", "the code is packaged only for runs with steps in containers")
+_unused("KUBERNETES_JOB_TERMINATE_MODE", "jobs are ended by deleting them")
 
 NAMES = frozenset({*SETTINGS, *UNUSED, *OPTIONS})
 """Every name with a meaning, here or in Metaflow 2.19.39."""

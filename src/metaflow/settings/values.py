@@ -12,12 +12,14 @@ from typing import Generic, NamedTuple, TypeVar
 from metaflow.exception import SettingsError
 from metaflow.settings.config_file import ConfigFile, string_of
 from metaflow.settings.kinds import shown
-from metaflow.settings.table import FAMILIES, NAMES, PREFIX, Setting, row_of
+from metaflow.settings.table import ENVIRONMENT_ONLY, FAMILIES, NAMES, OPTIONS, PREFIX, Setting, row_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 ENVIRONMENT = "the environment"
+
+_OFF = ("", "0", "false", "no", "off")
 
 
 class Given(NamedTuple, Generic[T_co]):
@@ -106,7 +108,7 @@ class Values:
         return {name: self.string(name) for name, row in rows.items() if row is not None and row.travels}
 
     def warnings(self) -> tuple[str, ...]:
-        """Return a sentence for each name that has no effect although somebody may count on it."""
+        """Return a sentence for each name that has no effect although somebody may rely on it."""
         misspelled = (
             f"{name} in {origin} is not a known setting: did you mean {near}?"
             for name, (origin, near) in self.misspelled().items()
@@ -118,14 +120,21 @@ class Values:
             return self._environment[name]
         return next((file.values[name] for file in self._files if file.values.get(name) is not None), None)
 
+    def no_effect(self, name: str) -> str:
+        """Return why a name has no effect as it is set; empty if it has one, or nobody can rely on it."""
+        row = row_of(name)
+        value = self.string(name).strip()
+        if name not in self._environment and (name in OPTIONS or name in ENVIRONMENT_ONLY):
+            return "it is read from the environment only"
+        if row is None or isinstance(row, Setting) or value in row.harmless or value.lower() in _OFF:
+            return ""
+        return row.reason
+
     def _unused(self) -> Iterator[str]:
         for name in self.names():
-            row = row_of(name)
-            value = self.string(name).strip()
-            if row is None or isinstance(row, Setting) or not row.reason or value in row.harmless:
-                continue
-            if value.lower() not in ("", "0", "false", "no", "off"):
-                yield f"{name} in {self.origin(name)} has no effect: {row.reason}."
+            reason = self.no_effect(name)
+            if reason:
+                yield f"{name} in {self.origin(name)} has no effect: {reason}."
 
     def misspelled(self) -> dict[str, tuple[str, str]]:
         """Return each name that is probably a mistake, with where it is and which name was probably meant.

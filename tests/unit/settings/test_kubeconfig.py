@@ -54,7 +54,7 @@ def test_another_context(tmp_path: Path) -> None:
     assert load({"KUBECONFIG": str(path)}, context="c").server == "https://one:6443"
     with pytest.raises(SettingsError, match="no Kubernetes context 'nosuch'") as caught:
         load({"KUBECONFIG": str(path)})
-    assert caught.value.hint == "there are: c"
+    assert caught.value.hint == "contexts: c"
 
 
 def test_files_and_data(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_in_a_pod(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("{", "cannot be read"),
-        ("[]", "is no Kubernetes configuration"),
+        ("[]", "is not a Kubernetes configuration"),
         ("", "does not name one"),
         ("{clusters: [{cluster: {}}]}", "has no name"),
         ("{clusters: [{name: k, cluster: {server: x}}]}", "no current context"),
@@ -147,6 +147,6 @@ def test_users_that_cannot_be_used(user: dict[str, Any], words: str, tmp_path: P
 
 
 def test_none(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no Kubernetes cluster to talk to") as caught:
+    with pytest.raises(SettingsError, match="No Kubernetes cluster is configured") as caught:
         load({"HOME": str(tmp_path)})
     assert "KUBECONFIG" in str(caught.value.hint)

@@ -93,7 +93,7 @@ def test_profile(place: Place) -> None:
     assert place.load(METAFLOW_PROFILE="").values.string("METAFLOW_A") == "plain"
     with pytest.raises(SettingsError, match=r"no profile 'tema'.*config_tema\.json") as caught:
         place.load(METAFLOW_PROFILE="tema")
-    assert caught.value.hint == "profiles here: team"
+    assert caught.value.hint == "profiles: team"
 
 
 @pytest.mark.parametrize("chosen", ["{home}/other", "~/other", "../../home/other"])
@@ -125,9 +125,9 @@ def test_settings_cannot_be_changed(place: Place) -> None:
         ("{", r"config\.json:1:2 is not valid JSON: Expecting property name"),
         ('{"a": 1\n "b": 2}', r"config\.json:2:2 is not valid JSON: Expecting ',' delimiter"),
         ("", r"config\.json:1:1 is not valid JSON: Expecting value"),
-        ("[]", r"config\.json holds a JSON array, not an object"),
-        ("null", r"config\.json holds a JSON null, not an object"),
-        ("3", r"config\.json holds a JSON number, not an object"),
+        ("[]", r"config\.json contains a JSON array, not an object"),
+        ("null", r"config\.json contains a JSON null, not an object"),
+        ("3", r"config\.json contains a JSON number, not an object"),
         ("[" * 100_000, r"config\.json cannot be used"),
         ('{"METAFLOW_USER":\n  ["ada"]}', r"METAFLOW_USER in .*config\.json:1:2 is \['ada'\]: expected a user name"),
         ('{\n  "METAFLOW_TEMPDIR": true}', r"METAFLOW_TEMPDIR in .*config\.json:2:3 is True: expected a directory"),
@@ -157,7 +157,7 @@ def test_a_file_that_cannot_be_read(place: Place) -> None:
 
 def test_a_file_that_is_not_text(place: Place) -> None:
     place.configure("").write_bytes(b'{"METAFLOW_USER": "\xff"}')
-    with pytest.raises(SettingsError, match="not UTF-8 text: byte 19"):
+    with pytest.raises(SettingsError, match="not valid UTF-8: byte 19"):
         place.load()
 
 
@@ -227,7 +227,7 @@ def test_user_from_a_file(place: Place) -> None:
 
 def test_nobody(place: Place) -> None:
     nobody = place.load()._replace(username=None)
-    with pytest.raises(MetaflowUnknownUser, match="Nobody can say who runs this") as caught:
+    with pytest.raises(MetaflowUnknownUser, match="The user cannot be determined") as caught:
         nobody.user
     assert caught.value.hint == "set METAFLOW_USER to your name"
 

@@ -26,7 +26,7 @@ def test_value_origin_and_remark() -> None:
     assert lines(Values(environ, [file])) == [
         "METAFLOW_CARD_NO_WARNING=1  (environment; no effect)",
         "METAFLOW_DEFAULT_DATASTOR=s3  (environment; unknown: did you mean METAFLOW_DEFAULT_DATASTORE?)",
-        "METAFLOW_OTEL_ENDPOINT=http://traces  (environment; no effect: there is no tracing)",
+        "METAFLOW_OTEL_ENDPOINT=http://traces  (environment; no effect: tracing is not supported)",
         "METAFLOW_OURS=x  (environment; unknown)",
         "METAFLOW_PREFLIGHT=loud  (environment; expected one of off, warn, fail)",
         "METAFLOW_RUN_ALPHA=2  (environment)",

@@ -100,7 +100,7 @@ def test_whatever_a_file_holds_is_read_or_refused_in_one_way(name: str, value: A
 
 def test_what_somebody_may_count_on_is_said() -> None:
     assert Values({"METAFLOW_OTEL_ENDPOINT": "http://traces"}).warnings() == (
-        "METAFLOW_OTEL_ENDPOINT in the environment has no effect: there is no tracing.",
+        "METAFLOW_OTEL_ENDPOINT in the environment has no effect: tracing is not supported.",
     )
 
 
@@ -116,3 +116,11 @@ def test_what_somebody_may_count_on_is_said() -> None:
 )
 def test_harmless_names_are_left_alone(name: str, value: str) -> None:
     assert Values({f"METAFLOW_{name}": value}).warnings() == ()
+
+
+@pytest.mark.parametrize("name", ["METAFLOW_PROFILE", "METAFLOW_HOME", "METAFLOW_ENVIRONMENT", "METAFLOW_DATASTORE"])
+def test_what_a_file_cannot_hold(name: str) -> None:
+    assert Values({}, [file({name: "x"})]).warnings() == (
+        f"{name} in config.json:1:2 has no effect: it is read from the environment only.",
+    )
+    assert Values({name: "x"}).warnings() == ()
