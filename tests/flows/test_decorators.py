@@ -83,7 +83,7 @@ def test_retry_with_a_backoff_waits(one_site: Site) -> None:
     pauses = [later - earlier for earlier, later in itertools.pairwise(sorted(began))]
     assert pauses[0] >= 300
     assert pauses[1] >= 480
-    assert finished.stdout.count("is tried again in") == 2
+    assert finished.stdout.count("will be tried again in") == 2
     waited = [fact.value for fact in task.metadata if fact.name == "minutes_between_retries"]
     assert sorted(waited) == ["0.005", "0.008"]
 

@@ -21,16 +21,15 @@ from metaflow.app.requests import resource_requests
 from metaflow.app.targets import RunFrame, make_targets, shared_storage
 from metaflow.app.workspace import Workspace
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
-from metaflow.metadata_provider.lease import Lease, Standing, lease_of
+from metaflow.metadata_provider.lease import Lease, RunStatus, lease_of
 from metaflow.metadata_provider.tags import check_tags
 from metaflow.runtime.begin import begin_run
 from metaflow.runtime.console import Console, SilentConsole
-from metaflow.runtime.ending import standing_after, standing_of
-from metaflow.runtime.engine import Engine
-from metaflow.runtime.engine import RunOptions as EngineOptions
+from metaflow.runtime.engine import Engine, EngineOptions
 from metaflow.runtime.events import Finish
 from metaflow.runtime.policy import check_attempts, policy_of
 from metaflow.runtime.resume import Origin, Resumption
+from metaflow.runtime.run_status import status_after, status_of
 
 T = TypeVar("T")
 
@@ -71,7 +70,7 @@ class FinishedRun(NamedTuple):
     ----------
     id : str
         The run.
-    status : Standing
+    status : RunStatus
         ``successful``, ``failed`` or ``interrupted``, and why.
     finish : Finish
         The scheduler's last word: the task that failed first.
@@ -82,7 +81,7 @@ class FinishedRun(NamedTuple):
     """
 
     id: str
-    status: Standing
+    status: RunStatus
     finish: Finish
     cause: TaskFailed | None = None
     signal: int | None = None
@@ -252,14 +251,14 @@ class _Run:
             engine = self._engine(run_id, resumption, lease)
             finish = _to_its_end(lambda: engine.run(self._callbacks.console, handle_signals=self._handle_signals))
         except BaseException as error:  # the engine could not go on, with a full disk for instance
-            lease.end(*standing_after(error))
+            lease.end(*status_after(error))
             if isinstance(error, MetaflowException):
                 self._after_run(run_id, False)
             raise
         finally:
             self._zygote.stop()
         cause = engine.failures.get(finish.culprit.id) if finish.culprit is not None else None
-        status = standing_of(finish, engine.interrupted, cause)
+        status = status_of(finish, engine.interrupted, cause)
         lease.end(*status)
         self._after_run(run_id, finish.ok)
         return FinishedRun(run_id, status, finish, cause, engine.interrupted)
@@ -312,7 +311,7 @@ class _Run:
             workspace.metadata,
             limits,
             policy=policies.__getitem__,
-            resumption=resumption,
+            reuse=resumption,
             lease=lease,
         )
 

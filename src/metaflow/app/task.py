@@ -13,7 +13,7 @@ from metaflow.compute.report import TaskReport, open_channel
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.flow.current import current
 from metaflow.metadata_provider.deferred import DeferredMetadata
-from metaflow.metadata_provider.protocol import Provider
+from metaflow.metadata_provider.protocol import Metadata
 from metaflow.runtime.task import Task, TaskPlan
 
 _NOTICE = "MILLRACE_SPOT_NOTICE"
@@ -76,7 +76,7 @@ def run_task(
         raise
 
 
-def _with_entries(metadata: Provider, report: Callable[[TaskReport], None]) -> Callable[[TaskReport], None]:
+def _with_entries(metadata: Metadata, report: Callable[[TaskReport], None]) -> Callable[[TaskReport], None]:
     """Let what the metadata have collected go home with the report, where they cannot be reached."""
     if not isinstance(metadata, DeferredMetadata):
         return report

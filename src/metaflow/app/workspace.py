@@ -19,7 +19,7 @@ from metaflow.flow.with_option import parse_without
 if TYPE_CHECKING:
     from metaflow.flow.plan import FlowPlan
     from metaflow.flow.spec import FlowSpec
-    from metaflow.metadata_provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Metadata
     from metaflow.settings import Settings
     from metaflow.store.protocol import Storage
 
@@ -135,12 +135,12 @@ class Workspace:
         return storage
 
     @cached_property
-    def metadata(self) -> Provider:
+    def metadata(self) -> Metadata:
         """Where facts are kept."""
         kind = self.options.metadata or self.settings.default_metadata
         root = self.root if self.options.datastore_root and self.datastore == "local" else self.local_root
-        provider: Provider = registry.load("metadata", kind)(root, self.settings.user)
-        return provider
+        metadata: Metadata = registry.load("metadata", kind)(root, self.settings.user)
+        return metadata
 
 
 def _settings() -> Settings:

@@ -1,10 +1,10 @@
 """Runs from outside: flows, runs, steps, tasks and artifacts as objects, whoever wrote them, whether they go on or not.
 
-The client reads what a metadata provider and a storage hold; it must not know how a run is carried out. The names are
+The client reads what metadata and a storage hold; it must not know how a run is carried out. The names are
 bound when they are first touched, so that a task that only sets its namespace loads no more than `scope`.
 
 ``scope``      in which site and namespace this process looks
-``site``       a provider and the storage beside it
+``site``       metadata and the storage beside them
 ``objects``    what all objects have in common; ``errors`` if one is not to be had
 ``runs``, ``tasks``, ``artifacts``   the five levels
 ``lineage``    parents and children of tasks

@@ -112,7 +112,7 @@ class DataArtifact(MetaflowObject, depth=5):
     @property
     def _document(self) -> Document | None:
         if self._loaded is None:
-            self._loaded = self._site.provider.get(self._components, self._index()[0].attempt)
+            self._loaded = self._site.catalog.get(self._components, self._index()[0].attempt)
         return self._loaded
 
 

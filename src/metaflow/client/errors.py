@@ -22,9 +22,9 @@ class MissingKey(MetaflowNotFound, KeyError):
 
 def missing(wanted: MetaflowObject, error_class: type[MetaflowNotFound] = MetaflowNotFound) -> MetaflowNotFound:
     """Return the error for an object that does not exist."""
-    components, provider = wanted._components, wanted._site.provider
+    components, catalog = wanted._components, wanted._site.catalog
     depth = 1
-    while depth < len(components) and provider.get(components[:depth]) is not None:
+    while depth < len(components) and catalog.get(components[:depth]) is not None:
         depth += 1
     kind, name, above = _KINDS[depth - 1], components[depth - 1], "/".join(components[: depth - 1])
     if depth == 1:
@@ -38,7 +38,7 @@ def missing(wanted: MetaflowObject, error_class: type[MetaflowNotFound] = Metafl
 
 def _siblings(wanted: MetaflowObject, depth: int) -> list[str]:
     if depth < 5:
-        names = wanted._site.provider.names(wanted._components[: depth - 1])
+        names = wanted._site.catalog.names(wanted._components[: depth - 1])
     else:
         stored = wanted._site.index(wanted._components[:4], wanted._attempt)
         names = list(stored[0].objects) if stored else []

@@ -152,7 +152,7 @@ class MetaflowObject:
     @property
     def _document(self) -> Document | None:
         if self._loaded is None:
-            self._loaded = self._site.provider.get(self._components)
+            self._loaded = self._site.catalog.get(self._components)
         return self._loaded
 
     def _exists(self) -> bool:
@@ -264,11 +264,11 @@ class Container(MetaflowObject, Generic[Child]):
 
     def _newest_first(self) -> list[str]:
         """Return the names below: ids count upwards, so that only where they are no numbers the dates are read."""
-        names = self._site.provider.names(self._components)
+        names = self._site.catalog.names(self._components)
         if all(map(str.isdecimal, names)):
             return sorted(names, key=int, reverse=True)
         key = _ID_KEYS[len(self._components)]
-        documents = self._site.provider.children(self._components)
+        documents = self._site.catalog.children(self._components)
         ages = sorted(((document["ts_epoch"], document[key]) for document in documents), reverse=True)
         return [name for _, name in ages]
 
@@ -277,7 +277,7 @@ class Container(MetaflowObject, Generic[Child]):
 
 
 def moment(milliseconds: float) -> datetime:
-    """Return a provider's time as people see it: local, without a time zone in the object."""
+    """Return a document's time as people see it: local, without a time zone in the object."""
     return datetime.fromtimestamp(milliseconds / 1000)
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from metaflow.client.objects import Container
 from metaflow.client.scope import scope
 from metaflow.client.tasks import Step, Task
-from metaflow.metadata_provider.lease import Standing, lease_of
+from metaflow.metadata_provider.lease import RunStatus, lease_of
 from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
     from metaflow.client.artifacts import MetaflowData
     from metaflow.client.code import MetaflowCode
     from metaflow.exception import TaskFailed
-    from metaflow.metadata_provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Catalog
 
 """The pseudo-step whose task 0 holds the parameters and the graph of a run."""
 
@@ -28,9 +28,9 @@ class Metaflow:
         self._site = scope.site
 
     @property
-    def metadata(self) -> Provider:
-        """The provider that answers."""
-        return self._site.provider
+    def metadata(self) -> Catalog:
+        """The metadata that answer."""
+        return self._site.catalog
 
     @property
     def flows(self) -> list[Flow]:
@@ -38,7 +38,7 @@ class Metaflow:
         return list(self)
 
     def __iter__(self) -> Iterator[Flow]:
-        for name in sorted(self._site.provider.names(())):
+        for name in sorted(self._site.catalog.names(())):
             flow = Flow.__new__(Flow)
             flow._place((name,), self._site, scope.namespace)
             if flow._is_in(flow._namespace):
@@ -48,7 +48,7 @@ class Metaflow:
         return Flow(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._site.provider.names(())
+        return isinstance(name, str) and name in self._site.catalog.names(())
 
     def __repr__(self) -> str:
         return "Metaflow()"
@@ -132,7 +132,7 @@ class Run(Container[Step], depth=2):
         without a word (killed, or the machine was restarted); ``unknown`` for an unfinished run of Metaflow, which
         leaves nothing that tells. Not in Metaflow.
         """
-        return self._standing().state
+        return self._lease_status().state
 
     @property
     def failure(self) -> TaskFailed | None:
@@ -140,15 +140,15 @@ class Run(Container[Step], depth=2):
 
         Of a failed run `failure.values` has ``step``, ``task`` and ``cause``, the class of the task's failure.
         """
-        return self._standing().failure
+        return self._lease_status().failure
 
-    def _standing(self) -> Standing:
-        standing = lease_of(self._site.provider, *self._components).standing()
-        if standing is None or standing.state == "lost":
+    def _lease_status(self) -> RunStatus:
+        status = lease_of(self._site.catalog, *self._components).status()
+        if status is None or status.state == "lost":
             task = self.end_task
             if task is not None and task.finished:
-                return Standing("successful" if task.successful else "failed", task.failure)
-        return standing or Standing("unknown")
+                return RunStatus("successful" if task.successful else "failed", task.failure)
+        return status or RunStatus("unknown")
 
     @property
     def finished_at(self) -> datetime | None:
@@ -213,12 +213,12 @@ class Run(Container[Step], depth=2):
             A tag to remove is a system tag, a tag to add is not valid, or no tag was given.
         """
         flow, run = self._components
-        self._site.provider.change_tags(flow, run, add=_several(tags_to_add), remove=_several(tags_to_remove))
+        self._site.catalog.change_tags(flow, run, add=_several(tags_to_add), remove=_several(tags_to_remove))
         self._loaded = None
 
     def _endpoint(self, name: str) -> str:
         """Return what the run calls its ``start`` or ``end`` step."""
-        facts = self._site.provider.facts((*self._components, PARAMETERS, "0"), f"{name}_step")
+        facts = self._site.catalog.facts((*self._components, PARAMETERS, "0"), f"{name}_step")
         return str(facts[-1]["value"]) if facts else name
 
     def _first_task(self) -> Task | None:

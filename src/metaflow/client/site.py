@@ -1,4 +1,4 @@
-"""A site: one place where runs are kept, that is, a metadata provider and the storage beside it.
+"""A site: one place where runs are kept, that is, the metadata and the storage beside it.
 
 Client objects hold the site they were found in, so that `metaflow.metadata(…)` changes where later objects are looked
 for and not what earlier ones are. Knows how a site is written as text (``local@/path``); not what a run is.
@@ -17,7 +17,7 @@ from metaflow.store.blobs import Blobs
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
-    from metaflow.metadata_provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Catalog
     from metaflow.settings import Settings
 
 _ROOT = ".metaflow"
@@ -28,7 +28,7 @@ class Site:
 
     Parameters
     ----------
-    provider : Provider
+    catalog : Catalog
         What is known of them.
     storage : Storage
         Where their data is, unless a task's facts say otherwise.
@@ -39,12 +39,12 @@ class Site:
         ``kind@place``, as `metaflow.metadata_provider` takes it.
     """
 
-    __slots__ = ("_blobs", "_storages", "address", "provider", "storage")
+    __slots__ = ("_blobs", "_storages", "address", "catalog", "storage")
 
-    def __init__(self, provider: Provider, storage: Storage) -> None:
-        self.provider = provider
+    def __init__(self, catalog: Catalog, storage: Storage) -> None:
+        self.catalog = catalog
         self.storage = storage
-        self.address = f"{provider.kind}@{provider.root.removesuffix('/' + _ROOT) or '/'}"
+        self.address = f"{catalog.kind}@{catalog.root.removesuffix('/' + _ROOT) or '/'}"
         self._storages: dict[tuple[str, str], Storage] = {(storage.kind, storage.root): storage}
         self._blobs: dict[tuple[str, str, str], Blobs] = {}
 
@@ -78,12 +78,12 @@ class Site:
         """Return the storage that a task (4 names) says it writes to."""
         place = {}
         for field in ("ds-type", "ds-root"):
-            for fact in self.provider.facts(task, field):
+            for fact in self.catalog.facts(task, field):
                 place[field] = str(fact["value"])
         if len(place) == 2:
             return self._storage(place["ds-type"], place["ds-root"])
         # Of the parameters of a run there are no such facts, but those of its artifacts.
-        document = self.provider.get((*task, "_task_ok"))
+        document = self.catalog.get((*task, "_task_ok"))
         if document is None or "ds_type" not in document:
             return self.storage
         return self._storage(str(document["ds_type"]), str(document["location"]).removeprefix(":root:"))
@@ -97,8 +97,8 @@ class Site:
 def of_settings(settings: Settings) -> Site:
     """Return the site that this installation works with."""
     root = settings.local_root
-    provider = registry.load("metadata", settings.default_metadata)(root, settings.username or "")
-    return Site(provider, registry.load("datastore", "local")(root))
+    metadata = registry.load("metadata", settings.default_metadata)(root, settings.username or "")
+    return Site(metadata, registry.load("datastore", "local")(root))
 
 
 def local(root: str) -> Site:
@@ -114,7 +114,7 @@ def named(address: str) -> Site:
     metaflow.exception.MetaflowNotFound
         The directory has no ``.metaflow`` in it.
     metaflow.exception.CommandException
-        There is no such kind of provider.
+        There is no such kind of metadata.
     """
     kind, at, place = address.partition("@")
     if not at or "/" in kind:

@@ -135,7 +135,7 @@ class Task(Container[DataArtifact], depth=4):
         attempt = self._attempt
         if attempt is None:
             attempt = max(self._attempts().done, default=0)
-        verdict = self._site.provider.get((*self._components, "_task_ok"), attempt)  # what Metaflow's client goes by
+        verdict = self._site.catalog.get((*self._components, "_task_ok"), attempt)  # what Metaflow's client goes by
         if verdict is not None:
             return moment(verdict["ts_epoch"])
         ends = self._facts("attempt-done")
@@ -249,7 +249,7 @@ class Task(Container[DataArtifact], depth=4):
         origin, seen = self._origin_components(known), {self._components}
         while origin is not None and origin not in seen:  # the origin may be a copy itself
             seen.add(origin)
-            older = self._site.provider.facts(origin)
+            older = self._site.catalog.facts(origin)
             facts = [fact for fact in older if fact["field_name"] not in known] + facts
             origin = self._origin_components({fact["field_name"]: fact["value"] for fact in older})
             known |= {fact["field_name"]: fact["value"] for fact in facts}
@@ -263,7 +263,7 @@ class Task(Container[DataArtifact], depth=4):
         return {fact.name: fact.value for fact in self.metadata}
 
     def _facts(self, field: str | None = None) -> list[Document]:
-        facts = self._site.provider.facts(self._components, field)
+        facts = self._site.catalog.facts(self._components, field)
         if self._attempt is None:
             return facts
         label = f"attempt_id:{self._attempt}"

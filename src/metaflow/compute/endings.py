@@ -1,13 +1,29 @@
-"""How a process ended, in a class and a sentence: the same words for a local process, a pod and a Batch job.
+"""How an attempt ended: which word about its end counts, and the class and the sentence of its failure.
 
-A sentence says what happened; its hint, what to do. Pure: what is known of the end is handed in.
+The same for a local process, a pod and a Batch job; what only one backend knows is in that backend's `endings`. A
+sentence says what happened; its hint, what to do. Pure: what is known of the end is handed in.
+
+Start reading at `classify_end`.
 """
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Collection
+from typing import NamedTuple
 
-from metaflow.exception import TaskCrashed, TaskExited, TaskFailed, TaskKilled, TaskOutOfMemory
+from metaflow.compute.protocol import Ended
+from metaflow.compute.report import TaskReport
+from metaflow.exception import (
+    StepRaised,
+    TaskCancelled,
+    TaskCrashed,
+    TaskExited,
+    TaskFailed,
+    TaskKilled,
+    TaskOutOfMemory,
+    TaskTimedOut,
+)
 
 PEAK_FACT = "peak-memory-mb"
 """The fact that says how much memory a task had at its peak, in MB."""
@@ -47,7 +63,87 @@ _KILLS = {
 }
 
 
-def failure_of(step: str, code: int | None, number: int | None, *, peak_mb: float | None = None) -> TaskFailed:
+class EndContext(NamedTuple):
+    """What is known of an attempt beside what its launcher tells of its end.
+
+    Attributes
+    ----------
+    step : str
+        Its step.
+    successors : collection of str
+        The steps that may follow, as the flow's source has it.
+    is_stopped : bool
+        Whether the engine ended it.
+    seconds : float
+        How long it ran.
+    time_limit : float or None
+        How long it may run.
+    """
+
+    step: str
+    successors: Collection[str]
+    is_stopped: bool
+    seconds: float
+    time_limit: float | None
+
+
+class AttemptResult(NamedTuple):
+    """How an attempt counts.
+
+    Attributes
+    ----------
+    report : TaskReport
+        For the scheduler.
+    is_told : bool
+        Whether the task's own log says so; else its process died without a word.
+    """
+
+    report: TaskReport
+    is_told: bool = True
+
+
+def classify_end(ended: Ended, context: EndContext, stored: TaskReport | None = None) -> AttemptResult:
+    """Decide how an attempt counts.
+
+    What the task said of itself comes first, then what it had stored when its process died; only of a task that left
+    neither does it count how its process ended.
+
+    Parameters
+    ----------
+    ended : Ended
+        What the launcher tells.
+    context : EndContext
+        What the engine knows.
+    stored : TaskReport, optional
+        How the attempt ended as the storage has it, if it came to its done marker.
+    """
+    report = ended.report or stored
+    if report is None:
+        return AttemptResult(TaskReport(failure=_silent_failure(ended, context)), is_told=False)
+    unexpected = [step for step in report.next if step not in context.successors]
+    if unexpected:
+        sentence = f"the step '{context.step}' went on to {', '.join(unexpected)}, which its source does not say"
+        return AttemptResult(TaskReport(failure=StepRaised(sentence)))
+    return AttemptResult(report)
+
+
+def _silent_failure(ended: Ended, context: EndContext) -> TaskFailed:
+    """Say why a task failed that left no word."""
+    if context.is_stopped:
+        return TaskCancelled(
+            f"the step '{context.step}' was ended before it had finished, because the run failed or was interrupted"
+        )
+    # Exit status 1 after the limit: the exception of @timeout ended the process, and took its last word along.
+    if context.time_limit is not None and ended.code == 1 and context.seconds >= context.time_limit:
+        sentence = f"the step '{context.step}' took longer than its @timeout and did not react to it"
+        return TaskTimedOut(sentence, limit_seconds=context.time_limit)
+    peak = ended.facts.get(PEAK_FACT)
+    return ended.failure or failure_of_process(
+        context.step, ended.code, ended.signal, peak_mb=float(peak) if peak else None
+    )
+
+
+def failure_of_process(step: str, code: int | None, number: int | None, *, peak_mb: float | None = None) -> TaskFailed:
     """Say how a task's process ended that left no word.
 
     Parameters
@@ -109,11 +205,6 @@ def out_of_memory(
         signal=int(signal.SIGKILL),
         **_memory(peak_mb, limit_mb),
     )
-
-
-def cancelled(step: str) -> str:
-    """Return the sentence about a task that was ended because the run ended."""
-    return f"the step '{step}' was ended before it had finished, because the run has failed or was interrupted"
 
 
 def _sentence(step: str, ending: str) -> str:

@@ -15,7 +15,7 @@ from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, Ta
 
 
 class DeferredMetadata:
-    """Collects what is recorded (`metaflow.metadata_provider.protocol.Provider`); knows nothing of any run.
+    """Collects what is recorded (`metaflow.metadata_provider.protocol.Metadata`); knows nothing of any run.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath, WholeAttempt
+from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Recorder, TaskPath, WholeAttempt
 
 
 class TaskEntry(NamedTuple):
@@ -20,7 +20,7 @@ class TaskEntry(NamedTuple):
     system_tags: Sequence[str]
     whole: WholeAttempt | None = None
 
-    def write(self, recorder: Provider) -> None:
+    def write(self, recorder: Recorder) -> None:
         recorder.register_task(self.task, tags=self.tags, system_tags=self.system_tags, whole=self.whole)
 
     def to_json(self) -> list[Any]:
@@ -35,7 +35,7 @@ class FactsEntry(NamedTuple):
     attempt: int | None
     facts: Sequence[Fact]
 
-    def write(self, recorder: Provider) -> None:
+    def write(self, recorder: Recorder) -> None:
         recorder.record(self.task, self.attempt, self.facts)
 
     def to_json(self) -> list[Any]:
@@ -52,7 +52,7 @@ class ArtifactsEntry(NamedTuple):
     tags: Sequence[str]
     system_tags: Sequence[str]
 
-    def write(self, recorder: Provider) -> None:
+    def write(self, recorder: Recorder) -> None:
         recorder.record_artifacts(
             self.task,
             self.attempt,

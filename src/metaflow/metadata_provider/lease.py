@@ -8,7 +8,7 @@ gone means: killed.
 
 The ending must be told on a full disk too: then it is written over the old text, whose place the file keeps free.
 
-Start reading at `LocalLease.standing`.
+Start reading at `LocalLease.status`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from metaflow import files, registry
 from metaflow.exception import RunFailed, StorageUnavailable, TaskFailed
 
 if TYPE_CHECKING:
-    from metaflow.metadata_provider.protocol import Provider
+    from metaflow.metadata_provider.protocol import Catalog, Recorder
 
 RENEWED_EVERY = 10.0
 """Seconds between two renewals."""
@@ -33,8 +33,8 @@ _ROOM = 2048
 """Bytes that the file takes from the beginning, enough for every ending."""
 
 
-class Standing(NamedTuple):
-    """How a run stands.
+class RunStatus(NamedTuple):
+    """How a run is doing, or how it ended.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Lease(Protocol):
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None: ...
 
-    def standing(self) -> Standing | None: ...
+    def status(self) -> RunStatus | None: ...
 
 
 class LocalLease:
@@ -97,7 +97,7 @@ class LocalLease:
             pass  # a disk that is away: the next renewal may reach it
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
-        """Say how the run ended; `state` as in `Standing`."""
+        """Say how the run ended; `state` as in `RunStatus`."""
         record = failure.record() if failure is not None else None
         document = {"holder": self._holder, "state": state, "failure": record, "ended": round(time.time(), 3)}
         try:
@@ -119,8 +119,8 @@ class LocalLease:
         except OSError:
             pass  # then the run counts as lost as soon as this process has ended
 
-    def standing(self) -> Standing | None:
-        """Return how the run stands; None if it has no lease, as runs of Metaflow have none."""
+    def status(self) -> RunStatus | None:
+        """Return how the run is doing; None if it has no lease, as runs of Metaflow have none."""
         try:
             data = files.read(self._path)
             document = json.loads(data) if data else None
@@ -128,15 +128,15 @@ class LocalLease:
                 return None
             if document["state"] != "running":
                 record = document.get("failure")
-                return Standing(document["state"], TaskFailed.from_record(record) if record else None)
+                return RunStatus(document["state"], TaskFailed.from_record(record) if record else None)
             reason = self._why_lost(document["holder"])
         except (ValueError, KeyError, TypeError):
             return None
         if reason is None:
-            return Standing("running")
+            return RunStatus("running")
         holder = document["holder"]
         message = f"the process that carried out the run (pid {holder['pid']} on {holder['host']}) is gone: {reason}"
-        return Standing("lost", RunFailed(message, hint="`resume` goes on from what had finished", cause="lost"))
+        return RunStatus("lost", RunFailed(message, hint="`resume` goes on from what had finished", cause="lost"))
 
     def _why_lost(self, holder: dict[str, Any]) -> str | None:
         here = _here()
@@ -151,7 +151,7 @@ class LocalLease:
 
 
 class NoLease:
-    """The lease of a run whose provider keeps none."""
+    """The lease of a run whose metadata keep none."""
 
     def take(self) -> None:
         pass
@@ -162,15 +162,15 @@ class NoLease:
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
         pass
 
-    def standing(self) -> Standing | None:
+    def status(self) -> RunStatus | None:
         return None
 
 
-def lease_of(provider: Provider, flow: str, run: str) -> Lease:
-    """Return the lease of a run, of the kind that its provider keeps."""
-    if provider.kind not in registry.names("lease"):
+def lease_of(metadata: Recorder | Catalog, flow: str, run: str) -> Lease:
+    """Return the lease of a run, of the kind that its metadata keep."""
+    if metadata.kind not in registry.names("lease"):
         return NoLease()
-    lease: Lease = registry.load("lease", provider.kind)(provider.root, flow, run)
+    lease: Lease = registry.load("lease", metadata.kind)(metadata.root, flow, run)
     return lease
 
 

@@ -1,4 +1,4 @@
-"""A metadata provider of plain JSON files, beside the data of a local storage.
+"""Metadata in plain JSON files, beside the data of a local storage.
 
 The layout is that of Metaflow 2.19, below one root::
 
@@ -35,7 +35,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class LocalMetadata:
-    """Facts in files below a directory (`metaflow.metadata_provider.protocol.Provider`).
+    """Facts in files below a directory (`metaflow.metadata_provider.protocol.Metadata`).
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What is known of a run: the contract of a metadata provider.
+"""What is known of runs: the contracts of the two sides of metadata, `Recorder` and `Catalog`.
 
-A provider keeps facts about flows, runs, steps, tasks and artifacts: who, when, tags, and named values. It holds no
-user data; an artifact's fact is the name and hash of its blob. The dictionaries that the read side returns are the
-documents of Metaflow's metadata service, whose keys the local provider also writes
+Metadata are facts about flows, runs, steps, tasks and artifacts: who, when, tags, and named values. They hold no
+user data; an artifact's fact is the name and hash of its blob. The dictionaries that a catalog returns are the
+documents of Metaflow's metadata service, whose keys local metadata have too
 (`run_number`, `step_name`, `task_id`, `tags`, `system_tags`, `user_name`, `ts_epoch` in milliseconds, …).
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Document: TypeAlias = dict[str, Any]
-"""One object as the provider knows it."""
+"""One object as a catalog knows it."""
 
 
 class TaskPath(NamedTuple):
@@ -73,11 +73,12 @@ class WholeAttempt(NamedTuple):
     shared: Sequence[ArtifactFact] = ()
 
 
-class Provider(Protocol):
-    """Facts about runs.
+class Recorder(Protocol):
+    """What a run writes.
 
     Promises of every implementation: a document is visible whole or not at all; registering twice what exists is no
-    error and changes nothing; tag changes are atomic for readers.
+    error and changes nothing; what is recorded can be read when the call returns. It may be used by several threads.
+    Trouble that passes is waited out inside; what is raised is final.
     """
 
     kind: str
@@ -88,9 +89,6 @@ class Provider(Protocol):
 
     def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str], latest: bool = True) -> str:
         """Register a run under a new id and return the id; `latest` makes it the one that a resume goes on from."""
-
-    def latest_run(self, flow: str) -> str | None:
-        """Return the id of the last run that was registered as latest, None if there is none."""
 
     def register_task(
         self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
@@ -111,6 +109,22 @@ class Provider(Protocol):
         system_tags: Iterable[str],
     ) -> None:
         """Add the artifacts of one attempt; `storage` is its kind and root."""
+
+
+class Catalog(Protocol):
+    """What a client reads, and the tags, which it may change.
+
+    Promises of every implementation: a document is whole or not there; tag changes are atomic for readers.
+    """
+
+    kind: str
+    """As of the recorder that has written it."""
+
+    root: str
+    """As of the recorder that has written it."""
+
+    def latest_run(self, flow: str) -> str | None:
+        """Return the id of the last run that was registered as latest, None if there is none."""
 
     def get(self, path: Sequence[str], attempt: int = 0) -> Document | None:
         """Return the document of a flow, run, step or task (1 to 4 names) or of an attempt's artifact (5), or None."""
@@ -136,3 +150,7 @@ class Provider(Protocol):
         metaflow.exception.MetaflowTaggingError
             A tag to remove is a system tag, or a tag is not valid.
         """
+
+
+class Metadata(Recorder, Catalog, Protocol):
+    """Both sides of one place, as an implementation in the registry has them."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import constants_of
-from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
+from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
 from metaflow.runtime.record import AttemptRecord
 from metaflow.store.artifacts import TaskIndex, save_artifacts
 from metaflow.store.blobs import Blobs
@@ -23,7 +23,7 @@ def begin_run(
     plan: FlowPlan,
     parameters: Mapping[str, Any],
     storage: Storage,
-    metadata: Provider,
+    metadata: Recorder,
     *,
     tags: Iterable[str],
     system_tags: Iterable[str],
@@ -66,6 +66,6 @@ def begin_run(
         "_transition": None,
     }
     save_artifacts(Blobs(storage, flow), values.items(), index)
-    record.note(list(facts))
+    record.add_facts(list(facts))
     record.close(index, ok=True)
     return run

@@ -54,6 +54,13 @@ class TaskRef(NamedTuple):
 # --- events ---------------------------------------------------------------------------------------------------------
 
 
+class Start(NamedTuple):
+    """The run begins with `step`; `parameters` is the pseudo-task whose artifacts it gets. The first event."""
+
+    step: str
+    parameters: TaskRef
+
+
 class TaskEnded(NamedTuple):
     """An attempt of a task has ended; or the task was taken over from another run, with its report."""
 
@@ -76,7 +83,7 @@ class Cancelled(NamedTuple):
     reason: str
 
 
-Event = TaskEnded | RetryDue | Cancelled
+Event = Start | TaskEnded | RetryDue | Cancelled
 
 
 # --- instructions ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from metaflow.compute.report import TaskReport
 from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
 from metaflow.flow.frames import ForeachFrame, PicklableFrames
-from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath, WholeAttempt
+from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Recorder, TaskPath, WholeAttempt
 from metaflow.store import internals, layout
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs
@@ -49,7 +49,7 @@ class AttemptRecord:
         The task.
     attempt : int
         From 0.
-    storage, provider
+    storage, recorder
         Where it is written.
     tags, system_tags : iterable of str
         The run's.
@@ -60,7 +60,7 @@ class AttemptRecord:
         path: TaskPath,
         attempt: int,
         storage: Storage,
-        provider: Provider,
+        recorder: Recorder,
         *,
         tags: Iterable[str],
         system_tags: Iterable[str],
@@ -69,20 +69,20 @@ class AttemptRecord:
         self.attempt = attempt
         self.store = TaskStore(storage, str(path))
         self._storage = storage
-        self._provider = provider
+        self._recorder = recorder
         self._tags = list(tags)
         self._system_tags = list(system_tags)
 
     def begin(self) -> None:
         """Register the task and mark the attempt as begun."""
-        self._provider.register_task(self.path, tags=self._tags, system_tags=self._system_tags)
+        self._recorder.register_task(self.path, tags=self._tags, system_tags=self._system_tags)
         self.store.write(self.store.begun(self.attempt, time.time()))
 
-    def note(self, facts: Sequence[Fact]) -> None:
+    def add_facts(self, facts: Sequence[Fact]) -> None:
         """Record facts."""
-        self._provider.record(self.path, self.attempt, facts)
+        self._recorder.record(self.path, self.attempt, facts)
 
-    def note_place(self, frames: Sequence[ForeachFrame], origin_run: str | None, further: Iterable[Fact]) -> None:
+    def add_location(self, frames: Sequence[ForeachFrame], origin_run: str | None, further: Iterable[Fact]) -> None:
         """Record where the attempt stands: the run it goes on from, its storage, the foreaches around it."""
         facts = [
             Fact("attempt", str(self.attempt), "attempt"),
@@ -96,13 +96,13 @@ class AttemptRecord:
             path = ",".join(f"{frame.step}:{frame.index}" for frame in frames)
             facts.append(Fact("foreach-stack", stack, "foreach-stack"))
             facts.append(Fact("foreach-execution-path", path, "foreach-execution-path"))
-        self.note(facts)
+        self.add_facts(facts)
 
     def close_dead(self, failure: TaskFailed, frames: Sequence[ForeachFrame]) -> None:
         """Close an attempt whose process died before it could; `frames` are the foreaches around it."""
         if self.attempt not in self.store.attempts()[0]:
             self.begin()
-            self.note_place(frames, None, ())
+            self.add_location(frames, None, ())
         index = TaskIndex({}, {}, self.attempt)
         text = f"{failure.message}\n" + (f"hint: {failure.hint}\n" if failure.hint else "")
         values = {
@@ -134,7 +134,7 @@ class AttemptRecord:
             Why it failed, also if a decorator has caught it.
         """
         self.store.write(self.store.index(index))
-        self._provider.record_artifacts(
+        self._recorder.record_artifacts(
             self.path,
             self.attempt,
             _artifact_facts(index),
@@ -143,9 +143,9 @@ class AttemptRecord:
             system_tags=self._system_tags,
         )
         facts = [Fact("failure", json.dumps(failure.record()), "failure")] if failure is not None else []
-        self.note([*facts, Fact("attempt_ok", str(ok), "internal_attempt_status")])
+        self.add_facts([*facts, Fact("attempt_ok", str(ok), "internal_attempt_status")])
         self.store.write(self.store.done(self.attempt))
-        self.note([Fact("attempt-done", str(self.attempt), "attempt-done")])
+        self.add_facts([Fact("attempt-done", str(self.attempt), "attempt-done")])
 
 
 class Copy(NamedTuple):
@@ -168,7 +168,7 @@ class Copy(NamedTuple):
 
 
 def write_copies(
-    copies: Sequence[Copy], storage: Storage, provider: Provider, *, tags: Sequence[str], system_tags: Sequence[str]
+    copies: Sequence[Copy], storage: Storage, recorder: Recorder, *, tags: Sequence[str], system_tags: Sequence[str]
 ) -> None:
     """Write the whole records of tasks that are taken over, all of them together.
 
@@ -180,7 +180,7 @@ def write_copies(
         The tasks.
     storage : Storage
         Where they are written and the origins are.
-    provider : Provider
+    recorder : Recorder
         Where they are registered.
     tags, system_tags : sequence of str
         The run's.
@@ -190,17 +190,17 @@ def write_copies(
     storage.put([TaskStore(storage, str(copy.path)).index(copy.now) for copy in changed], overwrite=True)
     storage.copy([_file(copy, layout.DONE) for copy in copies])
     where = (storage.kind, storage.root)
-    places = {"ds-type": storage.kind, "ds-root": storage.root} if where != ("local", provider.root) else {}
+    places = {"ds-type": storage.kind, "ds-root": storage.root} if where != ("local", recorder.root) else {}
     for copy in copies:
         facts = {"origin-run-id": copy.origin.run, "origin-task-id": copy.origin.task, "attempt-done": "0", **places}
-        noted = [Fact(name, value, name) for name, value in facts.items()]
+        recorded = [Fact(name, value, name) for name, value in facts.items()]
         artifacts = [fact for fact in _artifact_facts(copy.now) if fact.name != "_exception"]  # there was none
         # A task has finished, clients say, when its `_task_ok` was recorded. Of a later attempt nothing can be shared.
         can_share = copy.before.attempt == 0
         shared = [fact for fact in artifacts if can_share and fact.name != "_task_ok"]
         new = [fact for fact in artifacts if not can_share or fact.name == "_task_ok"]
-        whole = WholeAttempt(noted, new, where, copy.origin, shared)
-        provider.register_task(copy.path, tags=tags, system_tags=system_tags, whole=whole)
+        whole = WholeAttempt(recorded, new, where, copy.origin, shared)
+        recorder.register_task(copy.path, tags=tags, system_tags=system_tags, whole=whole)
 
 
 def _files(copy: Copy) -> Iterator[tuple[str, str]]:

@@ -5,34 +5,35 @@ around it, and in the same turn of a recursion. It is taken over if the counterp
 the step, as its source is now, can go on to, and if all that comes into it was taken over too; so what follows a task
 that runs anew runs anew. Taking over copies names, not data: the new task's index names the origin's blobs.
 
-Start reading at `Resumption.take_over`.
+The decisions are made on the engine's loop, from what was read before the first of them; whatever reads or writes the
+storage is done in threads. Start reading at `Resumption.ask`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.compute.report import TaskReport
 from metaflow.exception import CommandException
 from metaflow.flow.description import fingerprint_in
-from metaflow.metadata_provider.protocol import Provider, TaskPath
-from metaflow.runtime.elements import with_elements
+from metaflow.metadata_provider.protocol import Recorder, TaskPath
 from metaflow.runtime.events import Launch
+from metaflow.runtime.foreach_values import is_complete, with_foreach_values
 from metaflow.runtime.record import Copy, stored_report, write_copies
+from metaflow.runtime.reuse import Answer, NotReused, Reused
 from metaflow.store import serializers
 from metaflow.store.artifacts import TaskIndex, read_index, read_indexes
 from metaflow.store.blobs import Blobs
 from metaflow.store.layout import PARAMETERS
-from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
 
-_AT_ONCE = 2000
-"""Most tasks that are decided on before they are written."""
 _TOGETHER = 64
 """Tasks that are written by one call of each room below."""
 _WRITERS = 2
@@ -122,7 +123,7 @@ class Origin:
 
 
 class Resumption:
-    """Decides, task by task, what is taken over, and writes what is.
+    """Decides, task by task, what is taken over, and has it written (`metaflow.runtime.reuse.Reuse`).
 
     Parameters
     ----------
@@ -132,18 +133,12 @@ class Resumption:
         The flow as it is now.
     rerun : str or None
         A step that runs anew even if it had finished.
-    provider : Provider
+    recorder : Recorder
         Where the new run's facts are kept.
     run : str
         The new run.
     tags, system_tags : iterable of str
         The new run's.
-
-    Attributes
-    ----------
-    remark : str
-        What is worth saying of the task that was asked for last: why it is not taken over, or that its step was another
-        then. Its reader empties it.
     """
 
     def __init__(
@@ -151,7 +146,7 @@ class Resumption:
         origin: Origin,
         graph: Graph,
         rerun: str | None,
-        provider: Provider,
+        recorder: Recorder,
         run: str,
         *,
         tags: Iterable[str],
@@ -160,7 +155,7 @@ class Resumption:
         self._origin = origin
         self._graph = graph
         self._rerun = rerun
-        self._provider = provider
+        self._recorder = recorder
         self._run = run
         self._tags = list(tags)
         self._system_tags = list(system_tags)
@@ -168,72 +163,78 @@ class Resumption:
         self._places: dict[int, _Place] = {0: ()}
         self._turns: Counter[tuple[str, _Place]] = Counter()
         self._taken: dict[int, TaskIndex] = {0: origin.parameters}
-        self._changed: set[str] = set()
-        self.remark = ""
+        self._remarked: set[str] = set()
         self._unwritten: list[Copy] = []
+        self._writers = ThreadPoolExecutor(_WRITERS, "takes over")
+        self._writes: list[asyncio.Future[None]] = []
+        self.origin_run = origin.run
 
-    @property
-    def origin_run(self) -> str:
-        """Id of the earlier run."""
-        return self._origin.run
+    async def ask(self, launch: Launch) -> Answer:
+        task = self._counterpart(launch)
+        if task is None:
+            return NotReused()
+        if not self._leads_on(launch.step, task.report):
+            went = ", ".join(task.report.next) or "nowhere"
+            remark = (
+                f"The step {launch.step} had finished and runs again: in the run {self.origin_run} it went on to "
+                f"{went}{' by a foreach' if task.report.width is not None else ''}, and its source has changed since."
+            )
+            return NotReused(self._once(launch.step, remark))
+        remark = ""
+        if self._has_changed(launch.step, task):
+            remark = self._once(
+                launch.step,
+                f"The source of the step {launch.step} has changed; what had finished of it is taken over as it was: "
+                f"`resume {launch.step}` runs it again.",
+            )
+        self._taken[launch.task] = index = await self._index(launch, task)
+        path = TaskPath(self._origin.flow, self._run, launch.step, str(launch.task))
+        self._unwritten.append(Copy(path, path._replace(run=self.origin_run, task=task.id), task.stored, index))
+        if len(self._unwritten) >= _TOGETHER:
+            self._write_soon()
+        return Reused(f"{self.origin_run}/{launch.step}/{task.id}", task.report, remark)
 
-    def take_over(self, launch: Launch) -> tuple[str, TaskReport] | None:
-        """Take over the counterpart of a task that is about to start, if it has one.
+    async def written(self) -> None:
+        self._write_soon()
+        writes, self._writes = self._writes, []
+        await asyncio.gather(*writes)
 
-        Returns
-        -------
-        tuple of (str, TaskReport) or None
-            The counterpart's ``run/step/task`` and how it went on; None: the task has to run.
-        """
+    def _counterpart(self, launch: Launch) -> _Finished | None:
+        """Return the finished task that may stand for one that is about to start."""
         place = self._places[launch.task] = self._place(launch)
         turn = self._turns[launch.step, place]
         self._turns[launch.step, place] += 1
         tasks = self._finished.get((launch.step, place), [])
         goes_on = all(source.id in self._taken for source in launch.inputs)
-        if launch.step == self._rerun or not goes_on or turn >= len(tasks):
-            return None
-        task = tasks[turn]
-        if not self._leads_on(launch.step, task.report):
-            went = ", ".join(task.report.next) or "nowhere"
-            self._remark(
-                launch.step,
-                f"The step {launch.step} had finished and runs again: in the run {self._origin.run} it went on to "
-                f"{went}{' by a foreach' if task.report.width is not None else ''}, and its source is another now.",
-            )
-            return None
-        if self._has_changed(launch.step, task):
-            self._remark(
-                launch.step,
-                f"The source of the step {launch.step} is another now; what had finished of it is taken over as it "
-                f"was: `resume {launch.step}` runs it again.",
-            )
-        before = self._taken[launch.inputs[0].id]
-        index = with_elements(
+        return tasks[turn] if launch.step != self._rerun and goes_on and turn < len(tasks) else None
+
+    async def _index(self, launch: Launch, task: _Finished) -> TaskIndex:
+        """Return the index of the new task."""
+        opens = task.report.width is not None
+        if is_complete(task.stored, task.frames, opens=opens):
+            return task.stored  # a hop to a thread would cost as much as all the rest
+        return await asyncio.to_thread(
+            with_foreach_values,
             self._origin.blobs,
             task.stored,
             task.frames,
-            before,
+            self._taken[launch.inputs[0].id],
             opened=launch.split_index is not None,
-            opens=task.report.width is not None,
+            opens=opens,
         )
-        self._taken[launch.task] = index
-        path = TaskPath(self._origin.flow, self._run, launch.step, str(launch.task))
-        self._unwritten.append(Copy(path, path._replace(run=self._origin.run, task=task.id), task.stored, index))
-        if len(self._unwritten) >= _AT_ONCE:
-            self.settle()
-        return f"{self._origin.run}/{launch.step}/{task.id}", task.report
 
-    def settle(self) -> None:
-        """Write what was taken over and is not written yet; a task that runs may then read it."""
-        copies, self._unwritten = self._unwritten, []
-        parts = (copies[first : first + _TOGETHER] for first in range(0, len(copies), _TOGETHER))
-        for _ in overlap(self._write, parts, _WRITERS):
-            pass
+    def _write_soon(self) -> None:
+        """Have what was taken over written, by a thread."""
+        if self._unwritten:
+            copies, self._unwritten = self._unwritten, []
+            self._writes.append(asyncio.get_running_loop().run_in_executor(self._writers, self._write, copies))
 
-    def _remark(self, step: str, text: str) -> None:
-        if step not in self._changed:
-            self._changed.add(step)
-            self.remark = text
+    def _once(self, step: str, remark: str) -> str:
+        """Return the first remark about a step, and nothing for those after it."""
+        if step in self._remarked:
+            return ""
+        self._remarked.add(step)
+        return remark
 
     def _has_changed(self, step: str, task: _Finished) -> bool:
         """Tell whether the step's own source is another than when the task ran, as far as that was noted."""
@@ -256,7 +257,7 @@ class Resumption:
         return place[:-1] if self._graph.closes_foreach(launch.step) else place
 
     def _write(self, copies: Sequence[Copy]) -> None:
-        write_copies(copies, self._origin.storage, self._provider, tags=self._tags, system_tags=self._system_tags)
+        write_copies(copies, self._origin.storage, self._recorder, tags=self._tags, system_tags=self._system_tags)
 
 
 def _in_order(id: str) -> tuple[int, str]:

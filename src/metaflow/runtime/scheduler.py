@@ -12,13 +12,16 @@ branches finish early and open state stays small.
 After the first failure without a retry left nothing new starts, running tasks are stopped, and `Finish` comes when
 the last one has ended. The same holds for `Cancelled`.
 
+The same events lead to the same instructions, always: the log of a run's events replays it. `validate` checks that the
+state makes sense; tests call it after each event.
+
 Start reading at `Scheduler.handle`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import assert_never
 
 from metaflow.compute.report import TaskReport
@@ -31,6 +34,7 @@ from metaflow.runtime.events import (
     Launch,
     Retries,
     RetryDue,
+    Start,
     Stop,
     TaskEnded,
     TaskRef,
@@ -41,35 +45,33 @@ PREEMPTIONS = frozenset({"preempted", "lost"})
 """Kinds of failure that are the machine's: its attempts may be repeated beyond those of the step."""
 
 
-class Split:
-    """One opened split.
+STORY_LENGTH = 10_000
+"""How many events and instructions are remembered, for the story in an internal error."""
 
-    Attributes
-    ----------
-    width : int
-        Number of branches.
-    outer : Split or None
-        The split around it.
-    position : int
-        Position in `outer` of the branch that this split is in.
-    arrived : list of TaskRef or None
-        By branch: the task whose token waits at the join.
-    missing : int
-        Branches that have not arrived.
-    """
+
+class Split:
+    """One opened split."""
 
     __slots__ = ("arrived", "join", "missing", "outer", "position", "width")
 
     def __init__(self, width: int, outer: Split | None, position: int) -> None:
         self.width = width
+        """Number of branches."""
         self.outer = outer
+        """The split around it."""
         self.position = position
+        """Position in `outer` of the branch that this split is in."""
         self.arrived: list[TaskRef | None] = [None] * width
+        """By branch: the task whose token waits at the join; empty once the join has taken them all."""
         self.missing = width
+        """Branches that have not arrived: as many as `arrived` has None, until the join has taken them."""
         self.join: str | None = None
+        """The step that takes the tokens; None until the first has arrived."""
 
 
 class _Task:
+    """One task that has been launched, through all its attempts."""
+
     __slots__ = ("attempt", "id", "inputs", "last_attempt", "position", "preempted", "split", "split_index", "step")
 
     def __init__(
@@ -83,14 +85,23 @@ class _Task:
         last_attempt: int,
     ) -> None:
         self.id = id
+        """From 1, in the order of the first launches."""
         self.step = step
+        """Its step."""
         self.split = split
+        """The innermost open split around it, shared with its siblings."""
         self.position = position
+        """Which branch of `split` it is in; 0 outside all splits."""
         self.split_index = split_index
+        """Position in the foreach that it opens as its child; None if it is no element's first task."""
         self.inputs = inputs
+        """The tasks whose artifacts come in; of a join, in the order of the split."""
         self.attempt = 0
-        self.last_attempt = last_attempt  # in which the step's code runs
+        """The attempt that runs, waits or is ready."""
+        self.last_attempt = last_attempt
+        """The last attempt in which the step's code runs; grows with preemptions, shrinks where no retry applies."""
         self.preempted = 0
+        """How many attempts were the machine's fault and were repeated for it."""
 
     @property
     def ref(self) -> TaskRef:
@@ -98,7 +109,7 @@ class _Task:
 
 
 class _Single:
-    """One ready task."""
+    """One ready task that continues a branch."""
 
     __slots__ = ("inputs", "position", "split", "step")
 
@@ -110,7 +121,7 @@ class _Single:
 
 
 class _Range:
-    """The elements of a foreach that have not started: from `start` to the split's width."""
+    """The elements of a foreach that have not started: from `start` to the split's width, which is above it."""
 
     __slots__ = ("inputs", "split", "start", "step")
 
@@ -129,11 +140,11 @@ class Scheduler:
     joins : collection of str
         Names of the steps that take inputs.
     slots : int
-        Most attempts at a time (``--max-workers``).
+        Maximum number of attempts at a time (``--max-workers``).
     max_splits : int
-        Widest foreach allowed (``--max-num-splits``).
+        Maximum width of a foreach (``--max-num-splits``).
     retries : callable
-        Step name to `Retries`.
+        Step name to `Retries`; always the same for the same step.
     """
 
     def __init__(
@@ -149,14 +160,25 @@ class Scheduler:
         self._max_splits = max_splits
         self._retries = retries
         self._last_id = 0
-        self._continuing: deque[_Single] = deque()
-        self._ranges: deque[_Range] = deque()
-        self._again: deque[_Task] = deque()
+        """The id that was given out last."""
         self._running: dict[int, _Task] = {}
+        """By id: tasks with a launched attempt whose end is not known yet; at most `_slots`."""
         self._waiting: dict[int, _Task] = {}
+        """By id: tasks whose next attempt is not due yet; empty after a failure."""
+        self._again: deque[_Task] = deque()
+        """Tasks whose next attempt is due; they are first to get a slot."""
+        self._continuing: deque[_Single] = deque()
+        """Ready tasks that continue a branch; second to get a slot."""
+        self._ranges: deque[_Range] = deque()
+        """Foreaches with elements that have not started, none of them empty; last to get a slot."""
         self._succeeded = False
+        """Whether the last step has ended well."""
         self._failure: Finish | None = None
+        """How the run will finish, once it has failed or was cancelled; nothing is launched then."""
         self._finished = False
+        """Whether `Finish` has been returned; no event may come after it."""
+        self._story: deque[Event | Instruction] = deque(maxlen=STORY_LENGTH)
+        """The latest events, each with the instructions that it led to."""
 
     # --- what can be asked ------------------------------------------------------------------------------------------
 
@@ -178,20 +200,30 @@ class Scheduler:
 
     # --- events -----------------------------------------------------------------------------------------------------
 
-    def start(self, step: str, parameters: TaskRef) -> list[Instruction]:
-        """Begin the run with `step`; `parameters` is the pseudo-task whose artifacts it gets."""
-        self._continuing.append(_Single(step, None, 0, (parameters,)))
-        return self._fill()
-
     def handle(self, event: Event) -> list[Instruction]:
         """Take in an event and return what is to be done, in order."""
+        self._story.append(event)
         if self._finished:
-            raise MetaflowInternalError(f"The scheduler had finished when {event!r} came.")
+            raise self._broken("an event came after the end of the run")
+        instructions = self._handle(event)
+        self._story.extend(instructions)
+        return instructions
+
+    def _handle(self, event: Event) -> list[Instruction]:
         match event:
-            case TaskEnded(task, attempt, report, taken_over):
-                return self._on_end(self._pop(task, attempt), report, taken_over)
-            case RetryDue(task, _):
-                waiting = self._waiting.pop(task, None)
+            case Start(step, parameters):
+                if self._last_id:
+                    raise self._broken("the run begins for a second time")
+                self._continuing.append(_Single(step, None, 0, (parameters,)))
+                return self._fill()
+            case TaskEnded(id, attempt, report, taken_over):
+                task = self._running.get(id)
+                if task is None or task.attempt != attempt:
+                    raise self._broken(f"attempt {attempt} of the task {id} ended, which does not run", id)
+                del self._running[id]
+                return self._on_end(task, report, taken_over)
+            case RetryDue(id, _):
+                waiting = self._waiting.pop(id, None)
                 if waiting is not None:
                     self._again.append(waiting)
                 return self._fill()
@@ -199,12 +231,6 @@ class Scheduler:
                 return self._fail(None, reason)
             case _ as never:
                 assert_never(never)
-
-    def _pop(self, id: int, attempt: int) -> _Task:
-        task = self._running.pop(id, None)
-        if task is None or task.attempt != attempt:
-            raise MetaflowInternalError(f"Attempt {attempt} of task {id} ended, which does not run.")
-        return task
 
     def _on_end(self, task: _Task, report: TaskReport, taken_over: bool) -> list[Instruction]:
         if report.failure is None:
@@ -265,7 +291,7 @@ class Scheduler:
             self._continuing.append(_Single(step, split, position, inputs))
             return
         if split is None or split.arrived[position] is not None or split.join not in (None, step):
-            raise MetaflowInternalError(f"A token came to the join '{step}' that belongs to no open split.")
+            raise self._broken(f"a token came to the join '{step}' that belongs to no open split", inputs[0].id)
         split.join = step
         split.arrived[position] = inputs[0]
         split.missing -= 1
@@ -327,3 +353,66 @@ class Scheduler:
         if not self._succeeded:
             return Finish(False, None, "no task is left to run, and the step 'end' was not reached")
         return Finish(True)
+
+    # --- for whoever looks for a mistake in here --------------------------------------------------------------------
+
+    def story(self, task: int | None = None) -> list[str]:
+        """Return the latest events and instructions, or those about one task, oldest first."""
+        return [repr(item) for item in self._story if task is None or getattr(item, "task", task) == task]
+
+    def _broken(self, what: str, task: int | None = None) -> MetaflowInternalError:
+        story = "\n".join(f"    {line}" for line in self.story(task)[-20:])
+        return MetaflowInternalError(f"The scheduler is in disorder: {what}. What happened before:\n{story}")
+
+    def validate(self) -> None:
+        """Check that the state makes sense.
+
+        Raises
+        ------
+        MetaflowInternalError
+            It does not; says what, and what happened before.
+        """
+        for what, holds in self._invariants():
+            if not holds:
+                raise self._broken(what)
+
+    def _invariants(self) -> Iterator[tuple[str, bool]]:
+        """Yield what must hold, and whether it does."""
+        known = [*self._running.values(), *self._waiting.values(), *self._again]
+        yield "a task is in two places", len({task.id for task in known}) == len(known)
+        yield "a task has an id that was not given out", all(0 < task.id <= self._last_id for task in known)
+        yield "more attempts run than there are slots", len(self._running) <= self._slots
+        yield "a foreach has no element left to start", all(rest.start < rest.split.width for rest in self._ranges)
+        for task in known:
+            most = task.last_attempt + self._retries(task.step).fallbacks
+            yield f"the task {task.id} has more attempts than it may", task.attempt <= most
+        if self._failure is not None:
+            yield "an attempt is waited for after a failure", not self._waiting
+        if self._finished:
+            yield "something runs after the end", not self._running and not self._waiting
+        else:
+            yield "nothing runs, and the run goes on", bool(self._running or self._waiting or not self._last_id)
+        if self._failure is None:  # after a failure tokens are lost, on purpose
+            yield from self._balance()
+
+    def _balance(self) -> Iterator[tuple[str, bool]]:
+        """Yield for each open split whether each branch that is missing at its join is under way, once."""
+        under_way: dict[Split, list[int]] = {}
+        inner: list[tuple[Split | None, int]] = []
+        inner += [
+            (task.split, task.position) for task in (*self._running.values(), *self._waiting.values(), *self._again)
+        ]
+        inner += [(ready.split, ready.position) for ready in self._continuing]
+        for rest in self._ranges:
+            inner += [(rest.split, position) for position in range(rest.start, rest.split.width)]
+        while inner:
+            split, position = inner.pop()
+            if split is not None:
+                if split not in under_way:
+                    under_way[split] = []
+                    inner.append((split.outer, split.position))
+                under_way[split].append(position)
+        for split, positions in under_way.items():
+            missing = [position for position, ref in enumerate(split.arrived) if ref is None]
+            yield f"a split of {split.width} branches counts {split.missing} missing", split.missing == len(missing)
+            yield f"the branches {missing} are missing, and {sorted(positions)} under way", missing == sorted(positions)

@@ -35,7 +35,7 @@ from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec
-from metaflow.metadata_provider.protocol import Fact, Provider, TaskPath
+from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, is_storable, missing_input
 from metaflow.runtime.record import AttemptRecord
 from metaflow.store import internals
@@ -76,7 +76,7 @@ class Task:
         The user's flow; its graph is asked for only where it is needed.
     plan : TaskPlan
         Which task, and what comes in.
-    storage, provider
+    storage, recorder
         Where it writes.
     report : callable
         Takes how it ended.
@@ -87,7 +87,7 @@ class Task:
         flow: FlowPlan,
         plan: TaskPlan,
         storage: Storage,
-        provider: Provider,
+        recorder: Recorder,
         report: Callable[[TaskReport], None],
     ) -> None:
         self._flow = flow
@@ -97,7 +97,7 @@ class Task:
         self._report = report
         path = TaskPath(flow.name, plan.run, plan.step, plan.task)
         self._record = AttemptRecord(
-            path, plan.attempt, storage, provider, tags=plan.tags, system_tags=plan.system_tags
+            path, plan.attempt, storage, recorder, tags=plan.tags, system_tags=plan.system_tags
         )
         self._blobs = Blobs(storage, flow.name)
         self._step = flow.steps[plan.step]
@@ -111,7 +111,7 @@ class Task:
         plan = self._plan
         paths = decode_input_paths(plan.input_paths)
         incoming, frames = self._begin(paths)
-        self._record.note_place(frames, plan.origin_run, plan.facts)
+        self._record.add_location(frames, plan.origin_run, plan.facts)
         binding = Binding(plan.step, Artifacts(self._blobs, incoming), {}, frames, self._is_join)
         binding.values.update(self._element)
         flow = self._instance(binding)

@@ -1,3 +1,5 @@
+"""Metadata that are written later, elsewhere: a recorder whose entries arrive through JSON."""
+
 from __future__ import annotations
 
 import json
@@ -9,51 +11,34 @@ from metaflow.exception import MetaflowNotFound
 from metaflow.metadata_provider.deferred import DeferredMetadata
 from metaflow.metadata_provider.entries import entry_from_json, without_facts
 from metaflow.metadata_provider.local import LocalMetadata
-from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Provider, TaskPath
+from metaflow.metadata_provider.protocol import Fact, TaskPath
+from support.recorder_contract import *  # noqa: F403
+from support.recorder_contract import Recorded
 
 
-def record(provider: Provider, run: str) -> None:
-    task = TaskPath("F", run, "train", "3")
-    provider.register_task(task, tags=["mine"], system_tags=["user:me"])
-    provider.record(task, 1, [Fact("attempt", "1", "attempt"), Fact("foreach-stack", ["x=1"], "foreach-stack")])
-    provider.record_artifacts(
-        task,
-        1,
-        [ArtifactFact("model", "ab" * 20)],
-        storage=("s3", "s3://b/m"),
-        tags=["mine"],
-        system_tags=["user:me"],
-    )
+@pytest.fixture
+def recorded(tmp_path: Path) -> Recorded:
+    home, away = LocalMetadata(str(tmp_path), "me"), DeferredMetadata()
 
+    def read() -> LocalMetadata:
+        documents = json.loads(json.dumps([entry.to_json() for entry in away.entries]))
+        away.entries.clear()
+        for document in documents:
+            entry_from_json(document).write(home)
+        return home
 
-def known(provider: Provider, run: str) -> list[object]:
-    task = ["F", run, "train", "3"]
-    documents = [provider.get(task), provider.get([*task, "model"], 1), *provider.facts(task)]
-    times = ("ts_epoch", "id", "run_number")
-    return [{key: value for key, value in (document or {}).items() if key not in times} for document in documents]
-
-
-def test_what_was_noted_elsewhere_is_recorded_at_home(tmp_path: Path) -> None:
-    direct, home = (LocalMetadata(str(tmp_path / name), "me") for name in ("direct", "home"))
-    run = direct.new_run("F", tags=[], system_tags=[])
-    there = home.new_run("F", tags=[], system_tags=[])
-    record(direct, run)
-    away = DeferredMetadata()
-    record(away, there)
-    for document in json.loads(json.dumps([entry.to_json() for entry in away.entries])):
-        entry_from_json(document).write(home)
-    assert known(home, there) == known(direct, run)
-    assert len(known(home, there)) == 4
+    return Recorded(away, home.new_run("F", tags=[], system_tags=[]), read)
 
 
 def test_facts_that_are_known_at_home_are_not_recorded_again(tmp_path: Path) -> None:
     home = LocalMetadata(str(tmp_path), "me")
     run = home.new_run("F", tags=[], system_tags=[])
     away = DeferredMetadata()
-    record(away, run)
+    task = TaskPath("F", run, "train", "3")
+    away.record(task, 1, [Fact("attempt", "1", "attempt"), Fact("foreach-stack", ["x=1"], "foreach-stack")])
     for entry in without_facts(away.entries, ["attempt"]):
         entry.write(home)
-    assert [fact["field_name"] for fact in home.facts(["F", run, "train", "3"])] == ["foreach-stack"]
+    assert [fact["field_name"] for fact in home.facts(task)] == ["foreach-stack"]
 
 
 def test_nothing_can_be_looked_up_elsewhere() -> None:

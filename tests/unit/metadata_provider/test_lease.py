@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from metaflow.exception import RunFailed, TaskFailed
-from metaflow.metadata_provider.lease import LOST_AFTER, LocalLease, NoLease, Standing, lease_of
+from metaflow.metadata_provider.lease import LOST_AFTER, LocalLease, NoLease, RunStatus, lease_of
 from metaflow.metadata_provider.local import LocalMetadata
 
 
@@ -44,14 +44,14 @@ def dead_pid() -> int:
 
 
 def test_a_run_without_a_lease(lease: LocalLease) -> None:
-    assert lease.standing() is None
+    assert lease.status() is None
 
 
 def test_the_holder_lives(lease: LocalLease, path: Path) -> None:
     lease.take()
-    assert lease.standing() == Standing("running")
+    assert lease.status() == RunStatus("running")
     grow_old(path, 10 * LOST_AFTER)
-    assert lease.standing() == Standing("running"), "it can be seen, whatever the clock says"
+    assert lease.status() == RunStatus("running"), "it can be seen, whatever the clock says"
 
 
 @pytest.mark.parametrize("state", ["successful", "failed", "interrupted"])
@@ -59,12 +59,12 @@ def test_an_ending_is_kept(lease: LocalLease, state: str) -> None:
     lease.take()
     failure = None if state == "successful" else RunFailed("it failed", hint="what to do", step="work")
     lease.end(state, failure)
-    standing = lease.standing()
-    assert standing is not None
-    assert standing.state == state
+    status = lease.status()
+    assert status is not None
+    assert status.state == state
     if failure is not None:
-        assert type(standing.failure) is RunFailed
-        assert standing.failure.record() == failure.record()
+        assert type(status.failure) is RunFailed
+        assert status.failure.record() == failure.record()
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_a_holder_that_is_gone(
 ) -> None:
     lease.take()
     change_holder(path, **changes())
-    standing = lease.standing()
-    assert standing is not None
-    assert standing.state == "lost"
-    assert isinstance(standing.failure, TaskFailed)
-    assert words in standing.failure.message
-    assert standing.failure.hint
+    status = lease.status()
+    assert status is not None
+    assert status.state == "lost"
+    assert isinstance(status.failure, TaskFailed)
+    assert words in status.failure.message
+    assert status.failure.hint
 
 
 @pytest.mark.parametrize("elsewhere", [{"host": "other", "boot": "b"}, {"processes": "pid:[1]"}])
@@ -95,14 +95,14 @@ def test_a_holder_elsewhere_lives_as_long_as_it_renews(
 ) -> None:
     lease.take()
     change_holder(path, **elsewhere)
-    assert lease.standing() == Standing("running")
+    assert lease.status() == RunStatus("running")
     grow_old(path, LOST_AFTER + 5)
-    standing = lease.standing()
-    assert standing is not None
-    assert standing.state == "lost"
-    assert "no sign for" in str(standing.failure)
+    status = lease.status()
+    assert status is not None
+    assert status.state == "lost"
+    assert "no sign for" in str(status.failure)
     lease.renew()
-    assert lease.standing() == Standing("running")
+    assert lease.status() == RunStatus("running")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_holder_elsewhere_lives_as_long_as_it_renews(
 def test_a_damaged_lease_says_nothing(lease: LocalLease, path: Path, text: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert lease.standing() is None
+    assert lease.status() is None
 
 
 def test_the_ending_needs_no_room(lease: LocalLease, path: Path) -> None:
@@ -120,10 +120,10 @@ def test_the_ending_needs_no_room(lease: LocalLease, path: Path) -> None:
     size = path.stat().st_size
     lease._write_over({"holder": lease._holder, "state": "failed", "failure": RunFailed("x" * 9999).record()})
     assert path.stat().st_size == size
-    standing = lease.standing()
-    assert standing is not None
-    assert standing.state == "failed"
-    assert str(standing.failure).startswith("xxx")
+    status = lease.status()
+    assert status is not None
+    assert status.state == "failed"
+    assert str(status.failure).startswith("xxx")
 
 
 def test_a_provider_without_leases(tmp_path: Path) -> None:
@@ -135,5 +135,5 @@ def test_a_provider_without_leases(tmp_path: Path) -> None:
     lease.take()
     lease.renew()
     lease.end("successful")
-    assert lease.standing() is None
+    assert lease.status() is None
     assert isinstance(lease_of(LocalMetadata(str(tmp_path)), "Flow", "1"), LocalLease)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from metaflow.metadata_provider.protocol import TaskPath
 from metaflow.runtime.events import Launch, TaskRef
 from metaflow.runtime.record import AttemptRecord
 from metaflow.runtime.resume import Origin, Resumption
+from metaflow.runtime.reuse import Answer, Reused
 from metaflow.store import layout
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
 from metaflow.store.blobs import Blobs
@@ -32,15 +34,15 @@ ROOT = TaskRef(PARAMETERS, 0)
 FLOW = "Sketch"
 
 
-class Place:
+class Runs:
     """A datastore in which runs are written by hand."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.storage = LocalStorage(str(directory / ".metaflow"))
-        self.provider = LocalMetadata(str(directory / ".metaflow"), "ann")
+        self.metadata = LocalMetadata(str(directory / ".metaflow"), "ann")
         self.blobs = Blobs(self.storage, FLOW)
-        self.origin = self.provider.new_run(FLOW, tags=[], system_tags=[])
+        self.origin = self.metadata.new_run(FLOW, tags=[], system_tags=[])
         self.task(PARAMETERS, "0", to=None)
 
     def task(
@@ -65,7 +67,7 @@ class Place:
         }
         save_artifacts(self.blobs, values.items(), index)
         record = AttemptRecord(
-            TaskPath(FLOW, self.origin, step, id), attempt, self.storage, self.provider, tags=[], system_tags=[]
+            TaskPath(FLOW, self.origin, step, id), attempt, self.storage, self.metadata, tags=[], system_tags=[]
         )
         record.begin()
         if done:
@@ -73,62 +75,69 @@ class Place:
         else:
             record.store.write(record.store.index(index))
 
+    def ask(self, launch: Launch) -> Answer:
+        return asyncio.run(self.going_on.ask(launch))
+
+    def write(self) -> None:
+        asyncio.run(self.going_on.written())
+
     def resumption(self, sketch: str, rerun: str | None = None) -> Resumption:
-        self.run = self.provider.new_run(FLOW, tags=[], system_tags=[], latest=False)
+        self.run = self.metadata.new_run(FLOW, tags=[], system_tags=[], latest=False)
         graph: Graph = graph_of(self.directory, sketch)
         origin = Origin(self.storage, FLOW, self.origin)
-        self.going_on = Resumption(origin, graph, rerun, self.provider, self.run, tags=["t"], system_tags=[])
+        self.going_on = Resumption(origin, graph, rerun, self.metadata, self.run, tags=["t"], system_tags=[])
         return self.going_on
 
     def new(self, step: str, id: int) -> Artifacts:
         """Return the artifacts of a task of the new run."""
-        self.going_on.settle()
+        self.write()
         index = read_index(self.storage, f"{FLOW}/{self.run}/{step}/{id}")
         assert index is not None
         return Artifacts(self.blobs, index)
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     monkeypatch.setattr(sys.modules["__main__"], "ForeachFrame", ForeachFrame, raising=False)  # where its pickles are
-    return Place(tmp_path)
+    return Runs(tmp_path)
 
 
 def launch(id: int, step: str, *inputs: TaskRef, split: int | None = None) -> Launch:
     return Launch(id, step, 0, split, inputs or (ROOT,))
 
 
-def taken(found: tuple[str, TaskReport] | None) -> str | None:
-    """Return step/task of the counterpart."""
-    return None if found is None else found[0].partition("/")[2]
+def counterpart(resumption: Resumption, launch: Launch) -> str | None:
+    """Ask for a task; return step/task of its counterpart."""
+    answer = asyncio.run(resumption.ask(launch))
+    return answer.origin.partition("/")[2] if isinstance(answer, Reused) else None
 
 
-def test_a_finished_task_is_taken_over_with_names_and_no_data(place: Place) -> None:
-    place.task("start", "1", to="middle", x=[1, 2])
-    blobs = sorted((place.directory / ".metaflow" / FLOW / "data").rglob("*"))
-    found = place.resumption(LINE).take_over(launch(1, "start"))
-    assert found == (f"{place.origin}/start/1", TaskReport(("middle",)))
-    assert place.new("start", 1)["x"] == [1, 2]
-    assert sorted((place.directory / ".metaflow" / FLOW / "data").rglob("*")) == blobs
-    facts = {fact["field_name"]: fact["value"] for fact in place.provider.facts((FLOW, place.run, "start", "1"))}
-    assert facts["origin-run-id"] == place.origin
+def test_a_finished_task_is_taken_over_with_names_and_no_data(runs: Runs) -> None:
+    runs.task("start", "1", to="middle", x=[1, 2])
+    blobs = sorted((runs.directory / ".metaflow" / FLOW / "data").rglob("*"))
+    runs.resumption(LINE)
+    assert runs.ask(launch(1, "start")) == Reused(f"{runs.origin}/start/1", TaskReport(("middle",)))
+    assert runs.new("start", 1)["x"] == [1, 2]
+    assert sorted((runs.directory / ".metaflow" / FLOW / "data").rglob("*")) == blobs
+    facts = {fact["field_name"]: fact["value"] for fact in runs.metadata.facts((FLOW, runs.run, "start", "1"))}
+    assert facts["origin-run-id"] == runs.origin
     assert facts["origin-task-id"] == "1"
     assert facts["attempt-done"] == "0"
     assert "python_version" not in facts, "a client takes what is not here from the origin"
-    document = place.provider.get((FLOW, place.run, "start", "1"))
+    document = runs.metadata.get((FLOW, runs.run, "start", "1"))
     assert document is not None
     assert document["tags"] == ["t"]
 
 
-def test_the_logs_of_the_attempt_come_along_whoever_stamped_them(place: Place) -> None:
-    place.task("start", "1", to=None, ok=False)
-    place.task("start", "1", to="middle", attempt=1)
-    path = f"{FLOW}/{place.origin}/start/1"
-    place.storage.put([(f"{path}/0.runtime_stdout.log", b"of the failed one")])
-    place.storage.put([(f"{path}/1.task_stdout.log", b"of a container"), (f"{path}/1.runtime_stderr.log", b"ours")])
-    assert place.resumption(LINE).take_over(launch(1, "start")) is not None
-    place.going_on.settle()
-    directory = place.directory / ".metaflow" / FLOW / place.run / "start" / "1"
+def test_the_logs_of_the_attempt_come_along_whoever_stamped_them(runs: Runs) -> None:
+    runs.task("start", "1", to=None, ok=False)
+    runs.task("start", "1", to="middle", attempt=1)
+    path = f"{FLOW}/{runs.origin}/start/1"
+    runs.storage.put([(f"{path}/0.runtime_stdout.log", b"of the failed one")])
+    runs.storage.put([(f"{path}/1.task_stdout.log", b"of a container"), (f"{path}/1.runtime_stderr.log", b"ours")])
+    assert counterpart(runs.resumption(LINE), launch(1, "start")) is not None
+    runs.write()
+    directory = runs.directory / ".metaflow" / FLOW / runs.run / "start" / "1"
     assert {file.name: file.read_bytes() for file in directory.glob("*.log")} == {
         "0.task_stdout.log": b"of a container",
         "0.runtime_stderr.log": b"ours",
@@ -136,97 +145,96 @@ def test_the_logs_of_the_attempt_come_along_whoever_stamped_them(place: Place) -
 
 
 @pytest.mark.parametrize("attempt", [0, 1])
-def test_an_artifact_is_as_old_as_at_the_origin_and_the_end_of_the_task_is_new(place: Place, attempt: int) -> None:
-    place.task("start", "1", to="middle", attempt=attempt, x=1)
-    assert place.resumption(LINE).take_over(launch(1, "start")) is not None
-    place.going_on.settle()
-    path = (FLOW, place.run, "start", "1")
-    documents = {name: present(place.provider.get((*path, name))) for name in ("x", "_task_ok", "_transition")}
-    before = present(place.provider.get((FLOW, place.origin, "start", "1", "x"), attempt))
+def test_an_artifact_is_as_old_as_at_the_origin_and_the_end_of_the_task_is_new(runs: Runs, attempt: int) -> None:
+    runs.task("start", "1", to="middle", attempt=attempt, x=1)
+    assert counterpart(runs.resumption(LINE), launch(1, "start")) is not None
+    runs.write()
+    path = (FLOW, runs.run, "start", "1")
+    documents = {name: present(runs.metadata.get((*path, name))) for name in ("x", "_task_ok", "_transition")}
+    before = present(runs.metadata.get((FLOW, runs.origin, "start", "1", "x"), attempt))
     assert all(document["attempt_id"] == 0 for document in documents.values())
     assert documents["x"]["sha"] == before["sha"]
-    assert documents["_task_ok"]["run_number"] == place.run
+    assert documents["_task_ok"]["run_number"] == runs.run
     assert (documents["x"] == before) == (attempt == 0)
-    assert place.provider.get((*path, "_exception")) is None
+    assert runs.metadata.get((*path, "_exception")) is None
 
 
-def test_nothing_is_written_before_it_is_settled_and_then_all(place: Place) -> None:
-    place.task("start", "1", to="middle", x=1)
-    resumption = place.resumption(LINE)
-    assert resumption.take_over(launch(1, "start")) is not None
-    directory = place.directory / ".metaflow" / FLOW / place.run / "start" / "1"
+def test_nothing_is_written_before_it_is_settled_and_then_all(runs: Runs) -> None:
+    runs.task("start", "1", to="middle", x=1)
+    resumption = runs.resumption(LINE)
+    assert counterpart(resumption, launch(1, "start")) is not None
+    directory = runs.directory / ".metaflow" / FLOW / runs.run / "start" / "1"
     assert not directory.exists()
-    resumption.settle()
-    before = place.directory / ".metaflow" / FLOW / place.origin / "start" / "1"
+    runs.write()
+    before = runs.directory / ".metaflow" / FLOW / runs.origin / "start" / "1"
     assert (directory / "0.data.json").read_bytes() == (before / "0.data.json").read_bytes()
     assert {path.name for path in directory.iterdir()} == {"0.attempt.json", "0.data.json", "0.DONE.lock", "_meta"}
-    resumption.settle()
+    runs.write()
 
 
 @pytest.mark.parametrize("how", [{"ok": False}, {"done": False}])
-def test_what_has_not_finished_well_runs(place: Place, how: dict[str, Any]) -> None:
-    place.task("start", "1", to="middle", **how)
-    assert place.resumption(LINE).take_over(launch(1, "start")) is None
+def test_what_has_not_finished_well_runs(runs: Runs, how: dict[str, Any]) -> None:
+    runs.task("start", "1", to="middle", **how)
+    assert counterpart(runs.resumption(LINE), launch(1, "start")) is None
 
 
-def test_the_latest_attempt_counts_and_becomes_the_first(place: Place) -> None:
-    place.task("start", "1", to=None, ok=False, x="bad")
-    place.task("start", "1", to="middle", attempt=1, x="good")
-    store = TaskStore(place.storage, f"{FLOW}/{place.origin}/start/1")
-    place.storage.put([(layout.log(store.prefix, 1, "stdout", "runtime"), b"of the second attempt")])
-    assert place.resumption(LINE).take_over(launch(1, "start")) is not None
-    assert place.new("start", 1)["x"] == "good"
-    copy = TaskStore(place.storage, f"{FLOW}/{place.run}/start/1")
+def test_the_latest_attempt_counts_and_becomes_the_first(runs: Runs) -> None:
+    runs.task("start", "1", to=None, ok=False, x="bad")
+    runs.task("start", "1", to="middle", attempt=1, x="good")
+    store = TaskStore(runs.storage, f"{FLOW}/{runs.origin}/start/1")
+    runs.storage.put([(layout.log(store.prefix, 1, "stdout", "runtime"), b"of the second attempt")])
+    assert counterpart(runs.resumption(LINE), launch(1, "start")) is not None
+    assert runs.new("start", 1)["x"] == "good"
+    copy = TaskStore(runs.storage, f"{FLOW}/{runs.run}/start/1")
     assert copy.attempts() == ([0], [0])
-    ((_, log),) = place.storage.get([layout.log(copy.prefix, 0, "stdout", "runtime")])
+    ((_, log),) = runs.storage.get([layout.log(copy.prefix, 0, "stdout", "runtime")])
     assert log == b"of the second attempt"
 
 
-def test_what_follows_a_task_that_runs_runs(place: Place) -> None:
+def test_what_follows_a_task_that_runs_runs(runs: Runs) -> None:
     for step, id, to in (("start", "1", "middle"), ("middle", "2", "end"), ("end", "3", None)):
-        place.task(step, id, to=to)
-    resumption = place.resumption(LINE, rerun="middle")
-    assert taken(resumption.take_over(launch(1, "start"))) == "start/1"
-    assert resumption.take_over(launch(2, "middle", TaskRef("start", 1))) is None
-    assert resumption.take_over(launch(3, "end", TaskRef("middle", 2))) is None
+        runs.task(step, id, to=to)
+    resumption = runs.resumption(LINE, rerun="middle")
+    assert counterpart(resumption, launch(1, "start")) == "start/1"
+    assert counterpart(resumption, launch(2, "middle", TaskRef("start", 1))) is None
+    assert counterpart(resumption, launch(3, "end", TaskRef("middle", 2))) is None
 
 
-def test_a_step_that_goes_elsewhere_now_runs(place: Place) -> None:
-    place.task("start", "1", to="middle")
-    assert place.resumption("start > added; added > middle; middle > end; end").take_over(launch(1, "start")) is None
-    assert (
-        place.resumption("start > middle * xs; middle > j; j(inputs) > end; end").take_over(launch(1, "start")) is None
-    )
+def test_a_step_that_goes_elsewhere_now_runs(runs: Runs) -> None:
+    runs.task("start", "1", to="middle")
+    assert counterpart(runs.resumption("start > added; added > middle; middle > end; end"), launch(1, "start")) is None
+    foreach = runs.resumption("start > middle * xs; middle > j; j(inputs) > end; end")
+    assert counterpart(foreach, launch(1, "start")) is None
 
 
-def test_tasks_of_a_foreach_are_known_by_their_place(place: Place) -> None:
-    place.task("start", "1", to="work", xs="ab", _foreach_var="xs", _foreach_num_splits=2, _foreach_values="ab")
-    place.task("work", "7", to="join", frames=(1,))
-    place.task("work", "8", to="join", frames=(0,))
-    resumption = place.resumption(FOREACH)
-    assert resumption.take_over(launch(1, "start")) == (f"{place.origin}/start/1", TaskReport(("work",), 2))
+def test_tasks_of_a_foreach_are_known_by_their_place(runs: Runs) -> None:
+    runs.task("start", "1", to="work", xs="ab", _foreach_var="xs", _foreach_num_splits=2, _foreach_values="ab")
+    runs.task("work", "7", to="join", frames=(1,))
+    runs.task("work", "8", to="join", frames=(0,))
+    resumption = runs.resumption(FOREACH)
+    assert runs.ask(launch(1, "start")) == Reused(f"{runs.origin}/start/1", TaskReport(("work",), 2))
     start = TaskRef("start", 1)
-    assert taken(resumption.take_over(launch(2, "work", start, split=0))) == "work/8"
-    assert taken(resumption.take_over(launch(3, "work", start, split=1))) == "work/7"
-    place.task("join", "9", to="end")
-    again = place.resumption(FOREACH)
-    again.take_over(launch(1, "start"))
+    assert counterpart(resumption, launch(2, "work", start, split=0)) == "work/8"
+    assert counterpart(resumption, launch(3, "work", start, split=1)) == "work/7"
+    runs.task("join", "9", to="end")
+    again = runs.resumption(FOREACH)
+    counterpart(again, launch(1, "start"))
     refs = []
     for id, split in ((2, 0), (3, 1)):
-        again.take_over(launch(id, "work", start, split=split))
+        counterpart(again, launch(id, "work", start, split=split))
         refs.append(TaskRef("work", id))
-    assert taken(again.take_over(launch(4, "join", *refs))) == "join/9"
+    assert counterpart(again, launch(4, "join", *refs)) == "join/9"
 
 
-def test_a_join_of_which_one_input_runs_runs(place: Place) -> None:
-    place.task("start", "1", to="work", xs="ab", _foreach_var="xs", _foreach_num_splits=2, _foreach_values="ab")
-    place.task("work", "2", to="join", frames=(0,))
-    place.task("join", "9", to="end")
-    resumption = place.resumption(FOREACH)
-    resumption.take_over(launch(1, "start"))
-    assert resumption.take_over(launch(2, "work", TaskRef("start", 1), split=0)) is not None
-    assert resumption.take_over(launch(3, "work", TaskRef("start", 1), split=1)) is None
-    assert resumption.take_over(launch(4, "join", TaskRef("work", 2), TaskRef("work", 3))) is None
+def test_a_join_of_which_one_input_runs_runs(runs: Runs) -> None:
+    runs.task("start", "1", to="work", xs="ab", _foreach_var="xs", _foreach_num_splits=2, _foreach_values="ab")
+    runs.task("work", "2", to="join", frames=(0,))
+    runs.task("join", "9", to="end")
+    resumption = runs.resumption(FOREACH)
+    counterpart(resumption, launch(1, "start"))
+    assert counterpart(resumption, launch(2, "work", TaskRef("start", 1), split=0)) is not None
+    assert counterpart(resumption, launch(3, "work", TaskRef("start", 1), split=1)) is None
+    assert counterpart(resumption, launch(4, "join", TaskRef("work", 2), TaskRef("work", 3))) is None
 
 
 @pytest.mark.parametrize(
@@ -237,18 +245,18 @@ def test_a_join_of_which_one_input_runs_runs(place: Place) -> None:
         (([], [], [1]), ["2", "10", "11"]),
     ],
 )
-def test_turns_of_a_recursion_stand_in_order(place: Place, stacks: tuple[list[int], ...], order: list[str]) -> None:
-    place.task("start", "1", to="loop")
+def test_turns_of_a_recursion_stand_in_order(runs: Runs, stacks: tuple[list[int], ...], order: list[str]) -> None:
+    runs.task("start", "1", to="loop")
     for id, stack in zip(("2", "10", "11"), stacks, strict=True):
-        place.task("loop", id, to="loop", _iteration_stack=stack)
-    resumption = place.resumption(LOOP)
-    resumption.take_over(launch(1, "start"))
+        runs.task("loop", id, to="loop", _iteration_stack=stack)
+    resumption = runs.resumption(LOOP)
+    counterpart(resumption, launch(1, "start"))
     found, before = [], TaskRef("start", 1)
     for number in (2, 3, 4):
-        found.append(taken(resumption.take_over(launch(number, "loop", before))))
+        found.append(counterpart(resumption, launch(number, "loop", before)))
         before = TaskRef("loop", number)
     assert found == [f"loop/{id}" for id in order]
-    assert resumption.take_over(launch(5, "loop", before)) is None
+    assert counterpart(resumption, launch(5, "loop", before)) is None
 
 
 class Rows:
@@ -269,28 +277,28 @@ class Rows:
         ("ab", ["a", "b"], "ab"),
     ],
 )
-def test_elements_of_a_foreach_that_metaflow_opened(place: Place, value: Any, stored: list[Any], elements: Any) -> None:
-    """It stores their texts where a task here looks for the elements, and nothing in the tasks below."""
-    place.task("start", "1", to="work", xs=value, _foreach_var="xs", _foreach_num_splits=2, _foreach_values=stored)
-    place.task("work", "2", to="join", frames=(1,), xs="spoiled")
-    resumption = place.resumption(FOREACH)
-    resumption.take_over(launch(1, "start"))
-    resumption.take_over(launch(2, "work", TaskRef("start", 1), split=1))
-    assert place.new("start", 1)["_foreach_values"] == elements
-    assert place.new("work", 2)["_foreach_values_0"] == elements
+def test_elements_of_a_foreach_that_metaflow_opened(runs: Runs, value: Any, stored: list[Any], elements: Any) -> None:
+    """It stores their strings where a task here looks for the elements, and nothing in the tasks below."""
+    runs.task("start", "1", to="work", xs=value, _foreach_var="xs", _foreach_num_splits=2, _foreach_values=stored)
+    runs.task("work", "2", to="join", frames=(1,), xs="spoiled")
+    resumption = runs.resumption(FOREACH)
+    counterpart(resumption, launch(1, "start"))
+    counterpart(resumption, launch(2, "work", TaskRef("start", 1), split=1))
+    assert runs.new("start", 1)["_foreach_values"] == elements
+    assert runs.new("work", 2)["_foreach_values_0"] == elements
 
 
-def test_a_run_that_is_not_there(place: Place) -> None:
+def test_a_run_that_is_not_there(runs: Runs) -> None:
     with pytest.raises(CommandException, match="no run 17 of the flow Sketch"):
-        Origin(place.storage, FLOW, "17")
-    place.provider.new_run("Other", tags=[], system_tags=[])
+        Origin(runs.storage, FLOW, "17")
+    runs.metadata.new_run("Other", tags=[], system_tags=[])
     with pytest.raises(CommandException, match="no run"):
-        Origin(place.storage, "Other", place.origin)
+        Origin(runs.storage, "Other", runs.origin)
 
 
-def test_parameters_under_another_id(place: Place) -> None:
+def test_parameters_under_another_id(runs: Runs) -> None:
     """The original names the pseudo-task by the id that its metadata gives out."""
-    run = place.provider.new_run(FLOW, tags=[], system_tags=[])
-    place.origin = run
-    place.task(PARAMETERS, "17", to=None, alpha=1)
-    assert "alpha" in Origin(place.storage, FLOW, run).parameters.objects
+    run = runs.metadata.new_run(FLOW, tags=[], system_tags=[])
+    runs.origin = run
+    runs.task(PARAMETERS, "17", to=None, alpha=1)
+    assert "alpha" in Origin(runs.storage, FLOW, run).parameters.objects

@@ -13,10 +13,13 @@ from metaflow.compute.report import TaskReport
 from metaflow.exception import MetaflowInternalError, TaskFailed
 from metaflow.runtime.events import (
     Cancelled,
+    Event,
     Finish,
+    Instruction,
     Launch,
     Retries,
     RetryDue,
+    Start,
     Stop,
     TaskEnded,
     TaskRef,
@@ -27,8 +30,17 @@ from metaflow.runtime.scheduler import Scheduler
 PARAMETERS = TaskRef("_parameters", 0)
 
 
+class Checked(Scheduler):
+    """A scheduler whose state is checked after each event."""
+
+    def handle(self, event: Event) -> list[Instruction]:
+        instructions = super().handle(event)
+        self.validate()
+        return instructions
+
+
 def scheduler(*joins: str, slots: int = 4, max_splits: int = 100, retries: Retries | None = None) -> Scheduler:
-    return Scheduler(set(joins), slots=slots, max_splits=max_splits, retries=lambda step: retries or Retries())
+    return Checked(set(joins), slots=slots, max_splits=max_splits, retries=lambda step: retries or Retries())
 
 
 def ok(*steps: str, width: int | None = None) -> TaskReport:
@@ -42,14 +54,14 @@ def failed(reason: str = "boom", kind: str = "failed") -> TaskReport:
 def test_linear() -> None:
     """1. start runs. 2. its end starts `end`. 3. that one's end finishes the run."""
     machine = scheduler()
-    assert machine.start("start", PARAMETERS) == [Launch(1, "start", 0, None, (PARAMETERS,))]
+    assert machine.handle(Start("start", PARAMETERS)) == [Launch(1, "start", 0, None, (PARAMETERS,))]
     assert machine.handle(TaskEnded(1, 0, ok("end"))) == [Launch(2, "end", 0, None, (TaskRef("start", 1),))]
     assert machine.handle(TaskEnded(2, 0, ok())) == [Finish(True)]
 
 
 def test_a_join_gets_the_branches_in_their_order_whoever_comes_first() -> None:
     machine = scheduler("join")
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     machine.handle(TaskEnded(1, 0, ok("a", "b")))
     assert machine.handle(TaskEnded(3, 0, ok("join"))) == []
     assert machine.handle(TaskEnded(2, 0, ok("join"))) == [
@@ -59,7 +71,7 @@ def test_a_join_gets_the_branches_in_their_order_whoever_comes_first() -> None:
 
 def test_a_wide_foreach_starts_as_slots_come_free_and_waits_as_one_counter() -> None:
     machine = scheduler("join", slots=2, max_splits=10**6)
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     source = (TaskRef("start", 1),)
     assert machine.handle(TaskEnded(1, 0, ok("work", width=10**6))) == [
         Launch(2, "work", 0, 0, source),
@@ -71,14 +83,14 @@ def test_a_wide_foreach_starts_as_slots_come_free_and_waits_as_one_counter() -> 
 
 def test_branches_that_have_begun_go_before_new_elements() -> None:
     machine = scheduler("join", slots=1)
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     machine.handle(TaskEnded(1, 0, ok("first", width=3)))
     assert machine.handle(TaskEnded(2, 0, ok("second"))) == [Launch(3, "second", 0, None, (TaskRef("first", 2),))]
 
 
 def test_too_wide_a_foreach_fails_the_run_before_anything_starts() -> None:
     machine = scheduler("join", max_splits=10)
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     (finish,) = machine.handle(TaskEnded(1, 0, ok("work", width=11)))
     assert isinstance(finish, Finish)
     assert finish.culprit == TaskRef("start", 1)
@@ -88,7 +100,7 @@ def test_too_wide_a_foreach_fails_the_run_before_anything_starts() -> None:
 
 def test_a_failure_stops_the_others_and_the_first_one_is_the_culprit() -> None:
     machine = scheduler("join")
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     machine.handle(TaskEnded(1, 0, ok("a", "b")))
     assert machine.handle(TaskEnded(2, 0, failed("first"))) == [Stop(3, "first")]
     assert machine.handle(TaskEnded(3, 0, failed("killed"))) == [Finish(False, TaskRef("a", 2), "first")]
@@ -96,14 +108,14 @@ def test_a_failure_stops_the_others_and_the_first_one_is_the_culprit() -> None:
 
 def test_a_retry_keeps_the_task_and_counts_the_attempt() -> None:
     machine = scheduler(retries=Retries(1))
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     assert machine.handle(TaskEnded(1, 0, failed())) == [Launch(1, "start", 1, None, (PARAMETERS,), 1)]
     assert machine.handle(TaskEnded(1, 1, failed("again"))) == [Finish(False, TaskRef("start", 1), "again")]
 
 
 def test_a_retry_with_a_delay_waits_without_a_slot() -> None:
     machine = scheduler("join", slots=1, retries=Retries(1, delay=60))
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     machine.handle(TaskEnded(1, 0, ok("a", "b")))
     assert machine.handle(TaskEnded(2, 0, failed())) == [
         Wait(2, "a", 1, 60),
@@ -116,7 +128,7 @@ def test_a_retry_with_a_delay_waits_without_a_slot() -> None:
 def attempts(retries: Retries, *kinds: str) -> list[tuple[int, bool, float]]:
     """Let a task fail with `kinds` in turn; return number, whether its code runs, and waiting time of each attempt."""
     machine = scheduler(retries=retries)
-    instructions = machine.start("start", PARAMETERS)
+    instructions = machine.handle(Start("start", PARAMETERS))
     found: list[tuple[int, bool, float]] = []
     for kind in (*kinds, None):
         delay = 0.0
@@ -154,7 +166,7 @@ def test_which_attempts_there_are(retries: Retries, kinds: list[str], expected: 
 
 def test_cancelling_stops_what_runs_and_forgets_what_waits() -> None:
     machine = scheduler("join", slots=1)
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     machine.handle(TaskEnded(1, 0, ok("work", width=5)))
     assert machine.handle(Cancelled("interrupted")) == [Stop(2, "interrupted")]
     assert machine.handle(TaskEnded(2, 0, failed())) == [Finish(False, None, "interrupted")]
@@ -162,14 +174,14 @@ def test_cancelling_stops_what_runs_and_forgets_what_waits() -> None:
 
 def test_a_task_that_ended_well_after_cancelling_does_not_start_anything() -> None:
     machine = scheduler()
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     machine.handle(Cancelled("interrupted"))
     assert machine.handle(TaskEnded(1, 0, ok("end"))) == [Finish(False, None, "interrupted")]
 
 
 def test_events_that_cannot_be_are_bugs() -> None:
     machine = scheduler()
-    machine.start("start", PARAMETERS)
+    machine.handle(Start("start", PARAMETERS))
     with pytest.raises(MetaflowInternalError, match="does not run"):
         machine.handle(TaskEnded(7, 0, ok()))
 
@@ -235,7 +247,7 @@ class Simulation:
 
     def __init__(self, flow: Flow, data: st.DataObject, *, slots: int, failures: float, retries: int) -> None:
         self.flow, self.data, self.slots, self.failures = flow, data, slots, failures
-        self.machine = Scheduler(flow.joins, slots=slots, max_splits=100, retries=lambda step: Retries(retries))
+        self.machine = Checked(flow.joins, slots=slots, max_splits=100, retries=lambda step: Retries(retries))
         self.running: dict[int, Launch] = {}
         self.launched: Counter[tuple[int, int]] = Counter()
         self.succeeded: dict[int, Launch] = {}
@@ -245,7 +257,7 @@ class Simulation:
         self.failed = False
 
     def play(self) -> None:
-        self.carry_out(self.machine.start(self.flow.start, PARAMETERS))
+        self.carry_out(self.machine.handle(Start(self.flow.start, PARAMETERS)))
         for _ in range(5000):
             if self.finish is not None:
                 return
@@ -323,7 +335,7 @@ def test_every_run_ends_whatever_fails(flow: Flow, data: st.DataObject, slots: i
 @given(flow=flows(), data=st.data(), slots=st.integers(1, 5), patience=st.integers(0, 20))
 def test_cancelling_at_any_moment_ends_the_run(flow: Flow, data: st.DataObject, slots: int, patience: int) -> None:
     simulation = Simulation(flow, data, slots=slots, failures=0, retries=0)
-    simulation.carry_out(simulation.machine.start(flow.start, PARAMETERS))
+    simulation.carry_out(simulation.machine.handle(Start(flow.start, PARAMETERS)))
     for _ in range(patience):
         if simulation.finish is not None:
             return

@@ -1,9 +1,9 @@
 """The elements of foreaches, in the index of a task that Metaflow has written.
 
 A task here names the elements of each foreach around it (`foreach_values_name`), and the one that opens a foreach names
-them as ``_foreach_values``. Metaflow stores under that name only their texts, and finds the elements by the name of the
-artifact that was iterated over, for as long as nobody reuses it. A task taken over from Metaflow gets what the tasks
-after it look for.
+them as ``_foreach_values``. Metaflow stores only their strings under that name, and finds the elements by the name of
+the artifact that was iterated over, for as long as nobody reuses it. A task taken over from Metaflow gets what the
+tasks after it look for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from metaflow.store.blobs import Blobs
 from metaflow.store.internals import ELEMENTS
 
 
-def with_elements(
+def is_complete(stored: TaskIndex, frames: Sequence[Any], *, opens: bool) -> bool:
+    """Tell whether an index can stand for the first attempt of a task as it is, without a look at any blob."""
+    return stored.attempt == 0 and not opens and not _missing(stored, frames)
+
+
+def _missing(stored: TaskIndex, frames: Sequence[Any]) -> list[int]:
+    """Return the depths of the foreaches whose elements an index does not name."""
+    return [depth for depth in range(len(frames)) if foreach_values_name(depth) not in stored.objects]
+
+
+def with_foreach_values(
     blobs: Blobs, stored: TaskIndex, frames: Sequence[Any], before: TaskIndex, *, opened: bool, opens: bool
 ) -> TaskIndex:
     """Return the index of the first attempt of a task that takes over `stored`: itself if it fits as it is.
@@ -37,19 +47,20 @@ def with_elements(
     opens : bool
         Whether the task itself opens one.
     """
-    missing = [depth for depth in range(len(frames)) if foreach_values_name(depth) not in stored.objects]
-    if stored.attempt == 0 and not missing and not opens:
+    if is_complete(stored, frames, opens=opens):
         return stored
+    missing = _missing(stored, frames)
     index = TaskIndex(dict(stored.objects), dict(stored.info))
     for depth in missing:
         name = foreach_values_name(depth)
         source = ELEMENTS if opened and depth == len(frames) - 1 else name
         index.objects[name], index.info[name] = before.objects[source], before.info[source]
-    _settle(blobs, index)
+    _name_elements(blobs, index)
     return index
 
 
-def _settle(blobs: Blobs, index: TaskIndex) -> None:
+def _name_elements(blobs: Blobs, index: TaskIndex) -> None:
+    """Have the index of a task that opens a foreach name its elements, rather than their strings."""
     artifacts = Artifacts(blobs, index)
     var = artifacts.get("_foreach_var")
     if var not in index.objects or index.objects.get(ELEMENTS) == index.objects[var]:
@@ -62,7 +73,7 @@ def _settle(blobs: Blobs, index: TaskIndex) -> None:
 
 
 def _are_elements(values: Any, elements: list[Any]) -> bool:
-    """Tell whether `values` are not the texts of `elements`; of a set they may come in another order."""
+    """Tell whether `values` are not the strings of `elements`; of a set they may come in another order."""
     if not isinstance(values, list) or not all(type(value) is str for value in values):
         return values is not None
     return all(type(element) is str for element in elements) and sorted(values) == sorted(elements)
