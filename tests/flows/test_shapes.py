@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,3 +211,11 @@ def test_switch_and_recursion_inside_a_foreach_behind_a_switch(one_site: Site) -
     ]
     assert len(list(finished.run["climb"])) == 7
     assert "narrow" not in finished.run
+
+
+@pytest.mark.ours
+def test_the_events_of_a_run_lead_to_the_same_instructions_again(tmp_path: Path) -> None:
+    from support.recording import RUNS, record, replay
+
+    record(tmp_path / "run.json", RUNS["switch"], str(tmp_path))
+    replay(tmp_path / "run.json")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.compute.report import TaskReport
@@ -165,8 +164,8 @@ class Resumption:
         self._taken: dict[int, TaskIndex] = {0: origin.parameters}
         self._remarked: set[str] = set()
         self._unwritten: list[Copy] = []
-        self._writers = ThreadPoolExecutor(_WRITERS, "takes over")
-        self._writes: list[asyncio.Future[None]] = []
+        self._writers = asyncio.Semaphore(_WRITERS)
+        self._writes: list[asyncio.Task[None]] = []
         self.origin_run = origin.run
 
     async def ask(self, launch: Launch) -> Answer:
@@ -227,7 +226,7 @@ class Resumption:
         """Have what was taken over written, by a thread."""
         if self._unwritten:
             copies, self._unwritten = self._unwritten, []
-            self._writes.append(asyncio.get_running_loop().run_in_executor(self._writers, self._write, copies))
+            self._writes.append(asyncio.create_task(self._write(copies)))
 
     def _once(self, step: str, remark: str) -> str:
         """Return the first remark about a step, and nothing for those after it."""
@@ -256,8 +255,16 @@ class Resumption:
             return (*place, launch.split_index)
         return place[:-1] if self._graph.closes_foreach(launch.step) else place
 
-    def _write(self, copies: Sequence[Copy]) -> None:
-        write_copies(copies, self._origin.storage, self._recorder, tags=self._tags, system_tags=self._system_tags)
+    async def _write(self, copies: Sequence[Copy]) -> None:
+        async with self._writers:
+            await asyncio.to_thread(
+                write_copies,
+                copies,
+                self._origin.storage,
+                self._recorder,
+                tags=self._tags,
+                system_tags=self._system_tags,
+            )
 
 
 def _in_order(id: str) -> tuple[int, str]:

@@ -358,7 +358,7 @@ class Scheduler:
 
     def story(self, task: int | None = None) -> list[str]:
         """Return the latest events and instructions, or those about one task, oldest first."""
-        return [repr(item) for item in self._story if task is None or getattr(item, "task", task) == task]
+        return [repr(item) for item in self._story if task is None or getattr(item, "task", None) == task]
 
     def _broken(self, what: str, task: int | None = None) -> MetaflowInternalError:
         story = "\n".join(f"    {line}" for line in self.story(task)[-20:])

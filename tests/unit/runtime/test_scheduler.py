@@ -1,7 +1,12 @@
-"""The scheduler as a protocol: events in, exact instructions out; and its promises on random flows."""
+"""The scheduler as a protocol: events in, exact instructions out; its promises on random flows; real runs, replayed.
+
+Where the scheduler is meant to decide otherwise than before, `python -m support.recording` in `tests` records the real
+runs anew.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -26,6 +31,7 @@ from metaflow.runtime.events import (
     Wait,
 )
 from metaflow.runtime.scheduler import Scheduler
+from support.recording import DIRECTORY, RUNS, event_from_json, replay, scheduler_of
 
 PARAMETERS = TaskRef("_parameters", 0)
 
@@ -350,3 +356,19 @@ def test_cancelling_at_any_moment_ends_the_run(flow: Flow, data: st.DataObject, 
         del simulation.running[task]
         simulation.carry_out(simulation.machine.handle(TaskEnded(task, launch.attempt, failed("killed"))))
     assert simulation.finish == Finish(False, None, "enough")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_real_run_is_replayed(name: str) -> None:
+    replay(DIRECTORY / f"{name}.json")
+
+
+def test_the_story_of_a_task_is_in_an_internal_error() -> None:
+    recording = json.loads((DIRECTORY / "retry.json").read_text())
+    scheduler = scheduler_of(recording)
+    for event, _ in recording["turns"]:
+        scheduler.handle(event_from_json(event))
+    story = scheduler.story(2)
+    assert [line.partition("(")[0] for line in story] == ["Launch", "TaskEnded", "Launch", "TaskEnded"]
+    with pytest.raises(MetaflowInternalError, match=r"an event came after the end of the run(.|\n)*Finish"):
+        scheduler.handle(event_from_json(recording["turns"][0][0]))
