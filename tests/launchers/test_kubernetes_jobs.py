@@ -166,6 +166,24 @@ def test_one_that_ended_before_it_was_seen_running() -> None:
     assert [type(report) for report in play(scene).reports] == [JobStarted, JobEnded]
 
 
+def test_a_job_of_two_pods_ends_with_the_last_and_as_the_one_that_failed() -> None:
+    async def scene(run: Run) -> None:
+        run.backend.submit(a_job()._replace(members=2))
+        first = await run.pod()
+        (job,) = run.server.jobs.values()
+        assert (job["spec"]["completionMode"], job["spec"]["completions"]) == ("Indexed", 2)
+        second = run.server.make_pod(job, "other")
+        second["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] = "1"
+        run.server.start(second)
+        run.server.start(first)
+        run.server.finish(second, 3)
+        await run.started()
+        run.server.finish(first)
+        assert (await run.ended()).code == 3
+
+    assert [type(report) for report in play(scene).reports] == [JobStarted, JobEnded]
+
+
 def test_exit_status_and_tail() -> None:
     async def scene(run: Run) -> None:
         run.backend.submit(a_job())

@@ -70,20 +70,18 @@ class KubernetesBackend(JobShell[Pod]):
         super().__init__(say, timeouts._replace(pending=self._options.pending_deadline), pace)
         self._given_cluster = cluster
         self._limits = limits
-        self._client: Client | None = None
         self._watches: dict[str, asyncio.Task[None]] = {}  # by namespace
 
     async def _connect(self) -> None:
         self._cluster = self._given_cluster or load(context=self._options.context)
-        self._client = self._api = Client(self._cluster)
-        self._queries = Queries(self._api)
-        self._preflight = Preflight(self._api)
+        self._client = Client(self._cluster)
+        self._queries = Queries(self._client)
+        self._preflight = Preflight(self._client)
         self._tells_disruptions = await self._preflight.version(self.pace.answer) >= (1, 26)
         self._launch = secrets.token_hex(6)
 
     async def _disconnect(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        await self._client.close()
 
     def _unusable(self, error: Unavailable | Refused) -> MetaflowException:
         return ends.unusable(error, self._cluster)
@@ -111,7 +109,7 @@ class KubernetesBackend(JobShell[Pod]):
         body = manifest(job, launch=self._launch, ttl=self._options.ttl)
         namespace, name = namespace_of(job.resources), job_name(job.labels)
         try:
-            await self._api.call("POST", jobs_path(namespace), body=body)
+            await self._client.call("POST", jobs_path(namespace), body=body)
         except StatusError as error:
             if error.is_quota:
                 raise Unavailable(error.message, pause=_QUOTA_PAUSE) from error
@@ -142,7 +140,7 @@ class KubernetesBackend(JobShell[Pod]):
     async def _delete_job(self, id: str, seconds: float = 0.0) -> None:
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         try:
-            await self._api.call("DELETE", jobs_path(*id.split("/")), body=body, seconds=seconds)
+            await self._client.call("DELETE", jobs_path(*id.split("/")), body=body, seconds=seconds)
         except StatusError as error:
             if error.status != 404:
                 raise
@@ -151,7 +149,7 @@ class KubernetesBackend(JobShell[Pod]):
 
     async def _follow(self, namespace: str) -> None:
         watch = Watch(
-            self._api,
+            self._client,
             pods_path(namespace),
             f"{LAUNCH}={self._launch}",
             on_change=self._on_pod,
@@ -201,6 +199,7 @@ class KubernetesBackend(JobShell[Pod]):
             pod.has_started,
             pod.has_ended or is_gone,
             pod,
+            member=pod.member,
             reason=reason,
             is_explained=bool(reason),
             where=f"pod {pod.name}" if pod.node or pod.has_started else "",
@@ -251,7 +250,7 @@ class KubernetesBackend(JobShell[Pod]):
     # --- jobs of any run --------------------------------------------------------------------------------------------
 
     async def _unfinished(self, labels: Mapping[str, str]) -> list[RunningJob]:
-        return await listing.unfinished(self._api, labels, self._options.namespace)
+        return await listing.unfinished(self._client, labels, self._options.namespace)
 
     async def _end(self, jobs: Sequence[RunningJob]) -> None:
         await asyncio.gather(*(self._delete_job(job.id, seconds=30.0) for job in jobs))

@@ -1,7 +1,7 @@
 """What a job looks like on Kubernetes: a `Job` in, the object for the API out. Pure.
 
-One Job with one pod that is never started again: `backoffLimit` 0, and on clusters that know it, no replacement for a
-pod that is being deleted. Its time limit is the pod's, so that waiting for a node does not count and the pod stays to
+One Job whose pods are never started again: `backoffLimit` 0, and on clusters that know it, no replacement for a pod
+that is being deleted. Its time limit is the pod's, so that waiting for a node does not count and the pod stays to
 be looked at. Start reading at `manifest`.
 """
 
@@ -77,6 +77,7 @@ def manifest(job: Job, *, launch: str, ttl: int = DEFAULT_TTL) -> dict[str, Any]
         },
         "spec": {
             "backoffLimit": 0,
+            "completionMode": "Indexed" if job.members > 1 else "NonIndexed",
             "completions": job.members,
             "parallelism": job.members,
             "podReplacementPolicy": "Failed",  # Kubernetes 1.29; ignored before

@@ -16,6 +16,8 @@ class Pod(NamedTuple):
 
     Attributes
     ----------
+    member : int
+        Which pod of its job it is.
     phase : str
         ``Pending``, ``Running``, ``Succeeded``, ``Failed`` or ``Unknown``.
     node : str or None
@@ -46,6 +48,7 @@ class Pod(NamedTuple):
 
     name: str
     uid: str
+    member: int
     phase: str
     node: str | None
     image: str
@@ -68,6 +71,7 @@ class Pod(NamedTuple):
 
 
 _NOTHING: Object = {}
+_INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 def read(pod: Object, before: Pod | None = None) -> Pod:
@@ -87,6 +91,7 @@ def read(pod: Object, before: Pod | None = None) -> Pod:
     return Pod(
         name=metadata["name"],
         uid=str(metadata.get("uid") or ""),
+        member=int((metadata.get("annotations") or _NOTHING).get(_INDEX) or 0),
         phase=phase,
         node=spec.get("nodeName"),
         image=str(first.get("image") or ""),
