@@ -738,6 +738,7 @@ import asyncio, os, sys, time
 from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.jobs.protocol import Job, JobStarted
 from metaflow.compute.resources import ResourceRequest
+from metaflow.settings.values import Values
 from metaflow.settings.kubeconfig import Cluster
 
 COUNT, SECONDS = 1000, 5.0

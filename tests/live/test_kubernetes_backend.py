@@ -373,6 +373,7 @@ import asyncio, sys
 from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.jobs.protocol import Job, JobStarted
 from metaflow.compute.resources import ResourceRequest
+from metaflow.settings.values import Values
 
 async def main(namespace, run, image, code):
     def hear(report):

@@ -106,6 +106,7 @@ from metaflow.compute.kubernetes.backend import KubernetesBackend
 from metaflow.compute.protocol import Output, Started, TaskRequest
 from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
 from metaflow.compute.resources import ResourceRequest
+from metaflow.settings.values import Values
 from metaflow.settings.kubeconfig import Cluster
 from metaflow.store.local import LocalStorage
 
