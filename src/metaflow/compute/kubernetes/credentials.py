@@ -51,13 +51,7 @@ class Credentials:
         self._lock = asyncio.Lock()
 
     async def get(self, *, refused: Presented | None = None) -> Presented:
-        """Return what to show; something new if the server has refused `refused`.
-
-        Raises
-        ------
-        NoCredentials
-            The plugin or the file gives none.
-        """
+        """Return what to show, new if the server has refused `refused`; `NoCredentials` if there is none."""
         async with self._lock:  # a plugin that opens a browser shall do so once
             presented = self._presented
             is_old = presented is not None and presented.expires is not None and presented.expires < time.time()

@@ -21,24 +21,10 @@ _LIMIT = 40
 
 
 class Watch:
-    """One watch.
+    """One watch of the pods at `path` that have a label.
 
-    Parameters
-    ----------
-    client : Client
-        The cluster's.
-    path : str
-        Of the list, such as ``/api/v1/namespaces/default/pods``.
-    selector : str
-        Label selector.
-    on_change : callable
-        Gets ``ADDED``, ``MODIFIED`` or ``DELETED``, and the object.
-    on_listed : callable
-        Gets the names of all that there are, after they were told as added.
-    outage : Outage
-        Tells a person when it does not work for a while.
-    credentials : float
-        Seconds for which it may be refused to us.
+    Tells `on_change` ``ADDED``, ``MODIFIED`` or ``DELETED`` and the object; and, after a list was told as added,
+    `on_listed` the names of all that there are. For `credentials` seconds it may be refused to us.
     """
 
     def __init__(
