@@ -20,8 +20,6 @@ class Environment(NamedTuple):
 
     Attributes
     ----------
-    name : str
-        Its name.
     trouble : str
         Why it starts no machines now, empty if nothing is known against it.
     platform : str
@@ -44,8 +42,6 @@ class Queue(NamedTuple):
 
     Attributes
     ----------
-    name : str
-        Its name.
     trouble : str
         Why it takes or starts no jobs, empty if nothing is known against it.
     environments : tuple of Environment

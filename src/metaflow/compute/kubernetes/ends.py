@@ -33,8 +33,6 @@ class EndContext(NamedTuple):
 
     Attributes
     ----------
-    step : str
-        Its step.
     request : ResourceRequest
         What it asked for.
     time_limit : float
