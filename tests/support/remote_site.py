@@ -13,6 +13,7 @@ from metaflow import registry
 from metaflow.compute.jobs.protocol import JobBackend, RunningJob
 from metaflow.compute.kubernetes.client import Client, StatusError
 from metaflow.settings.kubeconfig import load
+from metaflow.settings.values import Values
 from support import processes
 from support.site import Site
 
@@ -39,8 +40,10 @@ def assert_no_jobs(backend: str, flow: str, run: str | None, *, within: float = 
 def unfinished(backend: str, flow: str, run: str) -> list[RunningJob]:
     """Return the unfinished jobs of a run."""
 
+    settings = {name: value for name, value in os.environ.items() if name.startswith("METAFLOW_")}
+
     async def ask() -> list[RunningJob]:
-        jobs: JobBackend = registry.load("job backend", backend)(dict(os.environ))
+        jobs: JobBackend = registry.load("job backend", backend)(Values(settings))
         await jobs.open(lambda report: None)
         try:
             return await jobs.unfinished({"flow": flow, "run": run})
