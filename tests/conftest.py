@@ -41,17 +41,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Path, mode: str) -> Iterator[Site]:
     """A directory to run flows in; when the test is over, nothing it started may be alive."""
-    yield from _tended(Site(tmp_path, mode, warm=not is_live(request)))
+    yield from _tended(Site(tmp_path, mode, warm=is_warm(request)))
 
 
 @pytest.fixture
 def one_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """Like `site`, for behaviour that does not depend on how tasks are made."""
-    yield from _tended(Site(tmp_path, "fork", warm=not is_live(request)))
+    yield from _tended(Site(tmp_path, "fork", warm=is_warm(request)))
 
 
-def is_live(request: pytest.FixtureRequest) -> bool:
-    return bool(request.node.get_closest_marker("live"))
+def is_warm(request: pytest.FixtureRequest) -> bool:
+    """Live tests have it as users have it."""
+    return not request.node.get_closest_marker("live")
 
 
 def _tended(site: Site) -> Iterator[Site]:

@@ -88,7 +88,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tup
 
     def of(shape: str) -> tuple[Any, Counter[str]]:
         if shape not in known:
-            site = Site(tmp_path_factory.mktemp(shape), "fork")
+            site = Site(tmp_path_factory.mktemp(shape), "fork", warm=True)
             known[shape] = (start(site, shape).wait().succeeded().data.result, ran(site))
         return known[shape]
 
@@ -326,7 +326,7 @@ def test_parameters_are_those_of_the_origin_and_constants_those_of_the_source(on
 
 @pytest.fixture(scope="module")
 def failed_line(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    site = Site(tmp_path_factory.mktemp("failed"), "fork")
+    site = Site(tmp_path_factory.mktemp("failed"), "fork", warm=True)
     failed_run(site, "Line", "middle")
     return site
 

@@ -176,7 +176,7 @@ class Site:
         Whether a command that is only waited for may run in a fork of an interpreter with our modules (`warm`).
     """
 
-    def __init__(self, directory: Path, mode: str, *, warm: bool = True) -> None:
+    def __init__(self, directory: Path, mode: str, *, warm: bool = False) -> None:
         self.directory = directory
         self.mode = mode
         self._warm = warm and is_ours() and "MILLRACE_TEST_COLD" not in os.environ
@@ -325,7 +325,7 @@ class Shared:
     def __call__(self, flow: str, *words: str, mode: str = "fork") -> Finished:
         key = (mode, flow, *words)
         if key not in self._known:
-            self._known[key] = Site(self._directories("shared"), mode).run_flow(flow, *words)
+            self._known[key] = Site(self._directories("shared"), mode, warm=True).run_flow(flow, *words)
         return self._known[key]
 
     def end(self) -> None:
