@@ -9,6 +9,8 @@ import click
 from metaflow.app.check import check_flow
 from metaflow.app.workspace import Workspace
 from metaflow.cli.session import Session
+from metaflow.flow import picture
+from metaflow.flow.description import describe
 from metaflow.version import __version__
 
 
@@ -35,13 +37,13 @@ def check_and_say(session: Session) -> None:
 @click.command(help="Print the steps and how they follow one another.")
 @click.pass_obj
 def show(session: Session) -> None:
-    session.echo(planned(session).plan.graph.show())
+    session.echo(picture.show(planned(session).plan.graph))
 
 
 @click.command(help="Print the graph in the language of Graphviz.")
 @click.pass_obj
 def output_dot(session: Session) -> None:
-    session.echo(planned(session).plan.graph.dot())
+    session.echo(picture.dot(planned(session).plan.graph))
 
 
 @click.command(help="Print the graph as it was read from the source, faults included.")
@@ -49,7 +51,7 @@ def output_dot(session: Session) -> None:
 @click.pass_obj
 def output_raw(session: Session, as_json: bool) -> None:
     if as_json:
-        session.echo(json.dumps(session.workspace.plan.graph.info(), indent=2, default=repr))
+        session.echo(json.dumps(describe(session.workspace.plan.graph), indent=2, default=repr))
         return
     for node in session.workspace.plan.graph.nodes.values():
         session.echo(f"[{node.name}]  {node.source_file}:{node.line}")

@@ -16,9 +16,19 @@ _FINGERPRINT = "source_sha1"
 
 
 def describe(
-    graph: Graph, parameters: Iterable[tuple[str, str]], decorators: Iterable[DecoratorSpec]
+    graph: Graph, parameters: Iterable[tuple[str, str]] = (), decorators: Iterable[DecoratorSpec] = ()
 ) -> dict[str, Any]:
-    """Return the artifact; see `Graph.info`."""
+    """Return the artifact ``_graph_info`` in the form that Metaflow 2.19 writes.
+
+    Parameters
+    ----------
+    graph : Graph
+        A flow that has passed lint.
+    parameters : iterable of (str, str)
+        Attribute name and class name of each parameter.
+    decorators : iterable of DecoratorSpec
+        The flow's own.
+    """
     structure, order = _structure(graph)
     return {
         "file": graph.source_file.rpartition("/")[2],

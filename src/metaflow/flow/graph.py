@@ -124,34 +124,6 @@ class Graph:
         """Return an error that points to the flow's class."""
         return InvalidFlow(msg, self.line or None, self.source_file, hint=hint)
 
-    def show(self) -> str:
-        """Return the flow as a tree of text."""
-        from metaflow.flow.picture import show
-
-        return show(self)
-
-    def dot(self) -> str:
-        """Return the flow in the language of Graphviz."""
-        from metaflow.flow.picture import dot
-
-        return dot(self)
-
-    def info(
-        self, parameters: Iterable[tuple[str, str]] = (), decorators: Iterable[DecoratorSpec] = ()
-    ) -> dict[str, Any]:
-        """Return the artifact ``_graph_info`` in the form that Metaflow 2.19 writes.
-
-        Parameters
-        ----------
-        parameters : iterable of (str, str)
-            Attribute name and class name of each parameter.
-        decorators : iterable of DecoratorSpec
-            The flow's own.
-        """
-        from metaflow.flow.description import describe
-
-        return describe(self, parameters, decorators)
-
 
 def read(flow_class: type, decorators: Mapping[str, tuple[DecoratorSpec, ...]] = MappingProxyType({})) -> Graph:
     """Read the graph of a flow from the source of its steps.

@@ -126,9 +126,11 @@ class FlowPlan:
 
     def description(self) -> dict[str, Any]:
         """Return the artifact ``_graph_info``; the graph must have passed lint."""
+        from metaflow.flow.description import describe
+
         parameters = [(attribute, type(parameter).__name__) for attribute, parameter in self.parameters.items()]
         specs = [DecoratorSpec(each.name, each.recorded()) for each in self.decorators]
-        return self.graph.info(parameters, specs)
+        return describe(self.graph, parameters, specs)
 
     def __repr__(self) -> str:
         return f"FlowPlan({self.name}: {', '.join(self.steps)})"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metaflow.flow.description import fingerprint_in
+from metaflow.flow.description import describe, fingerprint_in
 from metaflow.flow.graph import DecoratorSpec, read
 from support.sketch import flow_class, graph_of
 
@@ -63,10 +63,10 @@ class Whole(FlowSpec):
     )
     graph = read(flow)
     plain = {"source_file": graph.source_file, "decorators": [], "doc": ""}
-    info = graph.info([("b", "Parameter"), ("a", "Parameter")])
+    info = describe(graph, [("b", "Parameter"), ("a", "Parameter")])
     fingerprints = [step.pop("node_info")["source_sha1"] for step in info["steps"].values()]
     assert len(set(fingerprints)) == len(fingerprints)
-    assert fingerprint_in(graph.info([]), "work") == fingerprints[1]
+    assert fingerprint_in(describe(graph, []), "work") == fingerprints[1]
     others: list[Any] = [None, {}, {"steps": {"work": {"node_info": {}}}}, "?"]
     assert [fingerprint_in(other, "work") for other in others] == [None] * 4
     assert info == {
@@ -143,30 +143,30 @@ class Whole(FlowSpec):
     ],
 )
 def test_structure(tmp_path: Path, sketch: str, structure: list[object]) -> None:
-    info = graph_of(tmp_path, sketch).info()
+    info = describe(graph_of(tmp_path, sketch))
     assert info["graph_structure"] == structure
 
 
 def test_steps_are_listed_as_the_structure_names_them(tmp_path: Path) -> None:
     sketch = "start > a, b; a > ? v x:c y:d; c > e; d > e; e > j; b > j; j(inputs) > end; end"
-    assert list(graph_of(tmp_path, sketch).info()["steps"]) == ["start", "a", "c", "e", "d", "b", "j", "end"]
+    assert list(describe(graph_of(tmp_path, sketch))["steps"]) == ["start", "a", "c", "e", "d", "b", "j", "end"]
 
 
 def test_types_of_first_and_only_steps(tmp_path: Path) -> None:
-    assert graph_of(tmp_path, "start > end; end").info()["steps"]["start"]["type"] == "start"
-    assert graph_of(tmp_path, "start").info()["steps"]["start"]["type"] == "end"
-    split = graph_of(tmp_path, "start > a, b; a > j; b > j; j(inputs) > end; end").info()
+    assert describe(graph_of(tmp_path, "start > end; end"))["steps"]["start"]["type"] == "start"
+    assert describe(graph_of(tmp_path, "start"))["steps"]["start"]["type"] == "end"
+    split = describe(graph_of(tmp_path, "start > a, b; a > j; b > j; j(inputs) > end; end"))
     assert split["steps"]["start"]["type"] == "split-static"
 
 
 def test_a_foreach_named_at_run_time(tmp_path: Path) -> None:
     sketch = "start = name = 'xs' / self.next(self.a, foreach=name); a > j; j(inputs) > end; end"
-    assert graph_of(tmp_path, sketch).info()["steps"]["start"]["foreach_artifact"] is None
+    assert describe(graph_of(tmp_path, sketch))["steps"]["start"]["foreach_artifact"] is None
 
 
 def test_attributes_of_decorators_are_plain(tmp_path: Path) -> None:
     values = {"n": None, "i": 1, "t": (1, None), "s": {2}, "d": {"k": None, 3: True}, "b": b"x", "f": 1.5}
-    info = graph_of(tmp_path, "start > end; end").info(decorators=[DecoratorSpec("x", values, static=False)])
+    info = describe(graph_of(tmp_path, "start > end; end"), decorators=[DecoratorSpec("x", values, static=False)])
     assert info["decorators"] == [
         {
             "name": "x",
@@ -187,5 +187,5 @@ def test_attributes_of_decorators_are_plain(tmp_path: Path) -> None:
 
 def test_a_row_of_switches_takes_linear_space(tmp_path: Path) -> None:
     steps = "; ".join(f"s{n} > ? v x:a{n} y:b{n}; a{n} > s{n + 1}; b{n} > s{n + 1}" for n in range(40))
-    info = graph_of(tmp_path, f"start > s0; {steps}; s40 > end; end").info()
+    info = describe(graph_of(tmp_path, f"start > s0; {steps}; s40 > end; end"))
     assert len(pickle.dumps(info)) < 100_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from metaflow.flow.picture import dot, show
 from support.sketch import graph_of, source
 
 SKETCH = (
@@ -18,7 +19,7 @@ def test_tree(tmp_path: Path) -> None:
     text = text.replace("    @step\n    def c", "    @resources(cpu=2)\n    @step\n    def c")
     text = text.replace("import FlowSpec", "import FlowSpec, resources")
     graph = graph_of(tmp_path, text)
-    assert graph.show().split("\n") == [
+    assert show(graph).split("\n") == [
         f"Sketch  {graph.source_file}",
         "About it.",
         "",
@@ -36,12 +37,12 @@ def test_tree(tmp_path: Path) -> None:
 
 def test_long_texts_do_not_widen_the_columns(tmp_path: Path) -> None:
     cases = " ".join(f"case{n}:a" for n in range(12))
-    lines = graph_of(tmp_path, f"start > ? v {cases}; a > end; end").show().split("\n")
+    lines = show(graph_of(tmp_path, f"start > ? v {cases}; a > end; end")).split("\n")
     assert lines[-2:] == ["a      → end", "end    end"]
 
 
 def test_dot(tmp_path: Path) -> None:
-    lines = graph_of(tmp_path, SKETCH).dot().split("\n")
+    lines = dot(graph_of(tmp_path, SKETCH)).split("\n")
     assert lines[0] == 'digraph "Sketch" {'
     assert lines[-1] == "}"
     assert '  "start" [shape=oval];' in lines
@@ -53,10 +54,10 @@ def test_dot(tmp_path: Path) -> None:
 
 def test_dot_escapes(tmp_path: Path) -> None:
     sketch = "start = self.next({'a\"b\\\\': self.a, 'c': self.a}, condition='v'); a > end; end"
-    assert '[label="v = \'a\\"b\\\\\\\\\'"];' in graph_of(tmp_path, sketch).dot()
+    assert '[label="v = \'a\\"b\\\\\\\\\'"];' in dot(graph_of(tmp_path, sketch))
 
 
 def test_faulty_flows_have_pictures(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, "start > nope; a > b; b > a; j(inputs) > a")
-    assert "→ nope" in graph.show()
-    assert '"start" -> "nope";' in graph.dot()
+    assert "→ nope" in show(graph)
+    assert '"start" -> "nope";' in dot(graph)
