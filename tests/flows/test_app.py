@@ -18,6 +18,7 @@ from metaflow.app.workspace import Workspace
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException
 from support import processes
+from support.site import Site
 from support.sketch import flow_class
 
 SOURCE = """
@@ -138,3 +139,10 @@ def test_what_cannot_be_run_is_said_before_anything_is_written(twice: type[FlowS
     with pytest.raises(CommandException, match="has no run here"):
         resume(Workspace(twice))
     assert not (tmp_path / ".metaflow").exists()
+
+
+def test_a_task_plans_the_flow_as_its_launcher_has(site: Site) -> None:
+    run = site.run_flow("planned.py", "run", "--with", "resources:cpu=2", "--without", "catch").succeeded()
+    planned = run.values("end")["decorators"]
+    names = {step: [decorator["name"] for decorator in decorators] for step, decorators in planned.items()}
+    assert names == {"start": ["environment", "retry", "resources"], "end": ["resources"]}

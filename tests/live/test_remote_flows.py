@@ -75,6 +75,11 @@ def test_a_remote_run_has_the_results_of_a_local_one(flow: str, backend: str, re
             assert task.metadata_dict["ds-type"] == "s3"
 
 
+def test_a_remote_task_plans_the_flow_as_its_launcher_has(backend: str, remote: RemoteSite) -> None:
+    planned = run_on(remote, backend, "planned.py", "--without", "retry").succeeded().values("end")["decorators"]
+    assert [decorator["name"] for decorator in planned["start"]] == ["environment", backend]
+
+
 @pytest.mark.parametrize("how", ["default", "option"])
 def test_the_datastore_that_was_named(how: str, backend: str, remote: RemoteSite) -> None:
     env = {"METAFLOW_DEFAULT_DATASTORE": "s3" if how == "default" else None, "METAFLOW_DATASTORE_SYSROOT_GS": "gs://x"}
