@@ -62,5 +62,5 @@ def _check_one_flow(path: str) -> None:
                 f"The file starts two flows, {first} and {second}, and the second would never run.",
                 line,
                 path,
-                hint="put each flow into a file of its own",
+                hint="put each flow in its own file",
             )

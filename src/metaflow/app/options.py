@@ -15,11 +15,9 @@ class RunOptions(NamedTuple):
         tuple[str, ...], Option("A tag for this run; can be given several times.", word="tag", metavar="TAG")
     ] = ()
     max_workers: Annotated[int, Option("Maximum number of tasks at a time.", least=1)] = 16
-    max_num_splits: Annotated[
-        int, Option("Maximum width of a foreach; a wider one is taken for a mistake.", least=1)
-    ] = 100
+    max_num_splits: Annotated[int, Option("Maximum number of tasks in a foreach.", least=1)] = 100
     max_log_size: Annotated[
-        int, Option("Maximum size of what is kept of each output stream of a task.", metavar="MB", least=1)
+        int, Option("Maximum size of the stored stdout and stderr of a task, each.", metavar="MB", least=1)
     ] = 10
     run_decospecs: Annotated[
         tuple[str, ...], Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR")
@@ -29,7 +27,7 @@ class RunOptions(NamedTuple):
     ] = ()
     run_id_file: Annotated[str | None, Option("Write the id of the run to this file.", metavar="FILE")] = None
     runner_attribute_file: Annotated[
-        str | None, Option("Write the names of the run to this file, as JSON.", metavar="FILE")
+        str | None, Option("Write the run id, flow name and metadata location to this file, as JSON.", metavar="FILE")
     ] = None
     namespace: Annotated[
         str | None, Option("Namespace for the client in the steps; empty: the global one.", metavar="NAME")

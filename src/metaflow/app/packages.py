@@ -42,7 +42,8 @@ def code_manifest(workspace: Workspace, remark: Callable[[str], None]) -> Manife
         names = ", ".join(os.path.relpath(path, manifest.directory) for path in manifest.secrets[:5])
         more = f" and {len(manifest.secrets) - 5} more" if len(manifest.secrets) > 5 else ""
         remark(
-            f"Not in the code package, since they look like secrets: {names}{more} (`!NAME` in {FILE} includes one)."
+            f"Excluded from the code package because they look like secrets: {names}{more} "
+            f"(add `!NAME` to {FILE} to include one)."
         )
     return manifest
 

@@ -162,12 +162,12 @@ def resume(
     workspace = prepare(workspace, options, callbacks)
     if step_to_rerun is not None and step_to_rerun not in workspace.plan.graph:
         raise CommandException(
-            f"The flow {workspace.name} has no step '{step_to_rerun}' to run again.",
+            f"The flow {workspace.name} has no step '{step_to_rerun}' to rerun.",
             hint=f"its steps are: {', '.join(workspace.plan.graph)}",
         )
     origin = _origin(workspace, origin_run)
     _check_parameters(workspace, origin)
-    callbacks.remark(f"Looking at what had finished in the run {origin.run}.")
+    callbacks.remark(f"Looking for finished tasks of the run {origin.run}.")
     return _Run(workspace, options, callbacks, zygote, handle_signals).carry_out({}, origin, step_to_rerun)
 
 
@@ -187,7 +187,7 @@ def _check_parameters(workspace: Workspace, origin: Origin) -> None:
         several = len(new) > 1
         raise CommandException(
             f"The run {origin.run} has no parameter{'s' if several else ''} {', '.join(new)}, and a resumed run has "
-            "the parameters of the run that it goes on from.",
+            "the parameters of the run that it resumes.",
             hint=f"`python {workspace.script} run` begins a run with {'them' if several else 'it'}; or make "
             f"{'them plain attributes' if several else 'it a plain attribute'} of the flow's class or of a step",
         )
@@ -198,12 +198,12 @@ def _origin(workspace: Workspace, given: str | None) -> Origin:
     if flow not in ("", workspace.name):
         raise CommandException(f"--origin-run-id {given}: this is a run of {flow}, not of {workspace.name}.")
     if run == "":
-        raise CommandException(f"--origin-run-id '{given}' names no run.")
+        raise CommandException(f"--origin-run-id '{given}' is not the id of a run.")
     run = run or workspace.metadata.latest_run(workspace.name)
     if run is None:
         raise CommandException(
-            f"The flow {workspace.name} has no run here that could be resumed.",
-            hint=f"`python {workspace.script} run` starts one; --origin-run-id names one of somebody else",
+            f"The flow {workspace.name} has no run here to resume.",
+            hint=f"`python {workspace.script} run` starts one; use --origin-run-id to resume another user's run",
         )
     return Origin(workspace.storage, workspace.name, run)
 

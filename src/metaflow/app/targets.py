@@ -66,12 +66,12 @@ def shared_storage(
     configured = list(workspace.settings.datastores.roots)
     if not configured:
         raise CommandException(
-            f"The step '{step}' runs on {backend}, and no object store is configured that it shares with this machine.",
+            f"The step '{step}' runs on {backend}, but no object store that both sides can reach is configured.",
             hint="set METAFLOW_DATASTORE_SYSROOT_S3 (or _GS, _AZURE) to an address such as s3://BUCKET/PREFIX",
         )
     if len(configured) > 1:
         raise CommandException(
-            f"The step '{step}' runs on {backend}, and several object stores are configured: {', '.join(configured)}.",
+            f"The step '{step}' runs on {backend}, but several object stores are configured: {', '.join(configured)}.",
             hint=f"choose one: --datastore={configured[0]}, or METAFLOW_DEFAULT_DATASTORE={configured[0]}",
         )
     shared = workspace.with_options(datastore=configured[0])

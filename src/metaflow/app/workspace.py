@@ -107,7 +107,7 @@ class Workspace:
 
     @cached_property
     def root(self) -> str:
-        """Directory or URL of the data.
+        """Root directory or URL of the datastore.
 
         Raises
         ------

@@ -18,19 +18,19 @@ from metaflow.exception import CommandException
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:function that makes the command from a session, one line for the list of commands)
-    "batch": ("metaflow.cli.batch:batch", "List and end the jobs of this flow on AWS Batch."),
+    "batch": ("metaflow.cli.batch:batch", "List and kill the jobs of this flow on AWS Batch."),
     "check": ("metaflow.cli.structure:check", "Check the flow's graph and parameters (the default)."),
     "dump": ("metaflow.cli.inspection:dump", "Print the artifacts of a task, or of all tasks of a step."),
-    "kubernetes": ("metaflow.cli.kubernetes:kubernetes", "List and end the jobs of this flow on Kubernetes."),
-    "logs": ("metaflow.cli.inspection:logs", "Print or scrub what tasks printed."),
-    "output-dot": ("metaflow.cli.structure:output_dot", "Print the graph for Graphviz."),
-    "output-raw": ("metaflow.cli.structure:output_raw", "Print the graph as it was read from the source."),
-    "package": ("metaflow.cli.package:package", "Look at the code package that remote tasks get."),
-    "resources": ("metaflow.cli.resources:resources", "Print what each step asks for, where, and why."),
-    "resume": ("metaflow.cli.resume:resume", "Go on from what an earlier run had finished."),
-    "run": ("metaflow.cli.run:run", "Run the flow on this machine."),
-    "show": ("metaflow.cli.structure:show", "Print the steps and how they follow one another."),
-    "status": ("metaflow.cli.status:status", "Print how a run stands, and why."),
+    "kubernetes": ("metaflow.cli.kubernetes:kubernetes", "List and kill the jobs of this flow on Kubernetes."),
+    "logs": ("metaflow.cli.inspection:logs", "Print or scrub the logs of tasks."),
+    "output-dot": ("metaflow.cli.structure:output_dot", "Print the graph in Graphviz format."),
+    "output-raw": ("metaflow.cli.structure:output_raw", "Print the graph as read from the source."),
+    "package": ("metaflow.cli.package:package", "Inspect the code package of remote tasks."),
+    "resources": ("metaflow.cli.resources:resources", "Print the resources that each step requests."),
+    "resume": ("metaflow.cli.resume:resume", "Resume an earlier run."),
+    "run": ("metaflow.cli.run:run", "Run the flow."),
+    "show": ("metaflow.cli.structure:show", "Print the steps of the flow and their order."),
+    "status": ("metaflow.cli.status:status", "Print the status of a run and why it failed."),
     "step": ("metaflow.cli.step:step", "Run one task; used by `run`."),
     "tag": ("metaflow.cli.tag:tag", "Add, remove, replace and list the tags of runs."),
     "version": ("metaflow.cli.structure:version", "Print the version."),
@@ -89,7 +89,7 @@ def _top_level() -> FlowGroup:
         callback=_remember,
         invoke_without_command=True,
         params=[*options_of(FlowOptions), help_option()],
-        help="Run this flow and look at its runs.",
+        help="Run this flow and inspect its runs.",
         add_help_option=False,
     )
 
@@ -103,7 +103,12 @@ def help_option() -> click.Option:
             context.exit()
 
     return click.Option(
-        ["--help", "-h"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Print this and leave."
+        ["--help", "-h"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show this message and exit.",
     )
 
 
@@ -133,7 +138,7 @@ def _default(session: Session) -> None:
     from metaflow.cli.structure import check_and_say
 
     check_and_say(session)
-    session.say(f"The next word is a command: `python {session.workspace.script} run`, `show`, or --help for all.")
+    session.say(f"Next, give a command: `python {session.workspace.script} run`, for example, or --help to list them.")
 
 
 def invoke(session: Session, arguments: list[str]) -> int:

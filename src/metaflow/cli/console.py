@@ -17,7 +17,7 @@ def main() -> NoReturn:
     try:
         sys.exit(_command.main(prog_name="metaflow", standalone_mode=False) or 0)
     except click.ClickException as error:
-        print_error(CommandException(error.format_message(), hint="`metaflow --help` lists what there is"))
+        print_error(CommandException(error.format_message(), hint="see `metaflow --help`"))
         sys.exit(2)
     except MetaflowException as error:
         print_error(error)
@@ -26,7 +26,7 @@ def main() -> NoReturn:
         sys.exit(130)
 
 
-@click.group(help="Millrace: what is installed here and how it is configured. A flow is run by `python flow.py run`.")
+@click.group(help="Millrace: this installation and its configuration. To run a flow, use `python flow.py run`.")
 def _command() -> None:
     pass
 
@@ -36,7 +36,7 @@ def _version() -> None:
     click.echo(__version__)
 
 
-@_command.command("status", help="Print versions, user, and where data and facts are kept.")
+@_command.command("status", help="Print versions, the user, and where data and metadata are stored.")
 def _status() -> None:
     from metaflow import settings
 
@@ -55,14 +55,14 @@ def _status() -> None:
         click.echo(warning, err=True)
 
 
-@_command.group("configure", help="Look at the configuration.")
+@_command.group("configure", help="Inspect the configuration.")
 def _configure() -> None:
     pass
 
 
-@_configure.command("show", help="Print every setting that is in force, and where it comes from.")
-@click.option("--profile", "-p", metavar="NAME", help="Read the configuration file of this profile.")
-@click.option("--all", "with_defaults", is_flag=True, help="Print all settings that exist, and what they mean.")
+@_configure.command("show", help="Print every setting in force and its origin.")
+@click.option("--profile", "-p", metavar="NAME", help="Use the configuration file of this profile.")
+@click.option("--all", "with_defaults", is_flag=True, help="Print all known settings, and what they mean.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def _show(profile: str | None, with_defaults: bool, as_json: bool) -> None:
     from metaflow import settings

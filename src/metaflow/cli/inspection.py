@@ -32,10 +32,12 @@ _PATH = "RUN/STEP[/TASK]"
     default=1000,
     show_default=True,
     metavar="BYTES",
-    help="Leave out values whose pickle is larger; 0 prints the names only.",
+    help="Omit values whose pickle is larger; 0 prints names only.",
 )
 @click.option("--include", default="", metavar="NAME,…", help="Only these artifacts.")
-@click.option("--file", "target", metavar="FILE", help="Write the values to this file, pickled, and print none.")
+@click.option(
+    "--file", "target", metavar="FILE", help="Write the values to this file as a pickle instead of printing them."
+)
 @click.pass_obj
 def dump(session: Session, path: str, private: bool, max_value_size: int, include: str, target: str | None) -> None:
     """Print the artifacts of a task, or of all tasks of a step."""
@@ -110,8 +112,8 @@ def _streams_options(verb: str) -> Callable[[Callable[..., None]], Callable[...,
 @logs.command()
 @click.argument("path", metavar=_PATH)
 @_streams_options("Print")
-@click.option("--timestamps/--no-timestamps", default=False, help="Print before each line when it was printed.")
-@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The attempt, from 0; else the latest.")
+@click.option("--timestamps/--no-timestamps", default=False, help="Print a timestamp before each line.")
+@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The attempt, from 0; by default the latest.")
 @click.pass_obj
 def show(
     session: Session, path: str, stdout: bool, stderr: bool, both: bool, timestamps: bool, attempt: int | None
@@ -130,9 +132,9 @@ def show(
 @logs.command()
 @click.argument("path", metavar=_PATH)
 @_streams_options("Scrub")
-@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The attempt, from 0; else the latest.")
+@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The attempt, from 0; by default the latest.")
 @click.option("--latest/--all", "latest", default=True, help="The latest attempt only, or all of them.")
-@click.option("--include-not-done", is_flag=True, help="Also attempts that have not ended.")
+@click.option("--include-not-done", is_flag=True, help="Include attempts that have not ended.")
 @click.pass_obj
 def scrub(
     session: Session,
@@ -154,9 +156,11 @@ def scrub(
         if numbers:
             ended[task] = numbers
         else:
-            session.warn(f"{_short(task)} has not ended and is left as it is.")
+            session.warn(f"{_short(task)} has not ended and was not changed.")
     if not ended:
-        raise CommandException(f"Nothing at {path} was scrubbed.", hint="--include-not-done takes what has not ended")
+        raise CommandException(
+            f"Nothing at {path} was scrubbed.", hint="use --include-not-done to include tasks that have not ended"
+        )
     every = [(task, number) for task, numbers in ended.items() for number in numbers]
     for task, number in _chosen(path, ended, attempt) if latest else every:
         for stream in streams:
@@ -188,7 +192,7 @@ def _tasks(session: Session, path: str) -> list[Task]:
     if names[0] == session.workspace.name:
         del names[0]
     if len(names) not in (2, 3) or not all(names):
-        raise CommandException(f"'{path}' is not the path of a step or task.", hint=f"it should look like {_PATH}")
+        raise CommandException(f"'{path}' is not the path of a step or a task.", hint=f"the form is {_PATH}")
     try:
         if len(names) == 3:
             return [Task("/".join((session.workspace.name, *names)))]

@@ -28,7 +28,7 @@ def job_commands(backend: str, title: str) -> click.Group:
     title : str
         What people call it.
     """
-    group = click.Group(backend, help=f"Look for jobs of this flow on {title}, and end them.", no_args_is_help=False)
+    group = click.Group(backend, help=f"List and kill the jobs of this flow on {title}.", no_args_is_help=False)
 
     def listed(session: Session, **options: Any) -> None:
         jobs = _on_backend(session, backend, _chosen(session, **options), is_end=False)
@@ -41,11 +41,11 @@ def job_commands(backend: str, title: str) -> click.Group:
         jobs = _on_backend(session, backend, _chosen(session, **options), is_end=True)
         for job in jobs:
             session.echo(_path(job))
-        ended = "nothing to end" if not jobs else "told to end"
+        ended = "nothing to kill" if not jobs else "being ended"
         session.say(f"{_count(jobs)} of {_words(session, **options)} on {title}: {ended}.")
 
     group.add_command(_command("list", listed, f"List the unfinished jobs of this flow on {title}."))
-    group.add_command(_command("kill", killed, f"End the unfinished jobs of this flow on {title}."))
+    group.add_command(_command("kill", killed, f"Kill the unfinished jobs of this flow on {title}."))
     return group
 
 
@@ -53,11 +53,11 @@ def _command(name: str, callback: Callable[..., None], help: str) -> click.Comma
     return click.Command(
         name,
         callback=click.pass_obj(callback),
-        help=f"{help} Without an option: those of the latest run.",
+        help=f"{help} By default those of the latest run.",
         params=[
-            click.Option(["--my-runs"], is_flag=True, help="Of all runs that you started."),
-            click.Option(["--user", "-u"], metavar="NAME", help="Of all runs that this person started."),
-            click.Option(["--run-id", "-r"], metavar="RUN", help="Of this run."),
+            click.Option(["--my-runs"], is_flag=True, help="Jobs of all runs that you started."),
+            click.Option(["--user", "-u"], metavar="NAME", help="Jobs of all runs that this user started."),
+            click.Option(["--run-id", "-r"], metavar="RUN", help="Jobs of this run."),
         ],
     )
 
@@ -82,7 +82,8 @@ def _latest(session: Session) -> str:
     run = session.workspace.metadata.latest_run(session.workspace.name)
     if run is None:
         raise CommandException(
-            f"The flow {session.workspace.name} has no run here.", hint="--run-id, --user and --my-runs look for others"
+            f"The flow {session.workspace.name} has no runs here.",
+            hint="use --run-id, --user or --my-runs to look for other runs",
         )
     return run
 

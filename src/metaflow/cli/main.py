@@ -45,8 +45,8 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
     if not flow_class.__mro__[1:-1]:  # FlowSpec itself
         print_error(
             InvalidFlow(
-                "FlowSpec is the base of flows and no flow itself.",
-                hint="derive a class from it, `class MyFlow(FlowSpec):`, and call that",
+                "FlowSpec is the base class of flows, not a flow.",
+                hint="define a subclass, `class MyFlow(FlowSpec):`, and call that",
             )
         )
         sys.exit(1)
@@ -92,7 +92,7 @@ def _invoke(session: Session, words: list[str]) -> int:
         return run_task(session.workspace, step, task_options, session.environ, session.code_package)
     if CHANNEL in session.environ and "step" not in words:
         raise CommandException(
-            f"This process was started to run a task, and the flow file asked for `{' '.join(words)}` instead.",
+            f"This process was started to run a task, but the flow file asked for `{' '.join(words)}` instead.",
             hint=f"{session.workspace.path} must not change sys.argv, nor be started by another script with other "
             "arguments",
         )

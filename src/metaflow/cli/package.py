@@ -13,12 +13,12 @@ from metaflow.exception import CommandException
 @click.group()
 @click.option("--timeout", type=int, hidden=True)
 def package(timeout: int | None) -> None:
-    """Look at the code package: the files that tasks on other machines get."""
+    """Inspect the code package: the files that remote tasks get."""
 
 
 @package.command("list")
 @click.option(
-    "--archive/--no-archive", "in_archive", default=False, help="Print their names in the package, not on this disk."
+    "--archive/--no-archive", "in_archive", default=False, help="Print the names that the files have in the package."
 )
 @click.pass_obj
 def list_files(session: Session, in_archive: bool) -> None:
@@ -34,7 +34,7 @@ def list_files(session: Session, in_archive: bool) -> None:
 @package.command()
 @click.pass_obj
 def info(session: Session) -> None:
-    """Print sizes, and what was left out."""
+    """Print sizes and what is left out."""
     manifest = code_manifest(session.workspace, session.say)
     size = len(archive(manifest, package_info(session.workspace)))
     rows = {

@@ -23,7 +23,7 @@ _ALWAYS = ("cpu", "memory", "disk", "gpu", "image")
 
 
 @click.command(
-    help="Print where each step runs, what it asks for there, and which decorator or setting says so.",
+    help="Print where each step runs, the resources it requests, and where each value comes from.",
     params=list(options_of(DecoratorOptions)),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -21,8 +21,8 @@ def resume(session: Session) -> click.Command:
     return click.Command(
         "resume",
         callback=_resume,
-        help="Go on from an earlier run: what had finished is taken over, the rest runs. "
-        "Parameters are those of that run.",
+        help="Resume an earlier run: finished tasks are reused, the others run. "
+        "Parameters are those of the earlier run.",
         params=[
             click.Argument(["step_to_rerun"], required=False),
             *options_of(ResumeOptions),
@@ -60,6 +60,6 @@ def _refused(option: click.Option) -> click.Option:
 def _refuse(context: click.Context, option: click.Parameter, value: Any) -> None:
     if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
         raise CommandException(
-            f"{option.opts[0]} cannot be given to resume: its parameters are those of the run that it goes on from.",
-            hint=f"`python {context.obj.workspace.script} run` begins a run with other values",
+            f"{option.opts[0]} cannot be given to resume: its parameters are those of the run that it resumes.",
+            hint=f"`python {context.obj.workspace.script} run` starts a run with other values",
         )

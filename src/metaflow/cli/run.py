@@ -26,7 +26,7 @@ def run(session: Session) -> click.Command:
     return click.Command(
         "run",
         callback=_run,
-        help="Run the flow: its tasks on this machine, or where their decorators say.",
+        help="Run the flow: on this machine, or where the decorators of its steps send them.",
         params=[*parameter_options(session.workspace), *options_of(RunOptions)],
     )
 
@@ -82,7 +82,7 @@ def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
         f"    {finished.finish.reason}",
         *([f"    {cause.values['where']}"] if cause is not None and "where" in cause.values else []),
         *([f"    hint: {cause.hint}"] if cause is not None and cause.hint else []),
-        f"    Finished tasks are kept; to go on from them: python {session.workspace.script} resume "
+        f"    Finished tasks are kept. To resume: python {session.workspace.script} resume "
         f"--origin-run-id {finished.id}",
     ]
     if finished.signal is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _STATES = ("successful", "caught", "running", "failed", "lost")
 
 
-@click.command(help="Print how a run stands, and why; by default the newest one.")
+@click.command(help="Print the status of a run and why it failed; by default of the latest run.")
 @click.argument("run_id", required=False, metavar="[RUN]")
 @click.pass_obj
 def status(session: Session, run_id: str | None) -> None:
@@ -36,7 +36,7 @@ def status(session: Session, run_id: str | None) -> None:
     for step in steps:
         session.echo(f"    {step.id:{width}}  {_counts(step)}")
     if run.status not in ("running", "successful"):
-        session.echo(f"To go on from it: python {session.workspace.script} resume --origin-run-id {run.id}")
+        session.echo(f"To resume it: python {session.workspace.script} resume --origin-run-id {run.id}")
 
 
 def _find(session: Session, run_id: str | None) -> Run:
@@ -50,7 +50,7 @@ def _find(session: Session, run_id: str | None) -> Run:
         latest = Flow(name).latest_run if name in session.workspace.metadata.names(()) else None
         if latest is None:
             raise CommandException(
-                f"The flow {name} has no run here.", hint=f"`python {session.workspace.script} run` starts one"
+                f"The flow {name} has no runs here.", hint=f"`python {session.workspace.script} run` starts one"
             )
         return latest
     run_id = run_id.removeprefix(f"{name}/")

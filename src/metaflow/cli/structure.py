@@ -22,7 +22,7 @@ def planned(session: Session, decospecs: tuple[str, ...] = (), without: tuple[st
 
 
 @click.command(help="Check the flow's graph and parameters.")
-@click.option("--warnings/--no-warnings", default=False, help="Accepted; there is one kind of remark.")
+@click.option("--warnings/--no-warnings", default=False, help="Has no effect.")
 @click.pass_obj
 def check(session: Session, warnings: bool) -> None:
     check_and_say(session)
@@ -34,20 +34,20 @@ def check_and_say(session: Session) -> None:
     session.say(f"The flow {workspace.name} is valid: {len(workspace.plan.graph)} steps.")
 
 
-@click.command(help="Print the steps and how they follow one another.")
+@click.command(help="Print the steps of the flow and their order.")
 @click.pass_obj
 def show(session: Session) -> None:
     session.echo(picture.show(planned(session).plan.graph))
 
 
-@click.command(help="Print the graph in the language of Graphviz.")
+@click.command(help="Print the graph in Graphviz format.")
 @click.pass_obj
 def output_dot(session: Session) -> None:
     session.echo(picture.dot(planned(session).plan.graph))
 
 
-@click.command(help="Print the graph as it was read from the source, faults included.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.command(help="Print the graph as read from the source, including its errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def output_raw(session: Session, as_json: bool) -> None:
     if as_json:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from metaflow.client import Run
 
 _RUN = click.option("--run-id", metavar="RUN", help="The run.")
-_NAMESPACE = click.option("--namespace", metavar="TAG", help="Look in this namespace instead of yours; empty: in all.")
+_NAMESPACE = click.option(
+    "--namespace", metavar="TAG", help="Namespace to look in instead of yours; empty: all namespaces."
+)
 
 
 @click.group(no_args_is_help=False)
@@ -61,7 +63,7 @@ def replace(
     """Remove tags from a run and add others, in one step."""
     if not added or not removed:
         raise CommandException(
-            "`tag replace` needs --add and --remove.", hint="`tag add` and `tag remove` do one of the two"
+            "`tag replace` needs --add and --remove.", hint="use `tag add` or `tag remove` to do only one of them"
         )
     _change(session, run_id, namespace, removed, added)
 
@@ -69,9 +71,9 @@ def replace(
 @tag.command("list")
 @click.argument("run", required=False)
 @_RUN
-@click.option("--all", "every", is_flag=True, help="Of all runs of the flow: the default without a run.")
-@click.option("--my-runs", is_flag=True, help="Of your runs of the flow.")
-@click.option("--hide-system-tags", is_flag=True, help="Leave out the tags that cannot be changed.")
+@click.option("--all", "every", is_flag=True, help="Tags of all runs of the flow; the default if no run is given.")
+@click.option("--my-runs", is_flag=True, help="Tags of your runs of the flow.")
+@click.option("--hide-system-tags", is_flag=True, help="Omit system tags.")
 @click.option("--group-by-tag", is_flag=True, help="Print each tag and the runs that have it.")
 @click.option("--group-by-run", is_flag=True, help="Print each run and its tags.")
 @click.option("--flat", is_flag=True, hidden=True, help="Print the tags without headings.")

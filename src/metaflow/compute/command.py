@@ -23,17 +23,16 @@ class FlowOptions(NamedTuple):
     quiet: Annotated[
         bool, Option("Print only what the flow prints, and errors.", negative="not-quiet", is_forwarded=True)
     ] = False
-    metadata: Annotated[
-        str | None, Option("Where facts about runs are kept: local.", metavar="NAME", is_forwarded=True)
-    ] = None
+    metadata: Annotated[str | None, Option("Metadata provider: local.", metavar="NAME", is_forwarded=True)] = None
     environment: Annotated[
-        str | None, Option("How tasks get their libraries: local.", metavar="NAME", is_forwarded=True)
+        str | None,
+        Option("Environment that provides the libraries of tasks: local.", metavar="NAME", is_forwarded=True),
     ] = None
-    datastore: Annotated[
-        str | None, Option("Where data is kept: local, s3, gs, azure.", metavar="NAME", is_forwarded=True)
-    ] = None
+    datastore: Annotated[str | None, Option("Datastore: local, s3, gs, azure.", metavar="NAME", is_forwarded=True)] = (
+        None
+    )
     datastore_root: Annotated[
-        str | None, Option("Directory or URL of the data.", metavar="PATH", is_forwarded=True)
+        str | None, Option("Root directory or URL of the datastore.", metavar="PATH", is_forwarded=True)
     ] = None
     package_suffixes: Annotated[
         str | None, Option("More file suffixes to include in the code package: .a,.b", metavar="LIST")

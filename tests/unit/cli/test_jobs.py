@@ -93,8 +93,8 @@ def test_only_these_are_ended(place: Place) -> None:
     assert [job.id for job in ENDED] == ["job-0"]
     assert other not in ENDED
     assert found.results == ["Numbers/1/fit/3 (attempt 1)  job-0"]
-    assert found.remarks == ["1 unfinished job of the flow Numbers, started by ann on Paper: told to end."]
-    assert invoke(place, "kill", "--run-id=7").remarks == ["No unfinished jobs of Numbers/7 on Paper: nothing to end."]
+    assert found.remarks == ["1 unfinished job of the flow Numbers, started by ann on Paper: being ended."]
+    assert invoke(place, "kill", "--run-id=7").remarks == ["No unfinished jobs of Numbers/7 on Paper: nothing to kill."]
 
 
 @pytest.mark.parametrize(
