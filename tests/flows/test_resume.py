@@ -182,7 +182,7 @@ def test_the_console_names_what_was_taken_over_and_its_log_is_there(one_site: Si
     failed = failed_run(one_site, "Line", "middle")
     resumed = resume(one_site, "Line").succeeded()
     assert resumed.task("start").stdout == "task start\n"
-    assert f"Looking at what had finished in the run {failed.run_id}." in resumed.stderr
+    assert f"Looking for finished tasks of the run {failed.run_id}." in resumed.stderr
     assert f"[{resumed.run_id}/start/1] Task taken over from {failed.run_id}/start/1." in resumed.stdout
     assert "Task starts" not in "".join(line for line in resumed.stdout.splitlines() if "/start/" in line)
 

@@ -391,7 +391,7 @@ def test_the_commands(tmp_path: Path) -> None:
         async with ground() as place:
             script = tmp_path / "flow.py"
             script.write_text(FLOW.replace("NAME", place.flow))
-            assert "has no run here" in (await run(script, "list"))[1]
+            assert "has no runs here" in (await run(script, "list"))[1]
             assert (await run(script, "list", "--my-runs"))[1] == (
                 f"No unfinished jobs of the flow {place.flow}, started by ann on AWS Batch.\n"
             )

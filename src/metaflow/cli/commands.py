@@ -170,4 +170,4 @@ def _hint(error: click.UsageError, script: str) -> str | None:
     if "id you mean" in error.format_message():
         return None
     command = error.ctx.command_path if error.ctx is not None else script
-    return f"`python {command} --help` lists what there is"
+    return f"see `python {command} --help`"

@@ -35,9 +35,7 @@ _PATH = "RUN/STEP[/TASK]"
     help="Omit values whose pickle is larger; 0 prints names only.",
 )
 @click.option("--include", default="", metavar="NAME,…", help="Only these artifacts.")
-@click.option(
-    "--file", "target", metavar="FILE", help="Write the values to this file as a pickle instead of printing them."
-)
+@click.option("--file", "target", metavar="FILE", help="Pickle the values to this file instead of printing them.")
 @click.pass_obj
 def dump(session: Session, path: str, private: bool, max_value_size: int, include: str, target: str | None) -> None:
     """Print the artifacts of a task, or of all tasks of a step."""

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from metaflow.client import Run
 
 _RUN = click.option("--run-id", metavar="RUN", help="The run.")
-_NAMESPACE = click.option(
-    "--namespace", metavar="TAG", help="Namespace to look in instead of yours; empty: all namespaces."
-)
+_NAMESPACE = click.option("--namespace", metavar="TAG", help="Namespace, instead of yours; empty: all namespaces.")
 
 
 @click.group(no_args_is_help=False)

@@ -26,7 +26,7 @@ class FlowOptions(NamedTuple):
     metadata: Annotated[str | None, Option("Metadata provider: local.", metavar="NAME", is_forwarded=True)] = None
     environment: Annotated[
         str | None,
-        Option("Environment that provides the libraries of tasks: local.", metavar="NAME", is_forwarded=True),
+        Option("Environment with the libraries of tasks: local.", metavar="NAME", is_forwarded=True),
     ] = None
     datastore: Annotated[str | None, Option("Datastore: local, s3, gs, azure.", metavar="NAME", is_forwarded=True)] = (
         None

@@ -100,7 +100,7 @@ def test_only_these_are_ended(place: Place) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "has no run here"),
+        ([], "has no runs here"),
         (["--my-runs", "--user=bob"], "cannot be given together"),
         (["--run-id="], "'' is not a name"),
         (["--run-id=Other/7"], "'Other/7' is not a name"),
