@@ -3,11 +3,12 @@
 This file lists the public names by hand and binds each when it is first touched, so that `import metaflow` costs next
 to nothing and a step that needs no client does not load it. It has no other logic. The rooms, from the top:
 
-    cli                       doors: commands, and this file
-    runtime │ client          a living run │ a finished one
-    compute │ decorators      how a task goes out │ what is wrapped around it
-    store │ provider │ flow   bytes │ facts │ the language
-    registry │ settings │ files
+    cli                            doors: commands, and this file
+    app                            what a door does
+    runtime │ client               a living run │ a finished one
+    compute │ decorators │ tools   how a task goes out │ what is wrapped around it │ what steps call
+    store │ metadata_provider │ flow     bytes │ facts │ the language
+    registry │ settings │ options │ files
     exception
 """
 

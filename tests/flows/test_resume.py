@@ -336,7 +336,7 @@ def failed_line(tmp_path_factory: pytest.TempPathFactory) -> Site:
     [
         (["--origin-run-id", "12345"], ["no run 12345", "Line", "hint:"]),
         (["--origin-run-id", "Other/12345"], ["Other", "not of Line"]),
-        (["--origin-run-id", ""], ["names no run"]),
+        (["--origin-run-id", ""], ["is not the id of a run"]),
         (["--origin-run-id", "../Line"], ["not of Line"]),
         (["nowhere"], ["no step 'nowhere'", "start, middle, end"]),
         (["--originrunid", "1"], ["--originrunid", "--origin-run-id"]),

@@ -67,7 +67,7 @@ def test_dump_into_a_file(place: Place, run: WrittenRun, tmp_path: Path) -> None
 @pytest.mark.parametrize("path", ["abc", "1", "", "a//b", "1/work/2/x", "/work"])
 def test_paths_of_another_depth(place: Place, run: WrittenRun, path: str) -> None:
     for command in (dump, logs):
-        with pytest.raises(CommandException, match="not the path of a step or task") as caught:
+        with pytest.raises(CommandException, match="not the path of a step or a task") as caught:
             invoke(place, command, path)
         assert "RUN/STEP" in str(caught.value.hint)
 
