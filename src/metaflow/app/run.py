@@ -20,6 +20,7 @@ from metaflow.app.parameters import parameter_values
 from metaflow.app.requests import resource_requests
 from metaflow.app.targets import RunFrame, make_targets, shared_storage
 from metaflow.app.workspace import Workspace
+from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.metadata_provider.lease import Lease, RunStatus, lease_of
 from metaflow.metadata_provider.tags import check_tags
@@ -128,9 +129,9 @@ def run(
     MetaflowException
         The run could not begin, or not go on: the flow, an option or a setting is wrong, or the storage is away.
     """
-    workspace = prepare(workspace, options, callbacks)
+    workspace, requests = _prepare(workspace, options, callbacks)
     values = parameter_values(workspace, parameters or {}, callbacks.warning)
-    return _Run(workspace, options, callbacks, zygote, handle_signals).carry_out(values)
+    return _Run(workspace, requests, options, callbacks, zygote, handle_signals).carry_out(values)
 
 
 def resume(
@@ -159,7 +160,7 @@ def resume(
     MetaflowException
         As for `run`; or there is no such run or step, or the flow has parameters that the earlier run had not.
     """
-    workspace = prepare(workspace, options, callbacks)
+    workspace, requests = _prepare(workspace, options, callbacks)
     if step_to_rerun is not None and step_to_rerun not in workspace.plan.graph:
         raise CommandException(
             f"The flow {workspace.name} has no step '{step_to_rerun}' to rerun.",
@@ -168,17 +169,20 @@ def resume(
     origin = _origin(workspace, origin_run)
     _check_parameters(workspace, origin)
     callbacks.remark(f"Looking for finished tasks of the run {origin.run}.")
-    return _Run(workspace, options, callbacks, zygote, handle_signals).carry_out({}, origin, step_to_rerun)
+    return _Run(workspace, requests, options, callbacks, zygote, handle_signals).carry_out({}, origin, step_to_rerun)
 
 
-def prepare(workspace: Workspace, options: RunOptions, callbacks: RunCallbacks) -> Workspace:
-    """Check options and flow before anything is written, and return the workspace in which the run takes place."""
+def _prepare(
+    workspace: Workspace, options: RunOptions, callbacks: RunCallbacks
+) -> tuple[Workspace, dict[str, ResourceRequest]]:
+    """Check options and flow before anything is written; return where the run takes place, and what its steps ask for."""
     check_tags(options.tags)
     workspace = workspace.planned_with(options.run_decospecs, options.run_without)
     check_flow(workspace, callbacks.remark)
     for step in workspace.plan.steps.values():
         check_attempts(step, workspace.settings.runs.max_attempts)
-    return shared_storage(workspace, resource_requests(workspace), callbacks.remark)
+    requests = resource_requests(workspace)
+    return shared_storage(workspace, requests, callbacks.remark), requests
 
 
 def _check_parameters(workspace: Workspace, origin: Origin) -> None:
@@ -214,12 +218,14 @@ class _Run:
     def __init__(
         self,
         workspace: Workspace,
+        requests: Mapping[str, ResourceRequest],
         options: RunOptions,
         callbacks: RunCallbacks,
         zygote: EarlyZygote | None,
         handle_signals: bool,
     ) -> None:
         self._workspace = workspace
+        self._requests = requests
         self._options = options
         self._tags = check_tags(options.tags)
         self._system_tags = system_tags(workspace.settings)
@@ -291,15 +297,14 @@ class _Run:
     def _engine(self, run_id: str, resumption: Resumption | None, lease: Lease) -> Engine:
         workspace, options = self._workspace, self._options
         settings = workspace.settings
-        requests = resource_requests(workspace)
         log_bytes = options.max_log_size * 1_000_000
         frame = RunFrame(run_id, tuple(self._tags), self._namespace(), log_bytes)
-        targets = make_targets(workspace, frame, requests, self._zygote, self._callbacks.remark)
+        targets = make_targets(workspace, frame, self._requests, self._zygote, self._callbacks.remark)
         limits = EngineOptions(
             options.max_workers, options.max_num_splits, log_bytes, self._system_tags, settings.runs.preflight
         )
         policies = {
-            name: policy_of(step, requests[name], preemption_retries=settings.runs.preemption_retries)
+            name: policy_of(step, self._requests[name], preemption_retries=settings.runs.preemption_retries)
             for name, step in workspace.plan.steps.items()
         }
         return Engine(

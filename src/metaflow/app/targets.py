@@ -20,7 +20,7 @@ from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.protocol import JobBackend
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException
-from metaflow.runtime.engine import Place
+from metaflow.runtime.engine import Target
 
 
 class RunFrame(NamedTuple):
@@ -85,7 +85,7 @@ def make_targets(
     requests: Mapping[str, ResourceRequest],
     zygote: EarlyZygote,
     remark: Callable[[str], None],
-) -> dict[str, Place]:
+) -> dict[str, Target]:
     """Return where the steps of the run go, by backend."""
     backends = sorted({request.backend for request in requests.values()})
     if "local" not in backends:
@@ -99,7 +99,7 @@ def make_targets(
     }
 
 
-def _local(workspace: Workspace, frame: RunFrame, packages: TaskPackages | None, zygote: EarlyZygote) -> Place:
+def _local(workspace: Workspace, frame: RunFrame, packages: TaskPackages | None, zygote: EarlyZygote) -> Target:
     environment = {LOCAL_ROOT: workspace.local_root}
     if packages is not None:
         environment[CODE_PACKAGE] = packages.fact
@@ -112,15 +112,15 @@ def _local(workspace: Workspace, frame: RunFrame, packages: TaskPackages | None,
         frame.tags,
         tuple(environment.items()),
     )
-    return Place(registry.load("launcher", "local")(zygote.take(workspace)), command)
+    return Target(registry.load("launcher", "local")(zygote.take(workspace)), command)
 
 
 def _remote(
     workspace: Workspace, frame: RunFrame, packages: TaskPackages, backend: str, remark: Callable[[str], None]
-) -> Place:
+) -> Target:
     script = os.path.basename(workspace.path)
-    carries = workspace.metadata.kind == "local"
-    options = _options(workspace, "deferred" if carries else workspace.metadata.kind)
+    defers_metadata = workspace.metadata.kind == "local"
+    options = _options(workspace, "deferred" if defers_metadata else workspace.metadata.kind)
     command = FlowCommand(script, script, options, frame.run, frame.namespace, frame.tags)
     jobs: JobBackend = registry.load("job backend", backend)(workspace.settings.values, say=remark)
     launcher = RemoteLauncher(
@@ -131,7 +131,7 @@ def _remote(
         {**_environment(workspace), **_spot(workspace, backend), CODE_PACKAGE: packages.fact},
         log_bytes=frame.log_bytes,
     )
-    return Place(launcher, command, carries)
+    return Target(launcher, command, defers_metadata)
 
 
 def _spot(workspace: Workspace, backend: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The engine: one asyncio loop that carries out what the scheduler decides, and tells it what came of it.
+"""The engine: one asyncio loop that defers_metadata out what the scheduler decides, and tells it what came of it.
 
 Instructions become submissions, the launchers' reports become lines, stored logs and events. It decides nothing about
 which task runs; what an end means is decided in `metaflow.compute.endings`, what is recorded of it is
@@ -79,7 +79,7 @@ class EngineOptions(NamedTuple):
     preflight: str = "warn"
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """Where the tasks of some steps run.
 
     Attributes
@@ -88,27 +88,27 @@ class Place(NamedTuple):
         Runs them.
     command : FlowCommand
         What their command lines have in common.
-    carries : bool
+    defers_metadata : bool
         Whether they cannot reach the run's metadata, and what they record comes home with their reports.
     """
 
     launcher: Launcher
     command: FlowCommand
-    carries: bool = False
+    defers_metadata: bool = False
 
 
 class _Attempt:
     """One attempt, from its launch until its end is told to the scheduler."""
 
-    __slots__ = ("is_stopped", "label", "launch", "log", "place", "policy", "since")
+    __slots__ = ("is_stopped", "label", "launch", "log", "policy", "since", "target")
 
     def __init__(
-        self, launch: Launch, label: TaskLabel, log: TaskLog, place: Place, policy: StepPolicy, since: float
+        self, launch: Launch, label: TaskLabel, log: TaskLog, target: Target, policy: StepPolicy, since: float
     ) -> None:
         self.launch = launch
         self.label = label
         self.log = log
-        self.place = place
+        self.target = target
         self.policy = policy
         self.since = since  # when it was launched, then when it started
         self.is_stopped = False
@@ -123,7 +123,7 @@ class Engine:
         Names.
     graph : Graph
         The flow.
-    places : mapping of str to Place
+    targets : mapping of str to Target
         Backend name to where its tasks run; has every backend that a policy asks for.
     storage, recorder
         Where the run is kept.
@@ -151,7 +151,7 @@ class Engine:
         flow: str,
         run: str,
         graph: Graph,
-        places: Mapping[str, Place],
+        targets: Mapping[str, Target],
         storage: Storage,
         recorder: Recorder,
         options: EngineOptions,
@@ -162,7 +162,7 @@ class Engine:
     ) -> None:
         self._run_id = run
         self._graph = graph
-        self._places = places
+        self._targets = targets
         self._options = options
         self._policy = policy
         self._reuse = reuse
@@ -207,7 +207,7 @@ class Engine:
             self._interrupt(signal.SIGINT, self._cancelled)
         renewing = loop.create_task(self._renew_lease())
         try:
-            await self._unless_interrupted(self._open_places())
+            await self._unless_interrupted(self._open_targets())
             if not self._finished.done():
                 self._messages.run_starts()
                 self._tell(Start(self._graph.start, TaskRef(PARAMETERS, 0)))
@@ -222,9 +222,9 @@ class Engine:
             renewing.cancel()
             for number in signals:
                 loop.remove_signal_handler(number)
-            closing = (place.launcher.close() for place in self._places.values())
+            closing = (target.launcher.close() for target in self._targets.values())
             for trouble in await asyncio.gather(*closing, return_exceptions=True):
-                if trouble is not None:  # the run has its end; what a place could not let go of is worth a word
+                if trouble is not None:  # the run has its end; what a target could not let go of is worth a word
                     self._messages.trouble(trouble)
             await self._end_works()
             self._messages.close()
@@ -254,11 +254,11 @@ class Engine:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _open_places(self) -> None:
-        await asyncio.gather(*(place.launcher.open(self._on_report) for place in self._places.values()))
+    async def _open_targets(self) -> None:
+        await asyncio.gather(*(target.launcher.open(self._on_report) for target in self._targets.values()))
         if self._options.preflight == "off":
             return
-        launchers = {backend: place.launcher for backend, place in self._places.items()}
+        launchers = {backend: target.launcher for backend, target in self._targets.items()}
         requests = {step: self._policy(step).resources for step in self._graph.nodes}
         for sentence in preflight.judge(await preflight.ask(launchers, requests), self._options.preflight):
             self._messages.warning(sentence)
@@ -283,7 +283,7 @@ class Engine:
                 attempt_of_task = self._attempts.get(task)
                 if attempt_of_task is not None:  # else it has ended, and its end is being classified
                     attempt_of_task.is_stopped = True
-                    attempt_of_task.place.launcher.cancel(task)
+                    attempt_of_task.target.launcher.cancel(task)
             case Finish():
                 if not self._finished.done():
                     self._finished.set_result(instruction)
@@ -296,7 +296,7 @@ class Engine:
             launch,
             TaskLabel(self._run_id, launch.step, launch.task, "waiting"),
             self._logs.open(str(self._record.path(launch)), launch.attempt),
-            self._places[policy.resources.backend],
+            self._targets[policy.resources.backend],
             policy,
             self._clock.elapsed(),
         )
@@ -328,7 +328,7 @@ class Engine:
         if attempt.is_stopped:  # while it was waited for what it may read
             self._on_report(Ended(launch.task, launch.attempt, None, None))
             return
-        command = attempt.place.command.step(
+        command = attempt.target.command.step(
             launch.step,
             launch.task,
             attempt=launch.attempt,
@@ -339,7 +339,7 @@ class Engine:
             origin_run=self._reuse.origin_run if self._reuse is not None else None,
             max_splits=self._options.max_splits if self._graph[launch.step].kind == "foreach" else None,
         )
-        attempt.place.launcher.submit(
+        attempt.target.launcher.submit(
             TaskRequest(launch.task, launch.step, launch.attempt, command, policy.resources, policy.time_limit)
         )
 
@@ -365,12 +365,13 @@ class Engine:
     def _on_started(self, attempt: _Attempt, started: Started) -> None:
         attempt.since = self._clock.elapsed()
         attempt.label = attempt.label._replace(where=started.where)
-        self._record.started(attempt.launch, started, attempt.place.command.tags if attempt.place.carries else None)
+        target = attempt.target
+        self._record.started(attempt.launch, started, target.command.tags if target.defers_metadata else None)
         self._messages.task_starts(attempt.label, started.attempt)
 
     def _on_output(self, attempt: _Attempt, output: Output) -> None:
         lines = output.lines
-        if not attempt.place.launcher.stores_logs:
+        if not attempt.target.launcher.stores_logs:
             lines = attempt.log.append(output.stream, lines, output.time)
         self._messages.output(attempt.label, lines, output.time)
 
@@ -390,7 +391,7 @@ class Engine:
         trouble = None
         if stored is None and result.report.failure is not None:
             try:
-                await self._record.close(launch, result.report.failure, attempt.place.command.tags)
+                await self._record.close(launch, result.report.failure, attempt.target.command.tags)
             except StorageUnavailable as error:
                 trouble = error
         self._conclude(attempt, result, trouble)

@@ -19,7 +19,7 @@ from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import Fact, TaskPath
 from metaflow.runtime.clock import Clock
 from metaflow.runtime.console import StepCount, TaskLabel
-from metaflow.runtime.engine import Engine, EngineOptions, Place
+from metaflow.runtime.engine import Engine, EngineOptions, Target
 from metaflow.runtime.events import Finish, Launch, Retries, TaskRef
 from metaflow.runtime.policy import StepPolicy
 from metaflow.runtime.record import AttemptRecord
@@ -84,7 +84,7 @@ class Run:
             FLOW,
             self.id,
             self.graph,
-            {"local": Place(self.launcher, command, carries)},
+            {"local": Target(self.launcher, command, carries)},
             self.storage,
             options.pop("recorder", self.metadata),
             EngineOptions(),
