@@ -3,9 +3,16 @@
 Those before the command, which every command of a flow has, and those of a task are in `metaflow.compute.command`.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 from metaflow.options import Option
+
+_With: TypeAlias = Annotated[
+    tuple[str, ...], Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR")
+]
+_Without: TypeAlias = Annotated[
+    tuple[str, ...], Option("Remove a decorator from all steps.", word="without", metavar="NAME")
+]
 
 
 class RunOptions(NamedTuple):
@@ -19,12 +26,8 @@ class RunOptions(NamedTuple):
     max_log_size: Annotated[
         int, Option("Maximum size of the stored stdout and stderr of a task, each.", metavar="MB", least=1)
     ] = 10
-    run_decospecs: Annotated[
-        tuple[str, ...], Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR")
-    ] = ()
-    run_without: Annotated[
-        tuple[str, ...], Option("Remove a decorator from all steps.", word="without", metavar="NAME")
-    ] = ()
+    run_decospecs: _With = ()
+    run_without: _Without = ()
     run_id_file: Annotated[str | None, Option("Write the id of the run to this file.", metavar="FILE")] = None
     runner_attribute_file: Annotated[
         str | None, Option("Write the run id, flow name and metadata location to this file, as JSON.", metavar="FILE")
@@ -43,9 +46,5 @@ class ResumeOptions(NamedTuple):
 class DecoratorOptions(NamedTuple):
     """Decorators that are given after the name of a command that plans a flow without running it."""
 
-    run_decospecs: Annotated[
-        tuple[str, ...], Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR")
-    ] = ()
-    run_without: Annotated[
-        tuple[str, ...], Option("Remove a decorator from all steps.", word="without", metavar="NAME")
-    ] = ()
+    run_decospecs: _With = ()
+    run_without: _Without = ()

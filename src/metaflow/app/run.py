@@ -175,7 +175,7 @@ def resume(
 def _prepare(
     workspace: Workspace, options: RunOptions, callbacks: RunCallbacks
 ) -> tuple[Workspace, dict[str, ResourceRequest]]:
-    """Check options and flow before anything is written; return where the run takes place, and what its steps ask for."""
+    """Check options and flow, before anything is written; return where the run will be, and what its steps ask for."""
     check_tags(options.tags)
     workspace = workspace.planned_with(options.run_decospecs, options.run_without)
     check_flow(workspace, callbacks.remark)
