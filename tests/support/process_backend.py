@@ -49,12 +49,13 @@ class ProcessBackend:
 
     async def open(self, report: Callable[[JobReport], None]) -> None:
         self._report = report
+        self._loop = asyncio.get_running_loop()
 
     async def preflight(self, requests: Mapping[str, ResourceRequest]) -> list[Problem]:
         return []
 
     def submit(self, job: Job) -> None:
-        self._runs[job.task] = _Run(job, self._variables, self._host, self._hear)
+        self._runs[job.task] = _Run(job, self._variables, self._host, self._hear, self._loop)
 
     def _hear(self, report: JobReport) -> None:
         self._report(report)
@@ -95,13 +96,18 @@ class _Run:
     """One job; `over` is done when it has ended."""
 
     def __init__(
-        self, job: Job, variables: Mapping[str, str], host: ProcessHost, report: Callable[[JobReport], None]
+        self,
+        job: Job,
+        variables: Mapping[str, str],
+        host: ProcessHost,
+        report: Callable[[JobReport], None],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.is_abandoned = False
         self._is_cancelled = False
         self._process: asyncio.subprocess.Process | None = None
         self._report = report
-        self.over = asyncio.get_running_loop().create_task(self._run(job, variables, host))
+        self.over = loop.create_task(self._run(job, variables, host))
 
     def cancel(self) -> None:
         self._is_cancelled = True
