@@ -1,8 +1,47 @@
-"""The ends of jobs that are the same wherever jobs run: a class and a sentence each. Pure."""
+"""The ends of jobs that are the same wherever jobs run: a class and a sentence each. Start at `failure_of_job`. Pure."""
 
 from __future__ import annotations
 
-from metaflow.exception import TaskCancelled, TaskLost, TaskNotPlaced, TaskOutOfMemory
+from metaflow.compute import endings
+from metaflow.compute.jobs.entry import boot_failure
+from metaflow.compute.jobs.outcome import ProcessEnd
+from metaflow.compute.jobs.protocol import JobEnded
+from metaflow.exception import (
+    TaskCancelled,
+    TaskFailed,
+    TaskLost,
+    TaskNotPlaced,
+    TaskOutOfMemory,
+    TaskTimedOut,
+)
+
+
+def failure_of_job(step: str, job: JobEnded, end: ProcessEnd | None) -> TaskFailed | None:
+    """Return why a task failed that told nothing of itself: what the backend and the supervisor know, put together.
+
+    Parameters
+    ----------
+    step : str
+        The step's name.
+    job : JobEnded
+        What the backend knows.
+    end : ProcessEnd or None
+        What the supervisor saw; None if it could not say.
+
+    Returns
+    -------
+    TaskFailed or None
+        None if there is no more to it than an exit status or a signal.
+    """
+    if end is not None and (end.oom or isinstance(job.failure, TaskOutOfMemory)):
+        return endings.out_of_memory(step, peak_mb=end.peak_mb, limit_mb=end.limit_mb, is_requested=True)
+    if job.failure is not None:
+        return job.failure
+    if end is None:
+        return boot_failure(step, job.code, job.tail)
+    if end.timed_out:
+        return TaskTimedOut(f"the step '{step}' took longer than its time limit and was ended by force")
+    return None
 
 
 def cancelled(step: str) -> TaskCancelled:

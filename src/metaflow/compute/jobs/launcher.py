@@ -18,7 +18,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from metaflow.compute.endings import PEAK_FACT
-from metaflow.compute.jobs.endings import failure_of_job
+from metaflow.compute.jobs.ends import failure_of_job
 from metaflow.compute.jobs.entry import GRACE, Package, argv, boot_variable
 from metaflow.compute.jobs.outcome import Outcome
 from metaflow.compute.jobs.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metaflow.compute.jobs.endings import failure_of_job
+from metaflow.compute.jobs.ends import failure_of_job
 from metaflow.compute.jobs.outcome import ProcessEnd
 from metaflow.compute.jobs.protocol import JobEnded
 from metaflow.exception import TaskExited, TaskOutOfMemory, TaskPreempted, TaskTimedOut
