@@ -1,4 +1,4 @@
-"""The ends of jobs that are the same wherever jobs run: a class and a sentence each. Start at `failure_of_job`. Pure."""
+"""Ends of jobs that are the same wherever jobs run: a class and a sentence each. Pure; start at `failure_of_job`."""
 
 from __future__ import annotations
 

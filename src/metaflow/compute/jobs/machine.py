@@ -116,7 +116,7 @@ class JobMachine(Generic[Detail]):
         for key, job in self._jobs.items():
             assert job.key == key
             assert job.state is not State.ENDED, job.story()
-            assert (job.state in (State.WITHDRAWN,)) <= (job.cancel_reason is not None), job.story()
+            assert (job.state is State.WITHDRAWN) <= (job.cancel_reason is not None), job.story()
             assert (job.state in _WANTED) <= (job.cancel_reason is None), job.story()
             assert (job.state is State.RUNNING) <= job.is_started, job.story()
             assert (job.state in _OPEN) <= (not job.is_started), job.story()
