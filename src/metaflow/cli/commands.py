@@ -13,6 +13,7 @@ import click
 from metaflow import registry
 from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.session import Session
+from metaflow.cli.structure import check_and_say
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException
 
@@ -135,7 +136,6 @@ def _check_name(kind: str, name: str) -> None:
 
 @click.pass_obj
 def _default(session: Session) -> None:
-    from metaflow.cli.structure import check_and_say
 
     check_and_say(session)
     session.say(f"Next, give a command: `python {session.workspace.script} run`, for example, or --help to list them.")

@@ -7,8 +7,10 @@ from typing import NoReturn
 
 import click
 
+from metaflow import settings
 from metaflow.cli.main import print_error
 from metaflow.exception import CommandException, MetaflowException
+from metaflow.settings.overview import overview
 from metaflow.version import API, MILLRACE, __version__
 
 
@@ -38,7 +40,6 @@ def _version() -> None:
 
 @_command.command("status", help="Print versions, the user, and where data and metadata are stored.")
 def _status() -> None:
-    from metaflow import settings
 
     found = settings.load()
     rows = {
@@ -65,8 +66,6 @@ def _configure() -> None:
 @click.option("--all", "with_defaults", is_flag=True, help="Print all known settings, and what they mean.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def _show(profile: str | None, with_defaults: bool, as_json: bool) -> None:
-    from metaflow import settings
-    from metaflow.settings.overview import overview
 
     found = settings.load(profile=profile)
     rows = overview(found.values, with_defaults=with_defaults)

@@ -7,18 +7,18 @@ they can be piped; headings and remarks to stderr.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from metaflow.cli.session import Session
+from metaflow.client import Step, Task
+from metaflow.client.scope import scope
+from metaflow.client.site import Site
 from metaflow.exception import CommandException, MetaflowException, MetaflowNotFound
 from metaflow.store.layout import STREAMS
 from metaflow.store.logs import stored as stored_logs
 from metaflow.store.logs.lines import Line
-
-if TYPE_CHECKING:
-    from metaflow.client import Task
 
 _PATH = "RUN/STEP[/TASK]"
 
@@ -181,10 +181,6 @@ def _tasks(session: Session, path: str) -> list[Task]:
     CommandException
         The path has another depth, or nothing is there.
     """
-    from metaflow.client import Step, Task
-    from metaflow.client.scope import scope
-    from metaflow.client.site import Site
-
     scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)
     names = path.split("/")
     if names[0] == session.workspace.name:

@@ -5,12 +5,14 @@ Only jobs of the flow in the given file are touched. Without an option they are 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from metaflow import registry
 from metaflow.cli.session import Session
 from metaflow.exception import CommandException
 
@@ -89,10 +91,6 @@ def _latest(session: Session) -> str:
 
 
 def _on_backend(session: Session, backend: str, labels: dict[str, str], *, is_end: bool) -> list[RunningJob]:
-    import asyncio
-
-    from metaflow import registry
-
     jobs = registry.load("job backend", backend)(session.workspace.settings.values)
 
     async def found() -> list[RunningJob]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import click
 
 from metaflow.cli.session import Session
+from metaflow.client import Flow, Run, Step
+from metaflow.client.scope import scope
+from metaflow.client.site import Site
 from metaflow.exception import CommandException
-
-if TYPE_CHECKING:
-    from metaflow.client import Run, Step
 
 _STATES = ("successful", "caught", "running", "failed", "lost")
 
@@ -40,9 +39,6 @@ def status(session: Session, run_id: str | None) -> None:
 
 
 def _find(session: Session, run_id: str | None) -> Run:
-    from metaflow.client import Flow, Run
-    from metaflow.client.scope import scope
-    from metaflow.client.site import Site
 
     scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)
     name = session.workspace.name

@@ -6,15 +6,14 @@ Tags are printed one per line, so that they can be piped; headings go to stderr.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import click
 
 from metaflow.cli.session import Session
+from metaflow.client import Flow, Run
+from metaflow.client.scope import scope
+from metaflow.client.site import Site
 from metaflow.exception import CommandException, MetaflowNotFound
-
-if TYPE_CHECKING:
-    from metaflow.client import Run
 
 _RUN = click.option("--run-id", metavar="RUN", help="The run.")
 _NAMESPACE = click.option("--namespace", metavar="TAG", help="Namespace, instead of yours; empty: all namespaces.")
@@ -157,8 +156,6 @@ def _run(session: Session, run_id: str, namespace: str) -> Run:
     CommandException
         It does not exist, or it is not in `namespace`.
     """
-    from metaflow.client import Run
-
     _look_here(session)
     name = run_id.removeprefix(f"{session.workspace.name}/")
     if "/" in name or not name:
@@ -175,7 +172,6 @@ def _run(session: Session, run_id: str, namespace: str) -> Run:
 
 
 def _runs(session: Session, namespace: str) -> Iterable[Run]:
-    from metaflow.client import Flow
 
     _look_here(session)
     try:
@@ -185,7 +181,5 @@ def _runs(session: Session, namespace: str) -> Iterable[Run]:
 
 
 def _look_here(session: Session) -> None:
-    from metaflow.client.scope import scope
-    from metaflow.client.site import Site
 
     scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from metaflow.exception import MetaflowDataMissing
+from metaflow.exception import MetaflowDataMissing, MetaflowException
 from metaflow.store import layout, serializers
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs, Sha1
 from metaflow.store.overlap import overlap
@@ -228,7 +228,6 @@ def _is_stored(index: TaskIndex, name: str, value: Any) -> bool:
 
 
 def _is_refusal(error: Exception) -> bool:
-    from metaflow.exception import MetaflowException
 
     return not isinstance(error, (MetaflowException, OSError, MemoryError))
 
