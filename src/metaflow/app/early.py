@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 
+from metaflow import registry
 from metaflow.app.workspace import Workspace
 from metaflow.compute.local.zygote_process import ZygoteProcess
 
-OBJECT_STORES = frozenset({"azure", "gs", "s3"})
+OBJECT_STORES = frozenset(registry.names("datastore")) - {"local"}
 _OBJECT_MODULES = ("metaflow.store.objects.storage", "obstore.store")
 
 

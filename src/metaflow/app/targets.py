@@ -14,10 +14,10 @@ from metaflow.app.early import EarlyZygote
 from metaflow.app.packages import task_packages
 from metaflow.app.workspace import Workspace
 from metaflow.compute.command import CODE_PACKAGE, LOCAL_ROOT, FlowCommand, FlowOptions
-from metaflow.compute.jobs.entry import SPOT
 from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
 from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.protocol import JobBackend
+from metaflow.compute.jobs.spot import spot_variables
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException
 from metaflow.runtime.engine import Target
@@ -128,16 +128,14 @@ def _remote(
         workspace.storage,
         RunLabels(workspace.name, frame.run, workspace.settings.user),
         packages.links,
-        {**_environment(workspace), **_spot(workspace, backend), CODE_PACKAGE: packages.fact},
+        {
+            **_environment(workspace),
+            **spot_variables(backend, workspace.datastore, workspace.settings.datastores.s3_endpoint),
+            CODE_PACKAGE: packages.fact,
+        },
         log_bytes=frame.log_bytes,
     )
     return Target(launcher, command, defers_metadata)
-
-
-def _spot(workspace: Workspace, backend: str) -> dict[str, str]:
-    """Return what makes a task listen for the notice that its machine is taken away: where that may be one of AWS."""
-    on_aws = workspace.datastore == "s3" and workspace.settings.datastores.s3_endpoint is None
-    return {SPOT: "aws"} if backend == "batch" or on_aws else {}
 
 
 def _options(workspace: Workspace, metadata: str | None) -> FlowOptions:

@@ -6,11 +6,13 @@ A command is made when it is asked for. To add one, write a function that return
 from __future__ import annotations
 
 import difflib
+from importlib import import_module
 from typing import Any
 
 import click
 
 from metaflow import registry
+from metaflow.cli.jobs import job_commands
 from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.session import Session
 from metaflow.cli.structure import check_and_say
@@ -19,10 +21,8 @@ from metaflow.exception import CommandException
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:function that makes the command from a session, one line for the list of commands)
-    "batch": ("metaflow.cli.batch:batch", "List and kill the jobs of this flow on AWS Batch."),
     "check": ("metaflow.cli.structure:check", "Check the flow's graph and parameters (the default)."),
     "dump": ("metaflow.cli.inspection:dump", "Print the artifacts of a task, or of all tasks of a step."),
-    "kubernetes": ("metaflow.cli.kubernetes:kubernetes", "List and kill the jobs of this flow on Kubernetes."),
     "logs": ("metaflow.cli.inspection:logs", "Print or scrub the logs of tasks."),
     "output-dot": ("metaflow.cli.structure:output_dot", "Print the graph in Graphviz format."),
     "output-raw": ("metaflow.cli.structure:output_raw", "Print the graph as read from the source."),
@@ -49,17 +49,23 @@ _LATER = frozenset(
 )
 
 
+def _sentences() -> dict[str, str]:
+    """Return all commands by name, each with one line about it; every job backend has one."""
+    jobs = {name: f"List and kill the jobs of this flow on {name}." for name in registry.names("job backend")}
+    return dict(sorted({**{name: sentence for name, (_, sentence) in _COMMANDS.items()}, **jobs}.items()))
+
+
 class FlowGroup(click.Group):
     """The top-level command: finds the others by name and makes them on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return list(_sentences())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in registry.names("job backend"):
+            return job_commands(cmd_name)
         if cmd_name not in _COMMANDS:
             return None
-        from importlib import import_module
-
         module, _, function = _COMMANDS[cmd_name][0].partition(":")
         target = getattr(import_module(module), function)
         command: click.Command = target if isinstance(target, click.Command) else target(ctx.obj)
@@ -68,20 +74,21 @@ class FlowGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in _sentences() and not args[0].startswith("-"):
             raise _no_such_command(args[0])
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS) if name not in _HIDDEN])
+            formatter.write_dl([(name, text) for name, text in _sentences().items() if name not in _HIDDEN])
 
 
 def _no_such_command(name: str) -> click.UsageError:
     if name in _LATER:
         return click.UsageError(f"The command '{name}' is not available in this version of Millrace.")
-    near = difflib.get_close_matches(name, _COMMANDS, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"The commands are: {', '.join(sorted(set(_COMMANDS) - _HIDDEN))}."
+    known = [each for each in _sentences() if each not in _HIDDEN]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"The commands are: {', '.join(known)}."
     return click.UsageError(f"There is no command '{name}'. {hint}")
 
 

@@ -20,16 +20,15 @@ if TYPE_CHECKING:
     from metaflow.compute.jobs.protocol import RunningJob
 
 
-def job_commands(backend: str, title: str) -> click.Group:
+def job_commands(backend: str) -> click.Group:
     """Return the commands of a backend.
 
     Parameters
     ----------
     backend : str
         Its name in the registry.
-    title : str
-        What people call it.
     """
+    title = registry.load("job backend", backend).title
     group = click.Group(backend, help=f"List and kill the jobs of this flow on {title}.", no_args_is_help=False)
 
     def listed(session: Session, **options: Any) -> None:

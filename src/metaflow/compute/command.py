@@ -8,6 +8,7 @@ Local exec, local fork, a pod and a deployed job all take this one frozen value.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple
 
+from metaflow import registry
 from metaflow.options import Option, read, write
 
 LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
@@ -15,6 +16,8 @@ LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
 
 CODE_PACKAGE = "MILLRACE_CODE_PACKAGE"
 """Set for tasks of a run that has a code package: the fact about it. Not for what the tasks themselves start."""
+
+_DATASTORES = ", ".join(registry.names("datastore"))
 
 
 class FlowOptions(NamedTuple):
@@ -28,9 +31,7 @@ class FlowOptions(NamedTuple):
         str | None,
         Option("Environment with the libraries of tasks: local.", metavar="NAME", is_forwarded=True),
     ] = None
-    datastore: Annotated[str | None, Option("Datastore: local, s3, gs, azure.", metavar="NAME", is_forwarded=True)] = (
-        None
-    )
+    datastore: Annotated[str | None, Option(f"Datastore: {_DATASTORES}.", metavar="NAME", is_forwarded=True)] = None
     datastore_root: Annotated[
         str | None, Option("Root directory or URL of the datastore.", metavar="PATH", is_forwarded=True)
     ] = None

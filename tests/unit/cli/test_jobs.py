@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from metaflow import registry
-from metaflow.cli.batch import batch
 from metaflow.cli.jobs import job_commands
 from metaflow.compute.jobs.protocol import JobReport, RunningJob
 from metaflow.exception import CommandException
@@ -26,6 +25,7 @@ class Backend:
     """As much of `JobBackend` as the commands use."""
 
     kind = "jobs-of-a-test"
+    title = "Paper"
 
     def __init__(self, values: Values) -> None:
         self.values = values
@@ -42,7 +42,7 @@ class Backend:
 
 
 registry.register("job backend", "jobs-of-a-test", f"{__name__}:Backend")
-COMMANDS = job_commands("jobs-of-a-test", "Paper")
+COMMANDS = job_commands("jobs-of-a-test")
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +115,7 @@ def test_what_cannot_be_asked(place: Place, command: str, words: list[str], mess
 
 
 def test_a_name_for_each_backend() -> None:
+    batch = job_commands("batch")
     assert batch.name == "batch"
     assert sorted(batch.commands) == ["kill", "list"]
     assert registry.load("job backend", "batch").kind == "batch"

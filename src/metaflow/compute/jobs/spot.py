@@ -12,12 +12,18 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from metaflow import files
+from metaflow.compute.jobs.entry import SPOT
 
 SERVICE = "http://169.254.169.254"
 _TOKEN_SECONDS = 21600
 _TIMEOUT = 2.0
 _TRIES = 3
 """Times that a service may not answer before it is taken for absent."""
+
+
+def spot_variables(backend: str, datastore: str, s3_endpoint: str | None) -> dict[str, str]:
+    """Return what makes a remote task listen for the notice: where its machine may be one of AWS."""
+    return {SPOT: "aws"} if backend == "batch" or (datastore == "s3" and s3_endpoint is None) else {}
 
 
 class SpotWatch:
