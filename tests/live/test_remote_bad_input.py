@@ -82,7 +82,7 @@ TWICE = HELLO.replace("    @step", "    @kubernetes\n    @step", 1).replace("ste
 
 AT_START = {
     "no store": Case(
-        ("no object store is configured", "METAFLOW_DATASTORE_SYSROOT_S3"), env={"METAFLOW_DATASTORE_SYSROOT_S3": None}
+        ("no object store that both sides can reach", "METAFLOW_DATASTORE_SYSROOT_S3"), env={"METAFLOW_DATASTORE_SYSROOT_S3": None}
     ),
     "two stores": Case(("several object stores", "s3, gs"), env={"METAFLOW_DATASTORE_SYSROOT_GS": "gs://b/x"}),
     "local store": Case(("local datastore cannot be reached",), before=("--datastore=local",)),
@@ -130,7 +130,7 @@ LATER = {
     "namespace": Case(("namespace", "'nowhere'"), "kubernetes:namespace=nowhere", OFF),
     "queue": Case(("no-queue",), "batch:queue=no-queue", OFF),
     "pending deadline": Case(
-        ("Warning: Steps start, end: 99999 cores", "has waited for", "Insufficient cpu", "PENDING_DEADLINE"),
+        ("Warning: Steps start, end: 99999 cores", "has waited", "Insufficient cpu", "PENDING_DEADLINE"),
         "kubernetes:cpu=99999",
         {"METAFLOW_KUBERNETES_PENDING_DEADLINE": "4"},
     ),

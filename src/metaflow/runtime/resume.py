@@ -195,8 +195,12 @@ class Resumption:
 
     async def written(self) -> None:
         self._write_soon()
-        writes, self._writes = self._writes, []
-        await asyncio.gather(*writes)
+        writes = list(self._writes)
+        if writes:
+            await asyncio.wait(writes)  # several wait for the same writes, and none of them may cancel these
+        for write in writes:
+            write.result()
+        self._writes = [write for write in self._writes if not write.done()]
 
     def _counterpart(self, launch: Launch) -> _Finished | None:
         """Return the finished task that may stand for one that is about to start."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,37 @@ def test_nothing_is_written_before_it_is_settled_and_then_all(runs: Runs) -> Non
 def test_what_has_not_finished_well_runs(runs: Runs, how: dict[str, Any]) -> None:
     runs.task("start", "1", to="middle", **how)
     assert counterpart(runs.resumption(LINE), launch(1, "start")) is None
+
+
+class HeldStorage(LocalStorage):
+    """Copies nothing until `go` is set."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.go = threading.Event()
+
+    def copy(self, keys: Iterable[tuple[str, str]]) -> None:
+        assert self.go.wait(30)
+        super().copy(keys)
+
+
+def test_several_tasks_wait_for_the_same_writes(runs: Runs) -> None:
+    runs.task("start", "1", to="middle")
+    runs.storage = held = HeldStorage(runs.storage.root)
+    resumption = runs.resumption(LINE)
+
+    async def two_tasks_that_read_it() -> None:
+        await resumption.ask(launch(1, "start"))
+        waiting = [asyncio.create_task(resumption.written()) for _ in range(2)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not any(each.done() for each in waiting)
+        waiting[0].cancel()
+        held.go.set()
+        await waiting[1]
+        assert read_index(held, f"{FLOW}/{runs.run}/start/1") is not None
+
+    asyncio.run(two_tasks_that_read_it())
 
 
 def test_the_latest_attempt_counts_and_becomes_the_first(runs: Runs) -> None:
