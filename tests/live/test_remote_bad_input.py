@@ -82,7 +82,7 @@ TWICE = HELLO.replace("    @step", "    @kubernetes\n    @step", 1).replace("ste
 
 AT_START = {
     "no store": Case(
-        ("no object store that both sides can reach", "METAFLOW_DATASTORE_SYSROOT_S3"), env={"METAFLOW_DATASTORE_SYSROOT_S3": None}
+        ("no object store that both", "METAFLOW_DATASTORE_SYSROOT_S3"), env={"METAFLOW_DATASTORE_SYSROOT_S3": None}
     ),
     "two stores": Case(("several object stores", "s3, gs"), env={"METAFLOW_DATASTORE_SYSROOT_GS": "gs://b/x"}),
     "local store": Case(("local datastore cannot be reached",), before=("--datastore=local",)),

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow import registry, settings
 from metaflow.compute.command import FlowOptions
+from metaflow.exception import CommandException, SettingsError
 from metaflow.flow import plan
-from metaflow.flow.with_option import parse_without
+from metaflow.flow.with_option import parse_with, parse_without
 
 if TYPE_CHECKING:
     from metaflow.flow.plan import FlowPlan
@@ -83,11 +84,29 @@ class Workspace:
         decospecs, without : tuple of str
             What ``--with`` and ``--without`` add to the options. METAFLOW_DEFAULT_DECOSPECS comes last, but for what
             ``--without`` names.
+
+        Raises
+        ------
+        SettingsError
+            METAFLOW_DEFAULT_DECOSPECS cannot be used.
         """
         without = (*self.options.without, *without)
-        removed = parse_without(without)
-        defaults = [spec for spec in self.settings.runs.decospecs if spec.partition(":")[0] not in removed]
+        defaults = self._default_decospecs(parse_without(without))
         return self.with_options(decospecs=(*self.options.decospecs, *decospecs, *defaults), without=without)
+
+    def _default_decospecs(self, removed: list[str]) -> list[str]:
+        defaults = []
+        for spec in self.settings.runs.decospecs:
+            try:
+                name, _ = parse_with(spec)
+                registry.load("step decorator", name)
+            except CommandException as error:
+                origin = self.settings.values.origin("METAFLOW_DEFAULT_DECOSPECS")
+                message = f"METAFLOW_DEFAULT_DECOSPECS in {origin}: {error.message}"
+                raise SettingsError(message, hint=error.hint) from None
+            if name not in removed:
+                defaults.append(spec)
+        return defaults
 
     @cached_property
     def plan(self) -> FlowPlan:
