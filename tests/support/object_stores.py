@@ -208,17 +208,22 @@ class _GoogleHandler(_Handler):
 
 
 def _azurite() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millrace-tests" / AZURITE
-    program = cache / "node_modules" / ".bin" / "azurite-blob"
-    if not program.exists():
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millrace-tests"
+    installed, program = cache / f"{AZURITE}-whole", Path("node_modules") / ".bin" / "azurite-blob"
+    if not installed.exists():
         if shutil.which("npm") is None:
             raise Absent("there is no npm to install Azurite with")
         cache.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(cache), AZURITE]
+        partial = Path(tempfile.mkdtemp(prefix="azurite-", dir=cache))  # an installation that is interrupted is none
+        command = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(partial), AZURITE]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-        if done.returncode or not program.exists():
+        if done.returncode or not (partial / program).exists():
             raise Absent(f"npm cannot install {AZURITE}: {done.stderr[-300:]}")
-    return program
+        try:
+            os.rename(partial, installed)
+        except OSError:  # another process was faster
+            shutil.rmtree(partial)
+    return installed / program
 
 
 def _create_container(endpoint: str, name: str) -> None:
