@@ -12,6 +12,8 @@ Here annotations are evaluated: files that hold tables have no ``from __future__
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from metaflow.exception import CommandException
+
 Table = TypeVar("Table", bound=tuple[Any, ...])
 
 
@@ -90,6 +92,20 @@ def rows(table: type[tuple[Any, ...]]) -> tuple[Row, ...]:
             made.append(Row(name, word, kind, name not in defaults, defaults.get(name), option))
         _ROWS[table] = tuple(made)
     return _ROWS[table]
+
+
+def check(values: tuple[Any, ...]) -> None:
+    """Check the values that a Python caller has given, as the parser of a command line does.
+
+    Raises
+    ------
+    CommandException
+        A number is too small.
+    """
+    for row, value in zip(rows(type(values)), values, strict=True):
+        least = row.option.least
+        if least is not None and value is not None and value < least:
+            raise CommandException(f"{row.name} is {value!r}, and must be at least {least}.")
 
 
 def write(values: tuple[Any, ...], *, only_forwarded: bool = False) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -120,6 +121,36 @@ def test_where_an_event_loop_is_running(twice: type[FlowSpec]) -> None:
         return run(Workspace(twice), {"width": 1}, handle_signals=False)
 
     assert asyncio.run(cell()).ok
+
+
+def test_ctrl_c_where_an_event_loop_is_running_ends_the_run_in_good_order(twice: type[FlowSpec]) -> None:
+    Path("fine").touch()
+
+    async def cell() -> FinishedRun:
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        return run(Workspace(twice), {"width": 40}, RunOptions(max_workers=1))
+
+    loop = asyncio.new_event_loop()  # `asyncio.run` would take the signal itself
+    try:
+        finished = loop.run_until_complete(cell())
+    finally:
+        loop.close()
+    assert (finished.ok, finished.status.state) == (False, "interrupted")
+
+
+def test_signals_cannot_be_handled_beside_the_main_thread(twice: type[FlowSpec], tmp_path: Path) -> None:
+    async def cell() -> FinishedRun:
+        return run(Workspace(twice), handle_signals=True)
+
+    with pytest.raises(ValueError, match="in the main thread only"):
+        asyncio.run(cell())
+    assert not (tmp_path / ".metaflow").exists()
+
+
+def test_files_that_the_options_ask_for(twice: type[FlowSpec]) -> None:
+    Path("fine").touch()
+    finished = run(Workspace(twice), {"width": 1}, RunOptions(run_id_file="id"))
+    assert Path("id").read_text() == finished.id
 
 
 def test_lines_go_to_the_callbacks(twice: type[FlowSpec], capfd: pytest.CaptureFixture[str]) -> None:

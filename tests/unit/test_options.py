@@ -6,7 +6,8 @@ import pytest
 
 from metaflow.app.options import DecoratorOptions, ResumeOptions, RunOptions
 from metaflow.compute.command import FlowOptions, TaskOptions
-from metaflow.options import Option, read, rows, write
+from metaflow.exception import CommandException
+from metaflow.options import Option, check, read, rows, write
 
 
 class Sample(NamedTuple):
@@ -42,6 +43,12 @@ def test_words_are_read_again(values: Sample) -> None:
 )  # fmt: skip
 def test_other_words_are_not_read(words: list[str]) -> None:
     assert read(Sample, words) is None
+
+
+def test_values_of_a_python_caller_are_checked() -> None:
+    check(RunOptions())
+    with pytest.raises(CommandException, match="max_workers is 0, and must be at least 1"):
+        check(RunOptions(max_workers=0))
 
 
 @pytest.mark.parametrize("table", [FlowOptions, TaskOptions, RunOptions, ResumeOptions, DecoratorOptions])

@@ -7,6 +7,9 @@ process. They print nothing: what is worth knowing on the way goes to `RunCallba
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +27,7 @@ from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.metadata_provider.lease import Lease, RunStatus, lease_of
 from metaflow.metadata_provider.tags import check_tags
+from metaflow.options import check
 from metaflow.runtime.begin import begin_run
 from metaflow.runtime.console import Console, SilentConsole
 from metaflow.runtime.engine import Engine, EngineOptions
@@ -117,7 +121,8 @@ def run(
     zygote : EarlyZygote, optional
         One that may have been started.
     handle_signals : bool
-        Whether SIGINT, SIGTERM and SIGHUP end the run in good order; possible in the main thread only.
+        Whether SIGINT, SIGTERM and SIGHUP end the run in good order; possible in the main thread only, where no event
+        loop is running.
 
     Returns
     -------
@@ -128,6 +133,8 @@ def run(
     ------
     MetaflowException
         The run could not begin, or not go on: the flow, an option or a setting is wrong, or the storage is away.
+    ValueError
+        Signals cannot be handled here.
     """
     workspace, requests = _prepare(workspace, options, callbacks)
     values = parameter_values(workspace, parameters or {}, callbacks.warning)
@@ -176,6 +183,7 @@ def _prepare(
     workspace: Workspace, options: RunOptions, callbacks: RunCallbacks
 ) -> tuple[Workspace, dict[str, ResourceRequest]]:
     """Check options and flow, before anything is written; return where the run will be, and what its steps ask for."""
+    check(options)
     check_tags(options.tags)
     workspace = workspace.planned_with(options.run_decospecs, options.run_without)
     check_flow(workspace, callbacks.remark)
@@ -232,6 +240,10 @@ class _Run:
         self._callbacks = callbacks
         self._zygote = zygote or EarlyZygote()
         self._handle_signals = handle_signals
+        if handle_signals and (_has_running_loop() or threading.current_thread() is not threading.main_thread()):
+            raise ValueError(
+                "handle_signals: signals can be handled in the main thread only, and without a running loop"
+            )
 
     def carry_out(
         self, values: Mapping[str, Any], origin: Origin | None = None, rerun: str | None = None
@@ -252,13 +264,16 @@ class _Run:
         lease = lease_of(workspace.metadata, workspace.name, run_id)
         lease.take()
         try:
+            self._write_files(run_id)
             self._callbacks.started(run_id)
             resumption = self._resumption(run_id, origin, rerun) if origin is not None else None
             engine = self._engine(run_id, resumption, lease)
-            finish = _to_its_end(lambda: engine.run(self._callbacks.console, handle_signals=self._handle_signals))
+            finish = _to_its_end(
+                lambda: engine.run(self._callbacks.console, handle_signals=self._handle_signals), engine.cancel
+            )
         except BaseException as error:  # the engine could not go on, with a full disk for instance
             lease.end(*status_after(error))
-            if isinstance(error, MetaflowException):
+            if isinstance(error, (MetaflowException, KeyboardInterrupt)):
                 self._after_run(run_id, False)
             raise
         finally:
@@ -281,6 +296,27 @@ class _Run:
             facts=system_facts(workspace.settings, workspace.script),
             origin=origin.parameters if origin is not None else None,
         )
+
+    def _write_files(self, run_id: str) -> None:
+        """Write the files that the options ask for."""
+        workspace = self._workspace
+        attributes = {
+            "run_id": run_id,
+            "flow_name": workspace.name,
+            "metadata": f"{workspace.metadata.kind}@{os.path.dirname(workspace.local_root)}",
+        }
+        documents = {
+            self._options.run_id_file: run_id,
+            self._options.runner_attribute_file: json.dumps(attributes),
+        }
+        for path, text in documents.items():
+            if path is None:
+                continue
+            try:
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+            except OSError as error:
+                raise CommandException(f"The file {path} cannot be written: {error.strerror}.") from error
 
     def _resumption(self, run_id: str, origin: Origin, rerun: str | None) -> Resumption:
         workspace = self._workspace
@@ -335,11 +371,24 @@ class _Run:
                 self._callbacks.warning(f"The exit hook {name} failed: {type(error).__name__}: {error}")
 
 
-def _to_its_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def _to_its_end(work: Callable[[], Coroutine[Any, Any, T]], cancel: Callable[[str], None]) -> T:
     """Run a coroutine to its end; in a thread of its own where this one has a running loop, as in a notebook."""
+    if not _has_running_loop():
+        return asyncio.run(work())
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(lambda: asyncio.run(work()))
+        while True:
+            try:
+                return future.result()
+            except KeyboardInterrupt:
+                if future.done():
+                    raise
+                cancel("Ctrl-C")  # and wait for its end in good order
+
+
+def _has_running_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(work())).result()
+        return False
+    return True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow import registry, settings
 from metaflow.compute.command import FlowOptions
-from metaflow.exception import CommandException, SettingsError
+from metaflow.exception import MetaflowException, SettingsError
 from metaflow.flow import plan
 from metaflow.flow.with_option import parse_with, parse_without
 
@@ -98,9 +98,9 @@ class Workspace:
         defaults = []
         for spec in self.settings.runs.decospecs:
             try:
-                name, _ = parse_with(spec)
-                registry.load("step decorator", name)
-            except CommandException as error:
+                name, attributes = parse_with(spec)
+                registry.load("step decorator", name)(attributes)
+            except MetaflowException as error:
                 origin = self.settings.values.origin("METAFLOW_DEFAULT_DECOSPECS")
                 message = f"METAFLOW_DEFAULT_DECOSPECS in {origin}: {error.message}"
                 raise SettingsError(message, hint=error.hint) from None

@@ -41,7 +41,7 @@ def _resume(session: Session, /, step_to_rerun: str | None, **read: Any) -> None
         values_of(ResumeOptions, read).origin_run_id,
         step_to_rerun,
         options,
-        callbacks(session, options),
+        callbacks(session),
         zygote=session.zygote,
         handle_signals=True,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from typing import Any
@@ -16,7 +15,7 @@ from metaflow.app.run import run as run_flow
 from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.parameters import given_parameters, parameter_options
 from metaflow.cli.session import Session
-from metaflow.exception import CommandException, MetaflowException, RunFailed, RunInterrupted
+from metaflow.exception import MetaflowException, RunFailed, RunInterrupted
 from metaflow.runtime.console import Console, PlainConsole
 from metaflow.version import MILLRACE
 
@@ -39,7 +38,7 @@ def _run(session: Session, /, **read: Any) -> None:
         session.workspace,
         given_parameters(session.workspace, read),
         options,
-        callbacks(session, options),
+        callbacks(session),
         zygote=session.zygote,
         handle_signals=True,
     )
@@ -52,12 +51,11 @@ def greet(session: Session, verb: str) -> None:
     session.say(f"Millrace {MILLRACE} {verb} {workspace.name} for {workspace.settings.user}.")
 
 
-def callbacks(session: Session, options: RunOptions) -> RunCallbacks:
-    """Return callbacks that print, and write the files which the options ask for."""
+def callbacks(session: Session) -> RunCallbacks:
+    """Return callbacks that print."""
     return RunCallbacks(
         remark=session.say,
         warning=session.warn,
-        started=lambda run_id: _write_files(session, run_id, options),
         console=lambda loop: _console(session, loop),
     )
 
@@ -90,24 +88,6 @@ def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
     if culprit is not None:
         lines += ["    Step failure:", f"    Step {culprit.step} (task-id {culprit.id}) failed."]
     return RunFailed("\n".join(lines))
-
-
-def _write_files(session: Session, run_id: str, options: RunOptions) -> None:
-    metadata = session.workspace.metadata
-    attributes = {
-        "run_id": run_id,
-        "flow_name": session.workspace.name,
-        "metadata": f"{metadata.kind}@{os.path.dirname(session.workspace.local_root)}",
-    }
-    documents = {options.run_id_file: run_id, options.runner_attribute_file: json.dumps(attributes)}
-    for path, text in documents.items():
-        if path is None:
-            continue
-        try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise CommandException(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Console:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from metaflow.exception import InvalidFlow
 
@@ -38,8 +38,15 @@ class Note(NamedTuple):
     origin: tuple[str, int]
 
 
-_NOTES: WeakKeyDictionary[Any, tuple[Note, ...]] = WeakKeyDictionary()
-"""Function or class to its notes, outermost first; gone with the function or class."""
+class _Noted(NamedTuple):
+    """A function or class, as long as it lives, and its notes, outermost first."""
+
+    target: Callable[[], Any]
+    notes: tuple[Note, ...]
+
+
+_NOTED: dict[int, _Noted] = {}
+"""By identity: the proxies of some libraries are equal to what they stand for, and others cannot be hashed."""
 
 
 def note_on_step(decorator: type[Decorator], function: Callable[..., Any] | None, attributes: dict[str, Any]) -> Any:
@@ -109,13 +116,30 @@ def notes_on(target: Any) -> tuple[Note, ...]:
 
     Those on a function that another one wraps (`functools.wraps`) belong to both.
     """
-    notes = _NOTES.get(target, ())
+    notes = _own_notes(target)
     wrapped = getattr(target, "__wrapped__", None)
     return notes if wrapped is None else (*notes, *notes_on(wrapped))
 
 
+def _own_notes(target: Any) -> tuple[Note, ...]:
+    noted = _NOTED.get(id(target))
+    return noted.notes if noted is not None and noted.target() is target else ()
+
+
 def _leave(target: Any, note: Note) -> None:
-    _NOTES[target] = (note, *_NOTES.get(target, ()))
+    key = id(target)
+    reference: Callable[[], Any]
+    try:
+        reference = ref(target, lambda gone: _forget(key, gone))
+    except TypeError:  # then it stays as long as this process
+        reference = lambda: target  # noqa: E731
+    _NOTED[key] = _Noted(reference, (note, *_own_notes(target)))
+
+
+def _forget(key: int, gone: ref[Any]) -> None:
+    noted = _NOTED.get(key)
+    if noted is not None and noted.target is gone:
+        del _NOTED[key]
 
 
 def _line_of_caller() -> tuple[str, int]:

@@ -227,7 +227,10 @@ class Parameter:
             return self.parse(given)
         assert self.kind is not None
         try:
-            return self.kind.adopt(given)
+            value = self.kind.adopt(given)
+            if not (self.is_flag or self.kind.accepts(given) or value == given):
+                raise ValueError
+            return value
         except ValueError as error:
             reason = f": {error}" if str(error) else ""
             raise CommandException(

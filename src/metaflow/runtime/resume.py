@@ -230,7 +230,11 @@ class Resumption:
         """Have what was taken over written, by a thread."""
         if self._unwritten:
             copies, self._unwritten = self._unwritten, []
-            self._writes.append(asyncio.create_task(self._write(copies)))
+            write = asyncio.create_task(self._write(copies))
+            write.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # told by `written`, or by nobody
+            self._writes.append(write)
 
     def _once(self, step: str, remark: str) -> str:
         """Return the first remark about a step, and nothing for those after it."""

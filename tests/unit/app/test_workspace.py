@@ -50,7 +50,7 @@ def test_default_decorators_come_last_but_for_what_is_removed() -> None:
     assert given.planned_with(without=("kubernetes",)).options.decospecs == ("catch", "retry:times=2")
 
 
-@pytest.mark.parametrize("value", ["retyr", "retry:times", ":times=2"])
+@pytest.mark.parametrize("value", ["retyr", "retry:times", ":times=2", "retry:tmies=2"])
 def test_default_decorators_that_cannot_be(value: str) -> None:
     with pytest.raises(SettingsError, match="METAFLOW_DEFAULT_DECOSPECS in the environment: ") as caught:
         workspace(METAFLOW_DEFAULT_DECOSPECS=value).planned_with()

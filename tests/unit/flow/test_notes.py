@@ -120,6 +120,48 @@ def test_a_wrapper_of_the_user_s_has_the_notes_below_and_above_it() -> None:
     assert shown(work.__wrapped__) == [("probe", {"depth": 2})]  # type: ignore[attr-defined]
 
 
+class Proxy:
+    """Equal to what it stands for, as those of wrapt are."""
+
+    def __init__(self, wrapped: Callable[..., Any]) -> None:
+        self.__wrapped__ = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.__wrapped__ == other)
+
+    def __hash__(self) -> int:
+        return hash(self.__wrapped__)
+
+
+class Rigid(Proxy):
+    """Neither hashable nor weakly referenced."""
+
+    __slots__ = ("__wrapped__",)
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Slotted:
+    __slots__ = ("__wrapped__", "is_step")
+
+    def __init__(self, wrapped: Callable[..., Any]) -> None:
+        self.__wrapped__ = wrapped
+        self.is_step = True
+
+
+@pytest.mark.parametrize("proxy", [Proxy, Rigid, Slotted])
+def test_a_proxy_has_the_notes_below_and_above_it_once(proxy: Callable[[Any], Any]) -> None:
+    def work(self: object) -> None: ...
+
+    below = probe(depth=2)(step(work))
+    both = probe(depth=1)(proxy(below))
+    assert shown(both) == [("probe", {"depth": 1}), ("probe", {"depth": 2})]
+    assert shown(below) == [("probe", {"depth": 2})]
+    assert shown(proxy(below)) == [("probe", {"depth": 2})]
+
+
 def test_notes_go_with_their_function() -> None:
     def work(self: object) -> None: ...
 

@@ -292,6 +292,9 @@ def test_resolve(declaration: dict[str, Any], given: Any, value: object) -> None
 def test_a_value_of_another_type() -> None:
     with pytest.raises(CommandException, match=r"Parameter 'p': \[1\] is not an integer"):
         Parameter("p", type=int).resolve([1])
+    with pytest.raises(CommandException, match=r"Parameter 'p': 2\.7 is not an integer"):
+        Parameter("p", type=int).resolve(2.7)
+    assert Parameter("p", type=float).resolve(2) == 2.0
 
 
 @pytest.mark.parametrize(

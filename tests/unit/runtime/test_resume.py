@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from collections.abc import Iterable
@@ -12,13 +13,13 @@ from typing import Any
 import pytest
 
 from metaflow.compute.report import TaskReport
-from metaflow.exception import CommandException
+from metaflow.exception import CommandException, StorageUnavailable
 from metaflow.flow.frames import ForeachFrame
 from metaflow.flow.graph import Graph
 from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import TaskPath
 from metaflow.runtime.events import Launch, TaskRef
-from metaflow.runtime.record import AttemptRecord
+from metaflow.runtime.record import AttemptRecord, Copy
 from metaflow.runtime.resume import Origin, Resumption
 from metaflow.runtime.reuse import Answer, Reused
 from metaflow.store import layout
@@ -190,6 +191,33 @@ class HeldStorage(LocalStorage):
     def copy(self, keys: Iterable[tuple[str, str]]) -> None:
         assert self.go.wait(30)
         super().copy(keys)
+
+
+class FullStorage(LocalStorage):
+    """Has no room for copies."""
+
+    def copy(self, keys: Iterable[tuple[str, str]]) -> None:
+        raise StorageUnavailable("full")
+
+
+def test_writes_that_fail_are_told_once_and_leave_no_complaint(runs: Runs) -> None:
+    complaints: list[dict[str, Any]] = []
+    runs.storage = FullStorage(runs.storage.root)
+    resumption = runs.resumption(LINE)
+    path, index = TaskPath(FLOW, runs.run, "start", "1"), TaskIndex({}, {})
+
+    async def fail_twice() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        for _ in range(2):
+            resumption._unwritten.append(Copy(path, path, index, index))
+            resumption._write_soon()
+        with pytest.raises(StorageUnavailable, match="full"):
+            await resumption.written()
+
+    asyncio.run(fail_twice())
+    resumption._writes.clear()
+    gc.collect()
+    assert complaints == []
 
 
 def test_several_tasks_wait_for_the_same_writes(runs: Runs) -> None:
