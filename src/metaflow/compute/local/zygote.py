@@ -58,9 +58,9 @@ def main() -> NoReturn:
     processes.die_with_parent(prctl, signal.SIGTERM)  # ends it in the middle of an import; later the closed socket does
     processes.become_subreaper(prctl)
     zygote = Zygote(control, config, prctl)
-    zygote.prepare()
     status = 0
     try:
+        zygote.prepare()
         zygote.serve()
     except (OSError, KeyboardInterrupt):
         status = 1
@@ -237,10 +237,8 @@ class _Child:
 
 _OWN = (
     "difflib", "hashlib", "json", "linecache", "pickle", "random", "threading", "traceback", "zlib",
-    "metaflow.cli.early", "metaflow.cli.facts", "metaflow.cli.main", "metaflow.cli.step", "metaflow.client.scope",
-    "metaflow.client.site",
-    "metaflow.decorators.resources", "metaflow.flow.graph", "metaflow.flow.includefile", "metaflow.flow.parameters",
-    "metaflow.metadata_provider.local", "metaflow.runtime.task", "metaflow.settings", "metaflow.store.local",
+    "metaflow.app.task", "metaflow.cli.main", "metaflow.decorators.resources", "metaflow.flow.graph",
+    "metaflow.flow.includefile", "metaflow.metadata_provider.local", "metaflow.settings", "metaflow.store.local",
 )  # fmt: skip
 """What every task needs of ours and of the standard library."""
 
