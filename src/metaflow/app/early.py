@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from metaflow import registry
 from metaflow.app.workspace import Workspace
 from metaflow.compute.local.zygote_process import ZygoteProcess
-
-OBJECT_STORES = frozenset(registry.names("datastore")) - {"local"}
-_OBJECT_MODULES = ("metaflow.store.objects.storage", "obstore.store")
+from metaflow.store.objects import KINDS, PRELOADED
 
 
 class EarlyZygote:
@@ -32,9 +29,9 @@ class EarlyZygote:
             Whether their data is in an object store; by default as the workspace's is.
         """
         if object_store is None:
-            object_store = workspace.datastore in OBJECT_STORES
+            object_store = workspace.datastore in KINDS
         isolation = workspace.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
-        modules = _OBJECT_MODULES if object_store else ()
+        modules = PRELOADED if object_store else ()
         self._process = ZygoteProcess(workspace.script, workspace.path, fork=isolation == "fork", modules=modules)
 
     def take(self, workspace: Workspace) -> ZygoteProcess:

@@ -8,16 +8,13 @@ from metaflow.app.facts import system_facts, system_tags
 from metaflow.app.workspace import Workspace
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
-from metaflow.compute.command import TaskOptions
+from metaflow.compute.command import SPOT_NOTICE, TaskOptions
 from metaflow.compute.report import TaskReport, open_channel
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.flow.current import current
 from metaflow.metadata_provider.deferred import DeferredMetadata
 from metaflow.metadata_provider.protocol import Metadata
 from metaflow.runtime.task import Task, TaskPlan
-
-_NOTICE = "MILLRACE_SPOT_NOTICE"
-"""Set for remote tasks: the file that appears when the machine is about to be taken away."""
 
 
 def run_task(
@@ -65,7 +62,7 @@ def run_task(
         tempdir=settings.tempdir or ".",
         facts=system_facts(settings, workspace.script, code_package),
     )
-    notice = environ.pop(_NOTICE, None)
+    notice = environ.pop(SPOT_NOTICE, None)
     if notice is not None:
         current._set({"spot_termination_notice": notice})
     report = _with_entries(workspace.metadata, open_channel(environ))

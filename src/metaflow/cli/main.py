@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from metaflow import registry
-from metaflow.app.early import OBJECT_STORES
 from metaflow.cli.session import Session
 from metaflow.compute.command import read_task
 from metaflow.compute.report import CHANNEL
 from metaflow.exception import CommandException, InvalidFlow, MetaflowException, RunInterrupted, TaskFailed
+from metaflow.store.objects import KINDS
 
 if TYPE_CHECKING:
     from metaflow.flow.spec import FlowSpec
@@ -116,7 +116,7 @@ def _start_zygote(session: Session, words: list[str]) -> None:
     if any(word.removeprefix("--with=").partition(":")[0] in registry.names("job backend") for word in words):
         return
     kinds = {session.workspace.datastore, *(word.removeprefix("--datastore=") for word in words)}
-    session.zygote.start(session.workspace, object_store=bool(kinds & OBJECT_STORES))
+    session.zygote.start(session.workspace, object_store=bool(kinds & KINDS))
 
 
 def print_error(error: MetaflowException, headline: str = "") -> None:

@@ -11,6 +11,9 @@ from typing import Annotated, NamedTuple
 from metaflow import registry
 from metaflow.options import Option, read, write
 
+SPOT_NOTICE = "MILLRACE_SPOT_NOTICE"
+"""Set for remote tasks: the file that appears when the machine is about to be taken away."""
+
 LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
 """Set for tasks: the root of local metadata, wherever the flow file changes directory to."""
 

@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry
+from metaflow.compute.command import SPOT_NOTICE
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.jobs.entry import SPOT
@@ -34,18 +35,13 @@ from metaflow.store import layout
 from metaflow.store.layout import END, STOPPED
 from metaflow.store.logs.pipe import LineReader
 from metaflow.store.logs.segment_writer import SegmentWriter
+from metaflow.store.objects import KINDS, PRELOADED
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
     from metaflow.compute.jobs.spot import SpotWatch
 
 _LOG_BYTES = 10_000_000
-"""Set by a backend whose machines may be spot instances: ``aws``, or the URL of a metadata service."""
-_NOTICE = "MILLRACE_SPOT_NOTICE"
-_OBJECT_STORES = frozenset({"azure", "gs", "s3"})
-_CLIENT = ("metaflow.store.objects.storage", "obstore.store")
-"""Imported before the fork, since both sides need them and loading takes some hundredths of a second; that starts no
-client and no thread."""
 
 
 def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> NoReturn:
@@ -104,7 +100,7 @@ class Supervisor:
         kills = self._memory.kills()
         processes.become_subreaper(self._prctl)
         spot = self._environ.pop(SPOT, "")
-        self._environ[_NOTICE] = os.path.join(self._place, "spot-termination-notice")
+        self._environ[SPOT_NOTICE] = os.path.join(self._place, "spot-termination-notice")
         self._start()
         self._log.start()
         if spot:
@@ -133,7 +129,7 @@ class Supervisor:
     def _watch_for_notice(self, spot: str) -> None:
         from metaflow.compute.jobs.spot import SERVICE, SpotWatch
 
-        self._spot = SpotWatch(self._environ[_NOTICE], SERVICE if spot == "aws" else spot)
+        self._spot = SpotWatch(self._environ[SPOT_NOTICE], SERVICE if spot == "aws" else spot)
         self._spot.start()
 
     # --- the child --------------------------------------------------------------------------------------------------
@@ -145,8 +141,8 @@ class Supervisor:
         os.chdir(code)
         path = os.path.join(code, self._config["script"])
         self._extend_path(os.path.dirname(path), code)
-        if self._config["storage"]["kind"] in _OBJECT_STORES:
-            for module in _CLIENT:
+        if self._config["storage"]["kind"] in KINDS:
+            for module in PRELOADED:
                 import_module(module)
         pipes = [os.pipe() for _ in ("stdout", "stderr", "outcome")]
         parent = os.getpid()

@@ -14,3 +14,12 @@
 Nothing is opened before the first request. A datastore raises what fails as `StorageUnavailable`, `metaflow.S3` as its
 own classes (`metaflow.tools.s3.explain`).
 """
+
+KINDS = frozenset({"azure", "gs", "s3"})
+"""Names of the datastores here."""
+
+PRELOADED = ("metaflow.store.objects.storage", "obstore.store")
+"""What is imported before a fork, since both sides need it and loading takes some hundredths of a second.
+
+That starts no client and no thread.
+"""
