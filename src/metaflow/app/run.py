@@ -136,7 +136,7 @@ def run(
     ValueError
         Signals cannot be handled here.
     """
-    workspace, requests = _prepare(workspace, options, callbacks)
+    workspace, requests = _prepare(workspace, options, callbacks, handle_signals)
     values = parameter_values(workspace, parameters or {}, callbacks.warning)
     return _Run(workspace, requests, options, callbacks, zygote, handle_signals).carry_out(values)
 
@@ -167,7 +167,7 @@ def resume(
     MetaflowException
         As for `run`; or there is no such run or step, or the flow has parameters that the earlier run had not.
     """
-    workspace, requests = _prepare(workspace, options, callbacks)
+    workspace, requests = _prepare(workspace, options, callbacks, handle_signals)
     if step_to_rerun is not None and step_to_rerun not in workspace.plan.graph:
         raise CommandException(
             f"The flow {workspace.name} has no step '{step_to_rerun}' to rerun.",
@@ -180,9 +180,11 @@ def resume(
 
 
 def _prepare(
-    workspace: Workspace, options: RunOptions, callbacks: RunCallbacks
+    workspace: Workspace, options: RunOptions, callbacks: RunCallbacks, handle_signals: bool
 ) -> tuple[Workspace, dict[str, ResourceRequest]]:
     """Check options and flow, before anything is written; return where the run will be, and what its steps ask for."""
+    if handle_signals and (_has_running_loop() or threading.current_thread() is not threading.main_thread()):
+        raise ValueError("handle_signals: signals can be handled in the main thread only, and without a running loop")
     check(options)
     check_tags(options.tags)
     workspace = workspace.planned_with(options.run_decospecs, options.run_without)
@@ -240,10 +242,6 @@ class _Run:
         self._callbacks = callbacks
         self._zygote = zygote or EarlyZygote()
         self._handle_signals = handle_signals
-        if handle_signals and (_has_running_loop() or threading.current_thread() is not threading.main_thread()):
-            raise ValueError(
-                "handle_signals: signals can be handled in the main thread only, and without a running loop"
-            )
 
     def carry_out(
         self, values: Mapping[str, Any], origin: Origin | None = None, rerun: str | None = None
