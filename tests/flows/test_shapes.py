@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from metaflow import Step
 from support.present import present
 from support.site import Site
 
@@ -18,6 +19,32 @@ def test_a_line_of_steps_passes_its_artifacts_on(site: Site) -> None:
     assert (end["answer"], end["doubled"], end["changed"]) == (42, 84, "second")
     assert [step.id for step in finished.run] == ["end", "middle", "start"]
     assert finished.run.successful
+
+
+def test_first_and_last_steps_of_any_name(one_site: Site) -> None:
+    finished = one_site.run_flow("own_limits.py", "run").succeeded()
+    run, end_task = finished.run, present(finished.run.end_task)
+    assert (run.successful, run.finished, run.status, finished.data.total) == (True, True, "successful", 3)
+    assert (end_task.parent.id, end_task.finished_at) == ("finish", run.finished_at)
+    assert "HOOK True 3" in finished.stdout
+    facts = present(Step(f"{run.pathspec}/_parameters").task).metadata_dict
+    assert (facts["start_step"], facts["end_step"]) == ("begin", "finish")
+    node_info = finished.task("begin")["_graph_info"].data["steps"]["begin"]["node_info"]
+    assert {"owner": "ann", "sizes": [1, 2]}.items() <= node_info.items()
+    logs = one_site.run_flow("own_limits.py", "logs", f"{finished.run_id}/finish").succeeded()
+    assert logs.stdout == "finished\n"
+
+    failed = one_site.run_flow("own_limits.py", "run", env={"FAIL": "1"}).failed()
+    assert (failed.run.successful, failed.run.finished, failed.run.status) == (False, False, "failed")
+    one_site.run_flow("own_limits.py", "resume").succeeded()
+    resumed = present(one_site.flow("OwnLimits").latest_successful_run)
+    assert (resumed.origin_pathspec, present(resumed.data).total) == (failed.run.pathspec, 3)
+
+
+def test_a_flow_of_one_step_of_any_name(one_site: Site) -> None:
+    finished = one_site.run_flow("only_step.py", "run").succeeded()
+    assert finished.run.successful
+    assert finished.data.answer == 42
 
 
 def test_branches_nest_and_join(one_site: Site) -> None:

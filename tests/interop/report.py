@@ -175,6 +175,11 @@ def parameters(run: Any) -> list[str]:
     return sorted(artifact.id for artifact in step.task)
 
 
+def limits(run: Any) -> list[Any]:
+    step: Any = Step(f"{run.pathspec}/_parameters")
+    return sorted((fact.name, fact.type, fact.value) for fact in step.task.metadata if fact.name.endswith("_step"))
+
+
 def run_report(run: Any) -> dict[str, Any]:
     return {
         **common(run),
@@ -187,6 +192,7 @@ def run_report(run: Any) -> dict[str, Any]:
         "order": [step.id for step in run],
         "steps": {step.id: step_report(step) for step in run},
         "parameters": tried(lambda: parameters(run)),
+        "limits": tried(lambda: limits(run)),
     }
 
 

@@ -32,6 +32,8 @@ WORKS = [
     Work("artifacts.py"),
     Work("parameters.py"),
     Work("parameters.py", PARAMETERS),
+    Work("own_limits.py"),
+    Work("only_step.py"),
     Work("odd_logs.py"),
     Work("exceptions.py", ("--kind", "own"), fails=True),
     Work("exceptions.py", ("--kind", "key"), fails=True),

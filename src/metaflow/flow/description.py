@@ -63,7 +63,7 @@ def _step(node: Node, first: bool) -> dict[str, Any]:
         "doc": node.doc,
         "decorators": [_decorator(decorator) for decorator in node.decorators],
         "next": [target for _, target in node.cases] or list(node.next),
-        "node_info": {_FINGERPRINT: node.definition.fingerprint},
+        "node_info": {**_plain(node.node_info), _FINGERPRINT: node.definition.fingerprint},
     }
     if node.kind == "foreach":
         step["foreach_artifact"] = node.foreach
@@ -117,11 +117,14 @@ def _decorator(decorator: DecoratorSpec) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` in numbers, texts, lists and dictionaries; anything else as its text (None as ``'None'``)."""
+    """Return `value` in numbers, texts, lists and dictionaries; a class by its name, else the text of it.
+
+    None is the text ``'None'``.
+    """
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    return str(value)
+    return value.__name__ if isinstance(value, type) else str(value)

@@ -16,12 +16,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from metaflow.exception import InvalidFlow
 from metaflow.flow.node import DecoratorSpec, Node
 from metaflow.flow.source import Sources, Transition, without_indentation
-from metaflow.flow.step import steps_of
+from metaflow.flow.step import limits, steps_of
 
 __all__ = ["DecoratorSpec", "Graph", "Node", "read"]
 
@@ -148,7 +147,7 @@ def read(flow_class: type, decorators: Mapping[str, tuple[DecoratorSpec, ...]] =
         name: tuple(target for target in made.targets if target in definitions and target != name)
         for name, made in transitions.items()
     }
-    starts, ends = _limits(steps)
+    starts, ends = limits(steps)
     order = _topological(edges, (*starts, *definitions))
     parents: dict[str, list[str]] = {name: [] for name in order}
     frames: dict[str, tuple[tuple[str, str], ...]] = {}
@@ -175,6 +174,7 @@ def read(flow_class: type, decorators: Mapping[str, tuple[DecoratorSpec, ...]] =
             doc=written.doc,
             decorators=decorators.get(name, ()),
             definition=written,
+            node_info=getattr(steps[name], "node_info", {}),
         )
         for target in edges[name]:
             frames.setdefault(target, node.frames_to(target))
@@ -208,15 +208,6 @@ def _methods(flow_class: type) -> tuple[str, ...]:
         for name, member in vars(owner).items()
         if hasattr(member, "__code__") and not hasattr(member, "is_step")
     )
-
-
-def _limits(steps: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the steps that may begin and end the flow: those called so or marked so, else the only one there is."""
-    if len(steps) == 1:
-        return tuple(steps), tuple(steps)
-    starts = tuple(name for name, step in steps.items() if name == "start" or getattr(step, "is_start", False))
-    ends = tuple(name for name, step in steps.items() if name == "end" or getattr(step, "is_end", False))
-    return starts, ends
 
 
 def _topological(edges: Mapping[str, tuple[str, ...]], roots: Iterable[str]) -> list[str]:

@@ -71,6 +71,8 @@ class Node(NamedTuple):
         Innermost first, those of the command line last.
     definition : Definition
         All that its source says, faults included.
+    node_info : dict of str to object
+        What ``@step(node_info=…)`` says.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Node(NamedTuple):
     doc: str
     decorators: tuple[DecoratorSpec, ...]
     definition: Definition
+    node_info: dict[str, Any]
 
     def error(self, msg: str, hint: str, line: int = 0) -> InvalidFlow:
         """Return an error that points to `line` of this step's file, else to its ``def``."""

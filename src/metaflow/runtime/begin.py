@@ -66,6 +66,7 @@ def begin_run(
         "_transition": None,
     }
     save_artifacts(Blobs(storage, flow), values.items(), index)
-    record.add_facts(list(facts))
+    limits = {"start_step": plan.graph.start, "end_step": plan.graph.end}
+    record.add_facts([*facts, *(Fact(name, step, "graph_structure") for name, step in limits.items())])
     record.close(index, ok=True)
     return run

@@ -351,7 +351,7 @@ class Scheduler:
         if self._failure is not None:
             return self._failure
         if not self._succeeded:
-            return Finish(False, None, "no task is left to run, and the step 'end' was not reached")
+            return Finish(False, None, "no task is left to run, and the last step was not reached")
         return Finish(True)
 
     # --- for whoever looks for a mistake in here --------------------------------------------------------------------

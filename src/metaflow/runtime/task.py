@@ -35,6 +35,7 @@ from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec
+from metaflow.flow.step import limits
 from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
 from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, is_storable, missing_input
 from metaflow.runtime.record import AttemptRecord
@@ -268,7 +269,7 @@ class Task:
     def _check_transition(self, flow: FlowSpec) -> None:
         step, transition = self._plan.step, flow._binding.transition
         code = self._function.__code__
-        is_end = step == "end" or len(self._class._steps) == 1 or getattr(self._function, "is_end", False)
+        is_end = step in limits(self._class._steps)[1]
         if transition is None and not is_end:
             raise InvalidNextException(
                 f"The step '{step}' ended without calling self.next().",

@@ -159,13 +159,21 @@ def test_types_of_first_and_only_steps(tmp_path: Path) -> None:
     assert split["steps"]["start"]["type"] == "split-static"
 
 
+def test_what_a_step_says_of_itself(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, "start > end; end")
+    graph.nodes["start"] = graph["start"]._replace(node_info={"owner": "ann", "sizes": (1, None)})
+    steps = describe(graph)["steps"]
+    assert steps["start"]["node_info"].items() >= {"owner": "ann", "sizes": [1, "None"]}.items()
+    assert fingerprint_in(describe(graph), "start") == graph["start"].definition.fingerprint
+
+
 def test_a_foreach_named_at_run_time(tmp_path: Path) -> None:
     sketch = "start = name = 'xs' / self.next(self.a, foreach=name); a > j; j(inputs) > end; end"
     assert describe(graph_of(tmp_path, sketch))["steps"]["start"]["foreach_artifact"] is None
 
 
 def test_attributes_of_decorators_are_plain(tmp_path: Path) -> None:
-    values = {"n": None, "i": 1, "t": (1, None), "s": {2}, "d": {"k": None, 3: True}, "b": b"x", "f": 1.5}
+    values = {"n": None, "i": 1, "t": (1, None), "s": {2}, "d": {"k": None, 3: True}, "b": b"x", "f": 1.5, "c": int}
     info = describe(graph_of(tmp_path, "start > end; end"), decorators=[DecoratorSpec("x", values, static=False)])
     assert info["decorators"] == [
         {
@@ -178,6 +186,7 @@ def test_attributes_of_decorators_are_plain(tmp_path: Path) -> None:
                 "d": {"k": "None", 3: True},
                 "b": "b'x'",
                 "f": 1.5,
+                "c": "int",
             },
             "statically_defined": False,
             "inserted_by": None,

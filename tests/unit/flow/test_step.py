@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from metaflow.exception import InvalidFlow
-from metaflow.flow.step import step, steps_of
+from metaflow.flow.step import limits, step, steps_of
 
 
 def test_a_step_stays_the_function_that_it_is() -> None:
@@ -43,6 +43,24 @@ def test_a_step_that_begins_or_ends_the_flow() -> None:
     found: list[Any] = [first, middle, last]
     assert [(each.is_start, each.is_end) for each in found] == [(True, False), (False, False), (False, True)]
     assert all(each.is_step for each in found)
+    assert limits({each.name: each for each in found}) == (("first",), ("last",))
+    assert limits({"middle": middle}) == (("middle",), ("middle",))
+    assert limits({"start": middle, "last": last, "end": middle}) == (("start",), ("last", "end"))
+
+
+def test_what_is_said_of_a_step_is_a_dictionary() -> None:
+    written: Any = {"owner": "ann"}
+
+    @step(node_info=written)
+    def work(self: object) -> None: ...
+
+    marked: Any = work
+    assert marked.node_info == written
+    assert marked.node_info is not written
+    wrong: Any = "ann"
+    with pytest.raises(InvalidFlow, match="'work' is a str, not a dictionary") as caught:
+        step(node_info=wrong)(work)
+    assert "node_info=" in str(caught.value.hint)
 
 
 class Base:
