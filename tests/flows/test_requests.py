@@ -89,13 +89,16 @@ def test_the_table(one_site: Site) -> None:
 
 
 def test_with_a_backend_for_all(one_site: Site) -> None:
-    found = steps(one_site, "--with", "kubernetes:cpu=0.5,namespace=jobs,image=repo/own:1")
+    given = ("--with", "kubernetes:cpu=0.5,namespace=jobs", "--with", "kubernetes:image=repo/own:1")
+    found = steps(one_site, *given)
     assert {name: step["backend"] for name, step in found.items()} == dict.fromkeys(found, "kubernetes")
     assert [step["cpu"] for step in found.values()] == [2, 1, 0.5]
     assert [step["image"] for step in found.values()][::2] == ["repo/own:1"] * 2
     assert [step["options"]["namespace"] for step in found.values()] == ["jobs", "default", "jobs"]
     assert found["end"]["sources"]["cpu"] == "--with kubernetes"
     assert found["start"]["sources"]["cpu"] == "@resources (flow.py:4)"
+    refused = one_site.run_flow(FLOW, "resources", *given, "--with", "kubernetes:cpu=2").failed()
+    assert "--with 'kubernetes:cpu=0.5,namespace=jobs,image=repo/own:1,cpu=2' gives 'cpu' two values" in refused.stderr
 
 
 def test_options_stand_before_the_command_too(one_site: Site) -> None:

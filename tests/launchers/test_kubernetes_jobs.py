@@ -199,7 +199,7 @@ def test_exit_status_and_tail() -> None:
 @pytest.mark.parametrize(
     ("fields", "kind", "words"),
     [
-        ({"code": 137, "reason": "OOMKilled"}, TaskOutOfMemory, "4096 MB"),
+        ({"code": 137, "reason": "OOMKilled"}, TaskOutOfMemory, "its machine had"),
         ({"code": 137, "pod": ("Evicted", "The node was low on resource: memory.")}, TaskPreempted, "low on resource"),
         ({"code": 143, "pod": ("Terminated", "terminated in response to node shutdown")}, TaskPreempted, "shut"),
         ({"code": 137, "pod": ("DeadlineExceeded", "…")}, TaskTimedOut, "100 seconds"),

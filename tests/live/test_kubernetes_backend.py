@@ -145,7 +145,7 @@ def test_ends_that_tasks_make(namespace: str) -> None:
     async def scene(here: Ground) -> None:
         good = here.submit("print('fine')")
         bad = here.submit("print('out'); raise SystemExit(3)")
-        big = here.submit("x = bytearray(300 * 2**20); print(len(x))")
+        big = here.submit("x = bytearray(300 * 2**20); print(len(x))", memory_limit=100)
         none = here.submit(argv=("nosuch-python",))
         assert await here.ended(good) == JobEnded(good, 0, 0, None, here.of(JobEnded, good).facts, [])
         assert (await here.started(good)).where.startswith("pod t-liveflow-go-1-0-")

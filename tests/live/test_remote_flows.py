@@ -170,9 +170,14 @@ OOM = """
 from metaflow import FlowSpec, resources, step
 
 class TooMuch(FlowSpec):
-    @resources(memory=200)
     @step
     def start(self):
+        burst = [bytearray(10_000_000) for _ in range(40)]
+        self.next(self.fill)
+
+    @resources(memory=150, memory_limit=200)
+    @step
+    def fill(self):
         print("filling", flush=True)
         self.data = [bytearray(10_000_000) for _ in range(100)]
         self.next(self.end)
@@ -187,12 +192,12 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="the environment names no Kubernetes to test with")
-def test_too_little_memory_is_named_with_its_limit(remote: RemoteSite) -> None:
+def test_a_step_may_use_more_memory_than_it_requests_up_to_its_limit(remote: RemoteSite) -> None:
     finished = remote.run_flow(OOM, "run", "--with", "kubernetes:cpu=0.1,memory=100", within=PATIENCE).failed()
     assert "lack of memory" in finished.output
     assert "200 MB" in finished.output
     assert "@resources(memory=" in finished.output
-    (task,) = finished.run["start"]
+    (task,) = finished.run["fill"]
     assert "filling" in task.stdout
     assert "lack of memory" in task.stderr
     assert task.metadata_dict["attempt_ok"] == "False"

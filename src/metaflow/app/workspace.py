@@ -15,7 +15,7 @@ from metaflow import registry, settings
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import MetaflowException, SettingsError
 from metaflow.flow import plan
-from metaflow.flow.with_option import parse_with, parse_without
+from metaflow.flow.with_option import join_with, parse_with, parse_without
 
 if TYPE_CHECKING:
     from metaflow.flow.plan import FlowPlan
@@ -92,7 +92,8 @@ class Workspace:
         """
         without = (*self.options.without, *without)
         defaults = self._default_decospecs(parse_without(without))
-        return self.with_options(decospecs=(*self.options.decospecs, *decospecs, *defaults), without=without)
+        stated = join_with((*self.options.decospecs, *decospecs))
+        return self.with_options(decospecs=(*stated, *defaults), without=without)
 
     def _default_decospecs(self, removed: list[str]) -> list[str]:
         defaults = []

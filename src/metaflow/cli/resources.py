@@ -18,7 +18,7 @@ from metaflow.cli.session import Session
 from metaflow.cli.structure import planned
 from metaflow.compute.resources import ResourceRequest
 
-_UNITS = {"memory": "MB", "disk": "MB", "shared_memory": "MiB", "tmpfs_size": "MB"}
+_UNITS = {"memory": "MB", "memory_limit": "MB", "disk": "MB", "shared_memory": "MiB", "tmpfs_size": "MB"}
 _ALWAYS = ("cpu", "memory", "disk", "gpu", "image")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.settings import table
+from metaflow.settings.kinds import NO_LIMIT
 
 if TYPE_CHECKING:
     from metaflow.flow.decorator import Resolved
@@ -27,10 +28,12 @@ class ResourceRequest(NamedTuple):
         Cores.
     memory : int
         MB, as ``@resources`` means them.
+    memory_limit : int or None
+        MB that it may use, at least `memory`; None: the backend's own.
     disk : int or None
         MB; None: the backend's own.
     gpu : int or None
-        Number of GPUs; None if nothing was said, and 0 if none are wanted.
+        Number of GPUs; None if nothing was said, and 0 if somebody said that none are wanted.
     gpu_vendor : str or None
         As in the resource name ``nvidia.com/gpu``.
     shared_memory : int or None
@@ -46,6 +49,7 @@ class ResourceRequest(NamedTuple):
     backend: str = "local"
     cpu: float = 1
     memory: int = 4096
+    memory_limit: int | None = None
     disk: int | None = None
     gpu: int | None = None
     gpu_vendor: str | None = None
@@ -58,14 +62,17 @@ class ResourceRequest(NamedTuple):
 LOCAL = ResourceRequest()
 """Of a step that runs on this machine, where nothing is asked for."""
 
-_FIGURES = ("cpu", "memory", "disk", "gpu", "shared_memory")
+_FIGURES = ("cpu", "memory", "memory_limit", "disk", "gpu", "shared_memory")
+_NEVER_NONE = frozenset({"cpu", "memory", "disk"})
+"""Figures of which 0 is no request, but says that there is none."""
 
 
 def request_of(step: StepPlan, values: Values, *, python: str) -> ResourceRequest:
     """Return what a step asks for.
 
-    Where both `@resources` and the backend's decorator have a figure, the larger one counts. Their defaults are figures
-    too, as in Metaflow: less than a backend's default memory has whoever says so on the backend's own decorator.
+    What somebody has written counts more than a default or a setting; where both `@resources` and the backend's
+    decorator are given a figure, the larger one counts. With METAFLOW_RESOURCES_RULE=maximum defaults are figures too,
+    as in Metaflow.
 
     Parameters
     ----------
@@ -87,7 +94,10 @@ def request_of(step: StepPlan, values: Values, *, python: str) -> ResourceReques
     if sender is None or sender.backend is None:
         return _local(wanted)
     found = sender.resolve(values)
-    found |= {name: _larger(found[name], wanted.get(name)) for name in _FIGURES if name in found}
+    choose = _larger if values[table.RESOURCES_RULE] == "maximum" else _explicit
+    found |= {name: choose(name, found[name], wanted.get(name)) for name in _FIGURES if name in found}
+    if "memory_limit" in found:
+        found["memory_limit"] = _limit(found["memory_limit"], found["memory"])
     found["image"] = _image(sender.backend, found["image"], values, python)
     fields = {name: value.value for name, value in found.items() if name in ResourceRequest._fields}
     return ResourceRequest(
@@ -101,17 +111,38 @@ def request_of(step: StepPlan, values: Values, *, python: str) -> ResourceReques
 def _local(wanted: Mapping[str, Resolved]) -> ResourceRequest:
     """Return the request of a step that stays here: what `@resources` says is kept for people to see."""
     stated = {name: value for name, value in wanted.items() if value.stated and value.value is not None}
+    if "memory_limit" in stated:
+        stated["memory_limit"] = _limit(stated["memory_limit"], wanted["memory"])
     return LOCAL._replace(
         **{name: value.value for name, value in stated.items()},
         sources={name: value.source for name, value in stated.items()},
     )
 
 
-def _larger(own: Resolved, other: Resolved | None) -> Resolved:
-    """Return the larger of two figures; of equal ones the one that somebody stated. A default of 0 is none."""
-    figures = [each for each in (own, other) if each is not None and (each.value or each.stated)]
-    figures = [each for each in figures if each.value is not None]
+def _explicit(name: str, own: Resolved, other: Resolved | None) -> Resolved:
+    """Return what somebody has written, the larger one of two; else the backend's default, or that of `@resources`."""
+    written = [each for each in (own, other) if each is not None and each.stated and _is_figure(name, each)]
+    if written:
+        return max(written, key=lambda each: each.value)
+    return next((each for each in (own, other) if each is not None and each.value), own._replace(value=None))
+
+
+def _larger(name: str, own: Resolved, other: Resolved | None) -> Resolved:
+    """Return the larger of two figures; of equal ones the one that somebody has written. A default of 0 is none."""
+    figures = [each for each in (own, other) if each is not None and each.value is not None]
+    figures = [each for each in figures if each.value or each.stated]
     return max(figures, key=lambda each: (each.value, each.stated), default=own._replace(value=None))
+
+
+def _is_figure(name: str, found: Resolved) -> bool:
+    return found.value is not None and (found.value > 0 or name not in _NEVER_NONE)
+
+
+def _limit(limit: Resolved, memory: Resolved) -> Resolved:
+    """Return the limit in MB that a word or a number of MB means where this much memory is requested."""
+    if limit.value is None or limit.value == NO_LIMIT:
+        return limit._replace(value=None)
+    return limit._replace(value=max(int(limit.value), memory.value))
 
 
 _REGISTRIES = {"kubernetes": table.KUBERNETES_CONTAINER_REGISTRY, "batch": table.BATCH_CONTAINER_REGISTRY}

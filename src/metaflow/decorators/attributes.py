@@ -84,7 +84,7 @@ class TypedDecorator(StepDecorator):
         if setting is None:
             return Resolved(given, self.source) if given is not None else self._default(attribute)
         if given is None:
-            return Resolved(setting.value, setting.source)
+            return Resolved(setting.value, setting.source, stated=False)
         return Resolved(_joined(given, setting.value), f"{self.source} and {setting.source}")
 
     def _default(self, attribute: Attribute) -> Resolved:

@@ -124,7 +124,7 @@ def batch(
 def batch(function: Any = None, **attributes: Any) -> Any:
     """Run a step as a job of AWS Batch.
 
-    Where `@resources` states a figure too, the larger one wins.
+    Where `@resources` is given a figure too, the larger one wins.
 
     Parameters
     ----------

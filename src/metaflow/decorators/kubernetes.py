@@ -12,7 +12,7 @@ from metaflow.decorators.attributes import Attribute, attribute_of
 from metaflow.decorators.container import TMPFS, ContainerDecorator
 from metaflow.flow.notes import note_on_step
 from metaflow.settings import table as settings
-from metaflow.settings.kinds import SWITCH, Kind, amount, pairs, parsed, shown, string, whole
+from metaflow.settings.kinds import AS_REQUESTED, SWITCH, Kind, amount, pairs, parsed, shown, string, whole
 from metaflow.settings.kubernetes_kinds import is_label, is_label_key
 
 Function = TypeVar("Function")
@@ -47,6 +47,7 @@ class KubernetesDecorator(ContainerDecorator):
     table: ClassVar[dict[str, Attribute]] = {
         "cpu": attribute_of("1", settings.KUBERNETES_CPU),
         "memory": attribute_of("4096", settings.KUBERNETES_MEMORY),
+        "memory_limit": attribute_of(None, settings.KUBERNETES_MEMORY_LIMIT),
         "disk": attribute_of("10240", settings.KUBERNETES_DISK),
         "image": attribute_of(None, settings.KUBERNETES_CONTAINER_IMAGE, settings.DEFAULT_CONTAINER_IMAGE),
         "image_pull_policy": attribute_of(None, settings.KUBERNETES_IMAGE_PULL_POLICY),
@@ -74,7 +75,7 @@ class KubernetesDecorator(ContainerDecorator):
     }
 
     def check_together(self, given: Mapping[str, Any]) -> None:
-        figures = {name: given[name] for name in ("cpu", "memory") if name in given}
+        figures = {name: given[name] for name in ("cpu", "memory", "memory_limit") if name in given}
         if given.get("qos") == "BestEffort" and figures:
             self.refuse(
                 "a pod of the class BestEffort asks for no cores and no memory",
@@ -82,6 +83,16 @@ class KubernetesDecorator(ContainerDecorator):
                 qos="BestEffort",
                 **figures,
             )
+        most, memory = given.get("memory_limit", AS_REQUESTED), given.get("memory", 0)
+        if most != AS_REQUESTED and given.get("qos") == "Guaranteed":
+            self.refuse(
+                "the limits of a pod of the class Guaranteed are what it requests",
+                "leave out one of them",
+                qos="Guaranteed",
+                memory_limit=most,
+            )
+        if AS_REQUESTED < most < memory:
+            self.refuse("the limit is less than the request", "raise memory_limit", memory=memory, memory_limit=most)
 
 
 @overload
@@ -91,6 +102,7 @@ def kubernetes(
     *,
     cpu: float | str = 1,
     memory: int | str = 4096,
+    memory_limit: int | str | None = None,
     disk: int | str = 10240,
     image: str | None = None,
     image_pull_policy: str | None = None,
@@ -121,7 +133,7 @@ def kubernetes(
 def kubernetes(function: Any = None, **attributes: Any) -> Any:
     """Run a step in a pod of a Kubernetes cluster.
 
-    Where `@resources` states a figure too, the larger one wins. An attribute that is not given has the value of its
+    Where `@resources` is given a figure too, the larger one wins. An attribute that is not given has the value of its
     setting, where there is one: ``METAFLOW_KUBERNETES_`` and its name in capitals.
 
     Parameters
@@ -129,7 +141,10 @@ def kubernetes(function: Any = None, **attributes: Any) -> Any:
     cpu : float, default 1
         Cores.
     memory : int, default 4096
-        Memory in MB.
+        Memory in MB: a node that has less left is not taken.
+    memory_limit : int or str, optional
+        Most memory in MB that the pod may use, ``"request"`` for as much as it requests, ``"none"`` for no limit, which
+        is the default: a step may use what its node has left.
     disk : int, default 10240
         Disk in MB.
     image : str, optional
@@ -148,7 +163,7 @@ def kubernetes(function: Any = None, **attributes: Any) -> Any:
     namespace : str, optional
         The pod's namespace, ``default`` unless set.
     gpu : int, optional
-        Number of GPUs; 0 asks for a node without.
+        Number of GPUs; 0 is the same as none.
     gpu_vendor : str, default "nvidia"
         Whose GPUs, as in the resource ``nvidia.com/gpu``.
     tolerations : list of dict, optional
@@ -176,7 +191,8 @@ def kubernetes(function: Any = None, **attributes: Any) -> Any:
     hostname_resolution_timeout : int, default 600
         Seconds that the tasks of a gang wait for the name of the first.
     qos : str, default "Burstable"
-        Class of service: ``Guaranteed``, ``Burstable``, or ``BestEffort``, which asks for no cores and no memory.
+        Class of service: ``Guaranteed``, whose limits are its requests, so that it is the last to be evicted;
+        ``Burstable``; or ``BestEffort``, which asks for no cores and no memory.
     extended_resources : dict of str to str, optional
         Further resources by name, and how many of each.
     security_context : dict, optional

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar, overload
 
 from metaflow.decorators.attributes import Attribute, TypedDecorator
 from metaflow.flow.notes import note_on_step
-from metaflow.settings.kinds import cores, quantity, whole
+from metaflow.settings.kinds import cores, limit, quantity, whole
 
 Function = TypeVar("Function")
 
@@ -20,6 +20,7 @@ class ResourcesDecorator(TypedDecorator):
         "disk": Attribute(None, quantity("MB", 0)),
         # The string is how Metaflow writes this default into `_graph_info`.
         "memory": Attribute("4096", quantity("MB", 0)),
+        "memory_limit": Attribute(None, limit("MB")),
         "shared_memory": Attribute(None, quantity("MiB", 0)),
     }
 
@@ -33,13 +34,15 @@ def resources(
     gpu: int | str | None = None,
     disk: int | str | None = None,
     memory: int | str = 4096,
+    memory_limit: int | str | None = None,
     shared_memory: int | str | None = None,
 ) -> Callable[[Function], Function]: ...
 def resources(function: Any = None, **attributes: Any) -> Any:
     """State what a step needs, independently of where it runs.
 
     Locally the decorator has no effect; together with a compute backend, such as ``--with kubernetes``, it sizes the
-    instance. Where the backend's decorator states a value too, the larger one wins.
+    instance. What is given here counts more than a default of the backend; where the backend's decorator is given a
+    value too, the larger one wins.
 
     Parameters
     ----------
@@ -51,6 +54,9 @@ def resources(function: Any = None, **attributes: Any) -> Any:
         Disk in MB; Kubernetes only.
     memory : int, default 4096
         Memory in MB.
+    memory_limit : int or str, optional
+        Most memory in MB that the step may use; ``"request"`` for as much as it requests, ``"none"`` for no limit.
+        Kubernetes only: a job of AWS Batch can never use more than it requests.
     shared_memory : int, optional
         Size of ``/dev/shm`` in MiB.
 

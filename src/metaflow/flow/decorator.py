@@ -55,7 +55,7 @@ class Resolved(NamedTuple):
     source : str
         For people: ``@batch (flow.py:12)``, ``--with batch``, the setting and where it is, or the default.
     stated : bool
-        Whether anybody has set it.
+        Whether it stands on a decorator or after ``--with``; else it is a default, be it that of a setting.
     """
 
     value: Any

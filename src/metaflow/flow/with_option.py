@@ -34,11 +34,29 @@ def parse_with(spec: str) -> tuple[str, dict[str, Any]]:
             raise CommandException(
                 f"--with '{spec}': '{part}' is not of the form key=value.", hint="write --with NAME:key=value,key=value"
             )
-        try:
-            attributes[key.strip()] = json.loads(value)
-        except ValueError:
-            attributes[key.strip()] = value.strip()
+        given = _value(value)
+        if attributes.setdefault(key.strip(), given) != given:
+            raise CommandException(
+                f"--with '{spec}' gives '{key.strip()}' two values: {attributes[key.strip()]!r} and {given!r}.",
+                hint="leave out one of them",
+            )
     return name, attributes
+
+
+def join_with(specs: Iterable[str]) -> tuple[str, ...]:
+    """Return what ``--with`` was given with one value for each decorator, which has the attributes of all."""
+    joined: dict[str, list[str]] = {}
+    for spec in specs:
+        name, _, attributes = spec.partition(":")
+        joined.setdefault(name, []).extend(filter(None, [attributes]))
+    return tuple(f"{name}:{','.join(parts)}" if parts else name for name, parts in joined.items())
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
 
 
 def parse_without(values: Iterable[str]) -> list[str]:

@@ -127,6 +127,25 @@ def whole(what: str, least: int, most: float = inf) -> Kind[int]:
     return Kind(f"a whole number of {what}{_range(least, most)}", read)
 
 
+AS_REQUESTED = 1.0
+"""As a limit: as much as is requested, which is never less."""
+NO_LIMIT = inf
+
+
+def limit(unit: str) -> Kind[float]:
+    """Limits of something that is requested, as numbers of which a larger one allows more."""
+    names = {"request": AS_REQUESTED, "none": NO_LIMIT}
+
+    def read(value: Any) -> float:
+        if isinstance(value, str) and value.strip().lower() in names:
+            return names[value.strip().lower()]
+        if not amount(value) > 0:
+            raise ValueError
+        return ceil(amount(value))
+
+    return Kind(f"a number of {unit} above 0, 'request' for as much as is requested, or 'none'", read, units=_TO_MB)
+
+
 def _range(least: int, most: float) -> str:
     return f", {least} or more" if most == inf else f" from {least} to {most:g}"
 

@@ -15,6 +15,7 @@ from metaflow.settings.kinds import (
     cores,
     is_absolute,
     json_object,
+    limit,
     megabytes,
     one_of,
     pairs,
@@ -296,6 +297,14 @@ PREEMPTION_RETRIES = _setting(
     0,
     "Number of retries after a task's machine was reclaimed, in addition to those of `@retry`.",
 )
+RESOURCES_RULE = _setting(
+    "RESOURCES_RULE",
+    one_of("explicit", "maximum"),
+    "explicit",
+    "Which value counts where `@resources` and the decorator of a backend both have one: `explicit`: one that is "
+    "written in the flow or after `--with`, of two such the larger one, else the backend's default; `maximum`: always "
+    "the larger one, defaults included, as in Metaflow.",
+)
 DEFAULT_PACKAGE_SUFFIXES = _setting(
     "DEFAULT_PACKAGE_SUFFIXES",
     strings("file endings"),
@@ -362,6 +371,11 @@ KUBERNETES_IMAGE_PULL_SECRETS = _unset(
 )
 KUBERNETES_CPU = _unset("KUBERNETES_CPU", cores(), "Number of cores of a pod; if not set, 1.")
 KUBERNETES_MEMORY = _unset("KUBERNETES_MEMORY", quantity("MB", 1), "Memory of a pod in MB; if not set, 4096.")
+KUBERNETES_MEMORY_LIMIT = _unset(
+    "KUBERNETES_MEMORY_LIMIT",
+    limit("MB"),
+    "Most memory that a pod may use, in MB, or `request`: as much as it requests; if not set, as much as its node has.",
+)
 KUBERNETES_DISK = _unset("KUBERNETES_DISK", quantity("MB", 1), "Disk of a pod in MB; if not set, 10240.")
 KUBERNETES_SHARED_MEMORY = _unset(
     "KUBERNETES_SHARED_MEMORY", quantity("MiB", 0), "Size of `/dev/shm` in a pod, in MiB."

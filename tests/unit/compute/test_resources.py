@@ -13,7 +13,7 @@ from metaflow.decorators.batch import BatchDecorator
 from metaflow.decorators.kubernetes import KubernetesDecorator
 from metaflow.decorators.resources import ResourcesDecorator
 from metaflow.decorators.retry import RetryDecorator
-from metaflow.exception import SettingsError
+from metaflow.exception import InvalidDecoratorAttribute, SettingsError
 from metaflow.flow.decorator import StepDecorator
 from metaflow.flow.plan import StepPlan
 from metaflow.settings.config_file import ConfigFile
@@ -82,15 +82,68 @@ def test_all_that_is_no_field_is_an_option(backend: Any) -> None:
     assert found.options.keys() == decorator.attributes.keys() - set(ResourceRequest._fields)
 
 
-# What Metaflow 2.19 asks Kubernetes for. It differs for gpu and shared_memory: there it takes what @resources says,
-# even if that is less, though its documents say that the larger counts.
+# The rule "maximum" is that of Metaflow 2.19. It differs for gpu and shared_memory: there Metaflow takes what
+# @resources says, even if that is less, though its documents say that the larger counts.
+ONE_IS_DEFAULT = [
+    # @resources, @kubernetes, settings, rule explicit, rule maximum
+    ({"cpu": 0.5, "memory": 256}, {}, {}, {"cpu": 0.5, "memory": 256}, {"cpu": 1, "memory": 4096}),
+    ({}, {"memory": 2000}, {}, {"memory": 2000}, {"memory": 4096}),
+    ({"disk": 2000}, {}, {}, {"disk": 2000}, {"disk": 10240}),
+    ({"memory": 0, "cpu": 0}, {}, {}, {"memory": 4096, "cpu": 1}, {"memory": 4096, "cpu": 1}),
+    ({"cpu": 0.5}, {}, {"KUBERNETES_MEMORY": "2000"}, {"memory": 2000}, {"memory": 4096}),
+    ({"memory": 256}, {}, {"KUBERNETES_MEMORY": "2000"}, {"memory": 256}, {"memory": 2000}),
+    ({"memory": 9000}, {}, {"KUBERNETES_MEMORY": "2000"}, {"memory": 9000}, {"memory": 9000}),
+    ({"shared_memory": 0}, {}, {"KUBERNETES_SHARED_MEMORY": "64"}, {"shared_memory": 0}, {"shared_memory": 64}),
+    ({}, {}, {"KUBERNETES_MEMORY_LIMIT": "request"}, {"memory_limit": 4096}, {"memory_limit": 4096}),
+]
+
+
+@pytest.mark.parametrize(("stated", "own", "settings", "explicit", "maximum"), ONE_IS_DEFAULT)
+def test_what_is_written_counts_more_than_a_default(
+    stated: dict[str, Any],
+    own: dict[str, Any],
+    settings: dict[str, str],
+    explicit: dict[str, Any],
+    maximum: dict[str, Any],
+) -> None:
+    for rule, figures in (("explicit", explicit), ("maximum", maximum)):
+        found = request(resources(**stated), kubernetes(**own), RESOURCES_RULE=rule, **settings)
+        assert {name: getattr(found, name) for name in figures} == figures, rule
+
+
+def test_what_is_written_counts_more_than_a_default_of_batch() -> None:
+    found = request(resources(cpu=0.5, memory=256), batch(gpu=1))
+    assert (found.cpu, found.memory, found.gpu) == (0.5, 256, 1)
+    assert request(resources(gpu=0), batch()).gpu == 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "own", "limit"),
+    [
+        ({}, {}, None),
+        ({"memory_limit": 500}, {"memory": 300}, 500),
+        ({"memory_limit": 500, "memory": 300}, {"memory": 600}, 600),
+        ({"memory_limit": "request"}, {"memory": 300}, 300),
+        ({"memory_limit": "request"}, {"memory": 300, "memory_limit": 400}, 400),
+        ({"memory_limit": 500}, {"memory": 300, "memory_limit": "none"}, None),
+    ],
+)
+def test_the_limit_of_memory(stated: dict[str, Any], own: dict[str, Any], limit: int | None) -> None:
+    assert request(resources(**stated), kubernetes(**own)).memory_limit == limit
+    assert request(resources(**stated), batch()).memory_limit is None
+
+
+@pytest.mark.parametrize("own", [{"memory": 300, "memory_limit": 200}, {"qos": "Guaranteed", "memory_limit": 900}])
+def test_a_limit_that_cannot_be(own: dict[str, Any]) -> None:
+    with pytest.raises(InvalidDecoratorAttribute, match="limit"):
+        kubernetes(**own)
+
+
 @pytest.mark.parametrize(
     ("stated", "own", "figures"),
     [
-        ({"memory": 1000}, {}, {"memory": 4096}),
         ({"memory": 1000}, {"memory": 2000}, {"memory": 2000}),
         ({"memory": 3000}, {"memory": 2000}, {"memory": 3000}),
-        ({}, {"memory": 2000}, {"memory": 4096}),
         ({"cpu": 0.5}, {"cpu": 0.3}, {"cpu": 0.5}),
         ({"cpu": "2", "memory": "5000"}, {"cpu": "0.5"}, {"cpu": 2, "memory": 5000}),
         ({"cpu": "10"}, {"cpu": 9}, {"cpu": 10}),
@@ -100,7 +153,6 @@ def test_all_that_is_no_field_is_an_option(backend: Any) -> None:
         ({}, {"gpu": 0}, {"gpu": 0}),
         ({"disk": 20000, "shared_memory": 64}, {}, {"disk": 20000, "shared_memory": 64}),
         ({"disk": 2000}, {"disk": 5000}, {"disk": 5000}),
-        ({"disk": 2000}, {}, {"disk": 10240}),
         ({"shared_memory": 16}, {"shared_memory": 32}, {"shared_memory": 32}),
     ],
 )
@@ -123,7 +175,7 @@ def test_neither_order_nor_text_changes_it(one: float, other: float, small: int,
 def test_sources_say_who_won() -> None:
     found = request(resources(cpu=4, memory=4096), kubernetes(disk=20000), KUBERNETES_NAMESPACE="jobs")
     assert found.sources["cpu"] == "@resources (flow.py:7)"
-    assert found.sources["memory"] == "@resources (flow.py:7)"  # as large as a default, and stated
+    assert found.sources["memory"] == "@resources (flow.py:7)"  # as large as a default, and written
     assert found.sources["disk"] == "@kubernetes (flow.py:12)"
     assert found.sources["namespace"] == "METAFLOW_KUBERNETES_NAMESPACE in the environment"
     assert "gpu" not in found.sources
@@ -154,7 +206,7 @@ def test_settings_stand_in_for_what_is_not_given() -> None:
     assert (found.cpu, found.memory, found.disk, found.gpu_vendor, found.shared_memory) == (2, 7000, 3000, "amd", 99)
     found = request(kubernetes(cpu=1, memory=4096), **settings)
     assert (found.cpu, found.memory, found.disk) == (1, 4096, 3000)
-    assert request(resources(memory=5000), kubernetes(), **settings).memory == 7000
+    assert request(resources(cpu=3), kubernetes(), **settings).memory == 7000
 
 
 @pytest.mark.parametrize(

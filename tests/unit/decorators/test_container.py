@@ -117,7 +117,7 @@ def test_what_is_taken(decorator: type[ContainerDecorator], name: str, form: Any
 
 @pytest.mark.parametrize("decorator", [KubernetesDecorator, BatchDecorator])
 def test_every_attribute_is_tried_above(decorator: type[ContainerDecorator]) -> None:
-    elsewhere = {"cpu", "memory", "gpu", "image", "shared_memory", "executable", "swappiness"}
+    elsewhere = {"cpu", "memory", "memory_limit", "gpu", "image", "shared_memory", "executable", "swappiness"}
     elsewhere |= {"use_tmpfs", "tmpfs_tempdir", "tmpfs_path", "tmpfs_size"}  # alike on both; the size with the requests
     tried = {name for made, name, *_ in TAKEN if made is decorator}
     assert decorator.defaults.keys() == tried | (elsewhere & decorator.defaults.keys())
@@ -129,6 +129,7 @@ REFUSED = [
     (KubernetesDecorator, {"cpu": 0}, "a number of cores above 0"),
     (KubernetesDecorator, {"memory": 0}, "a number of MB, 1 or more"),
     (KubernetesDecorator, {"memory": [1]}, "a number of MB, 1 or more"),
+    (KubernetesDecorator, {"memory_limit": "much"}, "'request' for as much as is requested, or 'none'"),
     (KubernetesDecorator, {"gpu": 0.5}, "a whole number of GPUs, 0 or more"),
     (KubernetesDecorator, {"gpu": -1}, "a whole number of GPUs, 0 or more"),
     (KubernetesDecorator, {"gpu_vendor": "Nvidia Inc"}, "nvidia.com/gpu"),

@@ -57,7 +57,7 @@ def test_as_text() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, "2", "0.5", None])
-@pytest.mark.parametrize("key", sorted(set(ResourcesDecorator.defaults) - {"gpu"}))
+@pytest.mark.parametrize("key", sorted(set(ResourcesDecorator.defaults) - {"gpu", "memory_limit"}))
 def test_resources_are_numbers(key: str, value: Any) -> None:
     assert ResourcesDecorator({key: value}).attributes[key] == value
 
@@ -79,5 +79,5 @@ def test_resources_that_are_none(key: str, unit: str, value: Any) -> None:
 
 def test_what_resources_are_by_default() -> None:
     assert ResourcesDecorator({}).attributes == {
-        "cpu": 1, "gpu": None, "disk": None, "memory": "4096", "shared_memory": None,
+        "cpu": 1, "gpu": None, "disk": None, "memory": "4096", "memory_limit": None, "shared_memory": None,
     }  # fmt: skip

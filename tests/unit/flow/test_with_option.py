@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaflow.exception import CommandException
-from metaflow.flow.with_option import parse_with, parse_without
+from metaflow.flow.with_option import join_with, parse_with, parse_without
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ from metaflow.flow.with_option import parse_with, parse_without
         ('d:a="5"', {"a": "5"}),
         ("d:a=f(1,2),b=1", {"a": "f(1,2)", "b": 1}),
         ("d:a=x),b=1", {"a": "x)", "b": 1}),
-        ("d:a=1,a=2", {"a": 2}),
+        ("d:a=1,a=1", {"a": 1}),
     ],
 )
 def test_specs(spec: str, attributes: dict[str, Any]) -> None:
@@ -47,7 +47,14 @@ def test_specs(spec: str, attributes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "words"),
-    [("", "names no decorator"), (":a=1", "names no decorator"), ("d:a", "'a'"), ("d:a=1,b", "'b'"), ("d:=1", "'=1'")],
+    [
+        ("", "names no decorator"),
+        (":a=1", "names no decorator"),
+        ("d:a", "'a'"),
+        ("d:a=1,b", "'b'"),
+        ("d:=1", "'=1'"),
+        ("d:a=1,a=2", "two values"),
+    ],
 )
 def test_malformed_specs(spec: str, words: str) -> None:
     with pytest.raises(CommandException) as caught:
@@ -55,6 +62,13 @@ def test_malformed_specs(spec: str, words: str) -> None:
     assert words in caught.value.message
     assert f"--with '{spec}'" in caught.value.message
     assert caught.value.hint
+
+
+def test_several_of_one_decorator_are_one() -> None:
+    given = ["d:a=1", "e", "d", "d:b=[1,2]", "e:c=x"]
+    assert join_with(given) == ("d:a=1,b=[1,2]", "e:c=x")
+    assert join_with(join_with(given)) == join_with(given)
+    assert join_with(["", ":a=1", "d", "d"]) == (":a=1", "d"), "what is malformed stays so"
 
 
 STRINGS = st.text() | st.text("\"'\\,=:[]{}() a1")

@@ -62,10 +62,10 @@ def unknown(step: str, why: str) -> TaskLost:
 
 
 def out_of_memory(step: str, limit_mb: float | None) -> TaskOutOfMemory:
-    """Return the failure of a container that the kernel killed at its memory limit, in MB."""
-    limit = "" if limit_mb is None else f" of {limit_mb:g} MB"
+    """Return the failure of a container that the kernel killed for lack of memory, at its limit in MB if it has one."""
+    most = "its machine had" if limit_mb is None else f"its limit of {limit_mb:g} MB"
     return TaskOutOfMemory(
-        f"the step '{step}' needed more memory than its limit{limit} and was killed by the kernel",
+        f"the step '{step}' needed more memory than {most} and was killed by the kernel",
         hint="ask for more: @resources(memory=…), in MB",
         **({} if limit_mb is None else {"limit_mb": float(limit_mb)}),
     )

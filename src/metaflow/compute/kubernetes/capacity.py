@@ -102,6 +102,10 @@ _HINTS = {
     "ephemeral-storage": "ask for less: @kubernetes(disk=…), in MB",
     "device": "check gpu_vendor; an autoscaler may add such a node",
 }
+_LIMIT_HINTS = {
+    "cpu": "@kubernetes(qos='Guaranteed') or METAFLOW_KUBERNETES_QOS=Guaranteed sets it",
+    "memory": "@resources(memory_limit=…) or METAFLOW_KUBERNETES_MEMORY_LIMIT=request sets it",
+}
 # Taints of nodes that are in trouble for the moment.
 _PASSING = "node.kubernetes.io/"
 _CORDONED = "node.kubernetes.io/unschedulable"
@@ -172,6 +176,22 @@ def over_limits(ranges: Iterable[Object], request: ResourceRequest) -> list[Mism
                 if name in least and quantity(least[name]) < quantity(text):
                     have, must = shown(name, quantity(least[name])), shown(name, quantity(text))
                     found.append(Mismatch(f"{have}: {where} asks for {must} at least"))
+    return found
+
+
+def missing_limits(quotas: Iterable[Object], ranges: Iterable[Object], request: ResourceRequest) -> list[Mismatch]:
+    """Return the limits that a ResourceQuota wants every pod to have, where neither request nor LimitRange sets one."""
+    given = set(amounts(request).get("limits") or ())
+    for each in ranges:
+        for limit in (each.get("spec") or {}).get("limits") or ():
+            if limit.get("type") == "Container":
+                given |= {*(limit.get("default") or ()), *(limit.get("max") or ())}
+    found = []
+    for quota in quotas:
+        for name in ("cpu", "memory"):
+            if f"limits.{name}" in ((quota.get("spec") or {}).get("hard") or {}) and name not in given:
+                where = f"the ResourceQuota '{quota['metadata']['name']}' of the namespace"
+                found.append(Mismatch(f"{where} takes only pods with a limit of {name}", _LIMIT_HINTS[name]))
     return found
 
 

@@ -163,8 +163,8 @@ def _environment(job: Job) -> list[dict[str, Any]]:
 def amounts(request: ResourceRequest) -> dict[str, dict[str, str]]:
     """Return what the container asks for and what it may use.
 
-    Of memory it may use what it asks for, in every class: a task that needs more fails by itself, with its limit named,
-    and does not take its neighbours along. Cores may be exceeded while they are idle, unless the class is Guaranteed.
+    In the class Guaranteed these are the same. Else it may use what the node has left, of memory no more than the limit
+    if one is asked for.
     """
     qos = str(request.options.get("qos") or "burstable").lower()
     disk = {"ephemeral-storage": f"{request.disk or _DISK}M"}
@@ -172,14 +172,22 @@ def amounts(request: ResourceRequest) -> dict[str, dict[str, str]]:
     devices = devices_of(request)
     if qos == "besteffort":
         return {key: value for key, value in (("requests", disk), ("limits", devices)) if value}
-    limits = {**cores, **memory, **disk} if qos == "guaranteed" else memory
-    return {"requests": {**cores, **memory, **disk}, "limits": {**limits, **devices}}
+    asked = {**cores, **memory, **disk}
+    most = memory_limit(request)
+    limits = asked if qos == "guaranteed" else {"memory": f"{most}M"} if most else {}
+    return {"requests": asked, **({"limits": {**limits, **devices}} if limits or devices else {})}
+
+
+def memory_limit(request: ResourceRequest) -> int | None:
+    """Return the most memory that the container may use, in MB; None: what its node has left."""
+    is_guaranteed = str(request.options.get("qos") or "").lower() == "guaranteed"
+    return request.memory if is_guaranteed else request.memory_limit
 
 
 def devices_of(request: ResourceRequest) -> dict[str, str]:
     """Return the GPUs and other extended resources that a request names, with their counts."""
     devices = {str(name): str(count) for name, count in (request.options.get("extended_resources") or {}).items()}
-    if request.gpu is not None:
+    if request.gpu:
         devices[f"{request.gpu_vendor or 'nvidia'}.com/gpu"] = str(request.gpu)
     return devices
 

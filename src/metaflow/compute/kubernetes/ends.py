@@ -12,6 +12,7 @@ from metaflow.compute.jobs import ends
 from metaflow.compute.jobs.events import Doubt
 from metaflow.compute.jobs.retry import Refused, Unavailable
 from metaflow.compute.kubernetes.client import StatusError
+from metaflow.compute.kubernetes.description import memory_limit
 from metaflow.compute.kubernetes.preflight import ROLE
 from metaflow.compute.kubernetes.states import BAD_CONFIG, BAD_IMAGE, Pod, is_hopeless_image, why_not_pulled
 from metaflow.compute.resources import ResourceRequest
@@ -95,7 +96,7 @@ def failure_of_pod(pod: Pod, context: EndContext) -> TaskFailed | None:
     if pod.phase == "Succeeded" or (pod.code == 0 and not pod.is_deleted):
         return None
     if pod.reason == "OOMKilled":
-        return ends.out_of_memory(step, context.request.memory)
+        return ends.out_of_memory(step, memory_limit(context.request))
     if pod.pod_reason == "DeadlineExceeded":
         return TaskTimedOut(
             f"the step '{step}' was ended by Kubernetes after its limit of {ends.duration(context.time_limit)}",

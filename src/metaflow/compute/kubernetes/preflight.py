@@ -52,6 +52,7 @@ class Preflight:
         )
         found += capacity.over_limits(ranges or (), request)
         found += capacity.over_quotas(quotas or (), request)
+        found += capacity.missing_limits(quotas or (), ranges or (), request)
         if nodes is not None:
             found += capacity.mismatches(nodes, request)
         return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metaflow.compute.kubernetes.capacity import mismatches, over_limits, over_quotas, quantity
+from metaflow.compute.kubernetes.capacity import mismatches, missing_limits, over_limits, over_quotas, quantity
 from metaflow.compute.resources import ResourceRequest
 
 
@@ -109,6 +109,18 @@ def test_limit_ranges() -> None:
         "4096 MB of memory: the LimitRange 'small' of the namespace allows 2147 MB of memory at most",
         "1 core: the LimitRange 'small' of the namespace asks for 2 cores at least",
     ]
+
+
+def test_a_quota_that_wants_limits() -> None:
+    quotas = [{"metadata": {"name": "q"}, "spec": {"hard": {"limits.memory": "100Gi"}}}]
+    (found,) = missing_limits(quotas, [], request())
+    assert found.message == "the ResourceQuota 'q' of the namespace takes only pods with a limit of memory"
+    assert "METAFLOW_KUBERNETES_MEMORY_LIMIT=request" in found.hint
+    by_default = [
+        {"metadata": {"name": "r"}, "spec": {"limits": [{"type": "Container", "default": {"memory": "1Gi"}}]}}
+    ]
+    for ranges, asked in (([], request(memory_limit=4096)), (by_default, request())):
+        assert missing_limits(quotas, ranges, asked) == []
 
 
 def test_quotas() -> None:
