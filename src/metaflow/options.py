@@ -36,6 +36,8 @@ class Option(NamedTuple):
         Of a flag: the word that turns it off.
     is_hidden : bool
         Whether help leaves it out.
+    variable : str
+        What its environment variable ends in, after ``METAFLOW_`` and the command, if that is not the field's name.
     """
 
     help: str
@@ -45,6 +47,7 @@ class Option(NamedTuple):
     least: int | None = None
     negative: str = ""
     is_hidden: bool = False
+    variable: str = ""
 
 
 class Row(NamedTuple):
@@ -72,6 +75,11 @@ class Row(NamedTuple):
     is_required: bool
     default: Any
     option: Option
+
+    @property
+    def variable(self) -> str:
+        """What click calls it, and with it the environment variable; other than `name`, which Python callers write."""
+        return self.option.variable or self.name
 
 
 _KINDS: dict[Any, type] = {

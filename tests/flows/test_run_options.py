@@ -164,10 +164,37 @@ def test_a_setting_without_effect_is_named_once(one_site: Site) -> None:
     assert finished.output.count(sentence) == 1
 
 
+def test_options_of_run_are_variables_too_by_the_names_of_metaflow(one_site: Site) -> None:
+    setting = {
+        "METAFLOW_RUN_DECOSPECS": "retry:times=1 catch",
+        "METAFLOW_RUN_TAGS": "one two",
+        "METAFLOW_RUN_USER_NAMESPACE": "elsewhere",
+        "METAFLOW_RUN_TAG": "lost",
+    }
+    finished = one_site.run_flow(WITH, "run", env=setting).succeeded()
+    steps = finished.values("end")["steps"]
+    assert [one["name"] for one in steps["end"]["decorators"]] == ["retry", "catch"]
+    assert finished.run.user_tags == {"one", "two"}
+    sentence = "METAFLOW_RUN_TAG in the environment is not a known setting: did you mean METAFLOW_RUN_TAGS?"
+    assert finished.stderr.count(sentence) == 1
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "check", "show"])
+def test_an_environment_that_is_not_there_is_named_wherever_it_is_asked_for(one_site: Site, command: str) -> None:
+    refused = one_site.run_flow(WITH, command, env={"METAFLOW_DEFAULT_ENVIRONMENT": "conda"}).failed()
+    assert "METAFLOW_DEFAULT_ENVIRONMENT in the environment: The environment 'conda' is not available" in refused.stderr
+    assert "--environment local" in refused.stderr
+    assert not one_site.root.exists()
+    said = one_site.run_flow(WITH, "--environment", "pypi", command).failed()
+    assert "--environment pypi: The environment 'pypi' is not available" in said.stderr
+
+
 def test_quiet_says_less_and_top_level_options_are_taken(one_site: Site) -> None:
     words = ("--metadata", "local", "--datastore", "local", "--environment", "local", "--no-pylint")
     loud = one_site.run_flow("talking.py", *words, "run").succeeded()
-    quiet = one_site.run_flow("talking.py", *words, "--quiet", "run").succeeded()
+    noise = {"METAFLOW_OTEL_ENDPOINT": "http://traces"}
+    quiet = one_site.run_flow("talking.py", *words, "--quiet", "run", env=noise).succeeded()
+    assert quiet.stderr == loud.stderr.replace(loud.stderr.splitlines(keepends=True)[0], "")
     assert len(quiet.output) < len(loud.output)
     assert "hello from start" in quiet.stdout
     assert quiet.run.successful

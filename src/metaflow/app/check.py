@@ -6,10 +6,12 @@ import ast
 import sys
 from collections.abc import Callable
 
+from metaflow import registry
 from metaflow.app.workspace import Workspace
-from metaflow.exception import InvalidFlow
+from metaflow.exception import CommandException, InvalidFlow
 from metaflow.flow import lint
 from metaflow.flow.spec import FlowSpec
+from metaflow.settings.table import DEFAULT_ENVIRONMENT, ENVIRONMENT
 
 
 def check_flow(workspace: Workspace, remark: Callable[[str], None]) -> None:
@@ -20,10 +22,29 @@ def check_flow(workspace: Workspace, remark: Callable[[str], None]) -> None:
     MetaflowException
         At the first thing that is wrong, with the user's file and line.
     """
+    _check_environment(workspace)
     _check_one_flow(workspace.path)
     for name, steps in workspace.plan.removed.items():
         remark(f"Without @{name}: {', '.join(steps) or 'no step has it'}.")
     lint.check(workspace.plan)
+
+
+def _check_environment(workspace: Workspace) -> None:
+    try:
+        registry.load("environment", workspace.environment)
+    except CommandException as error:
+        values = workspace.settings.values
+        name = next(
+            (
+                row.name
+                for row in (ENVIRONMENT, DEFAULT_ENVIRONMENT)
+                if values.string(row.name) == workspace.environment
+            ),
+            None,
+        )
+        where = f"{name} in {values.origin(name)}" if name is not None else f"--environment {workspace.environment}"
+        hint = error.hint or "to use what is installed where the tasks run, add --environment local before the command"
+        raise CommandException(f"{where}: {error.message}", hint=hint) from None
 
 
 def _check_one_flow(path: str) -> None:

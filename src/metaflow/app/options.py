@@ -8,10 +8,12 @@ from typing import Annotated, NamedTuple, TypeAlias
 from metaflow.options import Option
 
 _With: TypeAlias = Annotated[
-    tuple[str, ...], Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR")
+    tuple[str, ...],
+    Option("Attach a decorator to all steps.", word="with", metavar="DECORATOR", variable="decospecs"),
 ]
 _Without: TypeAlias = Annotated[
-    tuple[str, ...], Option("Remove a decorator from all steps.", word="without", metavar="NAME")
+    tuple[str, ...],
+    Option("Remove a decorator from all steps.", word="without", metavar="NAME", variable="without"),
 ]
 
 
@@ -33,7 +35,10 @@ class RunOptions(NamedTuple):
         str | None, Option("Write the run id, flow name and metadata location to this file, as JSON.", metavar="FILE")
     ] = None
     namespace: Annotated[
-        str | None, Option("Namespace for the client in the steps; empty: the global one.", metavar="NAME")
+        str | None,
+        Option(
+            "Namespace for the client in the steps; empty: the global one.", metavar="NAME", variable="user_namespace"
+        ),
     ] = None
 
 

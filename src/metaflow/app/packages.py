@@ -54,7 +54,7 @@ def package_info(workspace: Workspace) -> dict[str, Any]:
         "platform": {"linux": "Linux", "darwin": "Darwin"}.get(sys.platform, sys.platform),
         "username": workspace.settings.user,
         "runtime": "dev",
-        "environment_type": workspace.options.environment or workspace.settings.default_environment,
+        "environment_type": workspace.environment,
         "use_r": False,
         "python_version": sys.version,
         "python_version_code": ".".join(str(part) for part in sys.version_info[:3]),

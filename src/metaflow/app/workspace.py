@@ -121,6 +121,11 @@ class Workspace:
         return plan.read(self.flow_class, with_=self.options.decospecs, without=self.options.without)
 
     @property
+    def environment(self) -> str:
+        """Where tasks get their libraries from."""
+        return self.options.environment or self.settings.default_environment
+
+    @property
     def datastore(self) -> str:
         """Which kind of storage has the data."""
         return self.options.datastore or self.settings.default_datastore

@@ -6,6 +6,7 @@ A command is made when it is asked for. To add one, write a function that return
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,7 @@ from metaflow.cli.session import Session
 from metaflow.cli.structure import check_and_say
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException
+from metaflow.settings.table import NAMES
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:function that makes the command from a session, one line for the list of commands)
@@ -37,6 +39,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "version": ("metaflow.cli.structure:version", "Print the version."),
 }
 _HIDDEN = frozenset({"step"})
+_COMMAND = "millrace.command"
 _LATER = frozenset(
     {
         "airflow",
@@ -76,7 +79,9 @@ class FlowGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _sentences() and not args[0].startswith("-"):
             raise _no_such_command(args[0])
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[_COMMAND] = command
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -125,12 +130,36 @@ def _remember(context: click.Context, /, **read: Any) -> None:
     session: Session = context.obj
     options = values_of(FlowOptions, read)
     session.workspace = session.workspace.with_options(**options._asdict())
-    for kind in ("environment", "datastore", "metadata"):
+    for warning in session.workspace.settings.values.warnings():
+        session.say(warning)
+    if context.invoked_subcommand is not None:
+        for remark in _misnamed(context.invoked_subcommand, context.meta[_COMMAND], session.environ):
+            session.say(remark)
+    for kind in ("datastore", "metadata"):
         name = getattr(options, kind)
         if name is not None:
             _check_name(kind, name)
     if context.invoked_subcommand is None:
         context.invoke(click.Command("check", callback=_default, params=[]))
+
+
+def _misnamed(name: str, command: click.Command, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable that resembles one of the command's and is not read."""
+    prefix = f"METAFLOW_{name.upper().replace('-', '_')}_"
+    meant = {word.strip("-").replace("-", "_").upper(): each for each in command.params for word in each.opts}
+    read = {name for each in command.params for name in _variables(each, prefix)}
+    for variable in sorted(environ.keys() - read - NAMES):
+        near = difflib.get_close_matches(variable.removeprefix(prefix), meant, n=1, cutoff=0.8)
+        if variable.startswith(prefix) and near:
+            known = _variables(meant[near[0]], prefix)[0]
+            yield f"{variable} in the environment is not a known setting: did you mean {known}?"
+
+
+def _variables(parameter: click.Parameter, prefix: str) -> Sequence[str]:
+    """Return the environment variables that stand for a parameter of a command."""
+    if parameter.envvar is None:
+        return [prefix + str(parameter.name).upper()]
+    return [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar
 
 
 def _check_name(kind: str, name: str) -> None:

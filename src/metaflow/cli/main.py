@@ -96,8 +96,6 @@ def _invoke(session: Session, words: list[str]) -> int:
             hint=f"{session.workspace.path} must not change sys.argv, nor be started by another script with other "
             "arguments",
         )
-    for warning in session.workspace.settings.values.warnings():
-        session.say(warning)
     if {"run", "resume"} & set(words) and not {"--help", "-h"} & set(words):
         _start_zygote(session, words)
     try:

@@ -21,7 +21,7 @@ def options_of(table: type[tuple[Any, ...]]) -> list[click.Option]:
         number = click.IntRange(min=option.least) if option.least is not None else int
         made.append(
             click.Option(
-                [words, row.name],
+                [words, row.variable],
                 type=number if row.kind is int else None,
                 metavar=option.metavar or None,
                 help=option.help,
@@ -37,4 +37,4 @@ def options_of(table: type[tuple[Any, ...]]) -> list[click.Option]:
 
 def values_of(table: type[Table], read: Mapping[str, Any]) -> Table:
     """Return the values of a table from the dictionary that click gives to a command; other names are ignored."""
-    return table(**{row.name: read[row.name] for row in rows(table)})
+    return table(**{row.name: read[row.variable] for row in rows(table)})

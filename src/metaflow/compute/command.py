@@ -27,7 +27,8 @@ class FlowOptions(NamedTuple):
     """Options of every command of a flow, before the command's name; those that are forwarded go to its tasks."""
 
     quiet: Annotated[
-        bool, Option("Print only what the flow prints, and errors.", negative="not-quiet", is_forwarded=True)
+        bool,
+        Option("Print no remarks, only the log of a run, results and errors.", negative="not-quiet", is_forwarded=True),
     ] = False
     metadata: Annotated[str | None, Option("Metadata provider: local.", metavar="NAME", is_forwarded=True)] = None
     environment: Annotated[
