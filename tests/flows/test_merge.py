@@ -20,7 +20,10 @@ def test_merge_artifacts(shared: Shared) -> None:
     assert join["same"] == [1, "x"]
     assert (join["only_left"], join["only_right"]) == ("L", "R")
     assert join["replaced"] == "new"
-    assert join["common"] == {"a": [1, 2]}
+    assert join["common"] == {"a": [1, 2]}, "what is stored is merged"
+    changed, untouched = {"a": [1, 2, [1, "x"]], "b": 1}, {"a": [1, 2, [1, "x"]]}
+    assert join["changed"] == changed
+    assert join["kept"] == ([changed, untouched], "set", True)
 
     again = finished.values("again")
     assert again["attempt_outside"] == ("MetaflowException", []), "only a join can merge"

@@ -7,7 +7,7 @@ the step runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.flow.frames import ForeachFrame
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 INTERNAL = frozenset({"_binding"})
 """Names in an instance's ``__dict__`` that are ours and never artifacts."""
+
+_IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, range, type(None)})
+_IMMUTABLE_BY_NAME = frozenset(
+    {
+        ("datetime", "date"), ("datetime", "datetime"), ("datetime", "timedelta"), ("decimal", "Decimal"),
+        ("fractions", "Fraction"), ("uuid", "UUID"), ("pathlib", "PosixPath"), ("pathlib", "PurePosixPath"),
+    }
+)  # fmt: skip
 
 
 class Transition:
@@ -47,6 +55,27 @@ class Transition:
         self.foreach = foreach
         self.values = values
         self.recursive = recursive
+
+
+class Changes(NamedTuple):
+    """What was read from an instance that can change in place, and what was set on it or deleted.
+
+    Attributes
+    ----------
+    attributes : dict of str to object
+        Artifacts: name to value.
+    deleted : set of str
+        Artifacts that are gone.
+    parameters : dict of str to object
+        Values of parameters.
+    elements : dict of int to object
+        Foreach elements, by depth.
+    """
+
+    attributes: dict[str, Any]
+    deleted: set[str]
+    parameters: dict[str, Any]
+    elements: dict[int, Any]
 
 
 class Binding:
@@ -111,10 +140,46 @@ class Binding:
             self.values[depth] = self.artifacts[foreach_values_name(depth)][frame.index]
         return self.values[depth]
 
+    def changes(self, attributes: Mapping[str, Any]) -> Changes:
+        """Return what another instance of the same task needs in order to stand for this one, with these attributes."""
+        return Changes(
+            {name: value for name, value in attributes.items() if name not in INTERNAL},
+            self.deleted,
+            {name: value for name, value in self.parameters.items() if not is_immutable(value)},
+            {depth: value for depth, value in self.values.items() if not is_immutable(value)},
+        )
+
+    def adopt(self, changes: Changes) -> None:
+        """Go on from what was noted for another instance; its attributes are the instance's own."""
+        self.deleted.update(changes.deleted)
+        self.parameters.update(changes.parameters)
+        self.values.update(changes.elements)
+
 
 def foreach_values_name(depth: int) -> str:
     """Return the internal artifact that holds the elements of the foreach at `depth`, for all steps inside it."""
     return f"_foreach_values_{depth}"
+
+
+def is_immutable(value: Any) -> bool:
+    """Tell whether a value is known to be unable to change in place, and all that it holds."""
+    rest = [value]
+    while rest:
+        each = rest.pop()
+        kind = type(each)
+        if kind in _IMMUTABLE:
+            continue
+        if kind is frozenset or (isinstance(each, tuple) and not hasattr(each, "__dict__")):  # also a named tuple
+            rest.extend(each)
+        elif (kind.__module__, kind.__qualname__) not in _IMMUTABLE_BY_NAME and not _is_numpy_scalar(kind):
+            return False
+    return True
+
+
+def _is_numpy_scalar(kind: type) -> bool:
+    if kind.__module__ != "numpy" or kind.__name__ == "void":  # a record of a structured array
+        return False
+    return any(base.__name__ == "generic" for base in kind.__mro__)
 
 
 def is_indexable(value: Any) -> bool:

@@ -18,14 +18,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from metaflow.exception import CannotAssign, InvalidNextException
-from metaflow.flow.binding import INTERNAL, Binding, Transition, is_indexable
+from metaflow.flow.binding import INTERNAL, Binding, Transition, is_immutable, is_indexable
 from metaflow.flow.merge import merge
 from metaflow.flow.step import steps_of
 
 if TYPE_CHECKING:
     from metaflow.flow.parameters import Parameter
-
-_IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 _OTHER_NAME = "assign to an artifact of another name"
 _ONE_WAY: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
@@ -264,7 +262,7 @@ class FlowSpec:
         if name not in source.artifacts:
             self._absent(name, binding)
         value = source.artifacts[name]
-        if type(value) in _IMMUTABLE:
+        if is_immutable(value):
             binding.unchanging[name] = value
         else:
             self.__dict__[name] = value  # the step may change it in place, so it is saved again

@@ -1,18 +1,19 @@
 """The tasks that a task takes its artifacts from: how they are named on a command line, and how a join reads them.
 
-A join of ten thousand tasks names them as ``RUN/STEP/2-10001`` and opens each when it is touched: `Inputs` is a
-sequence that keeps nothing alive that nobody holds. Where each reading crosses a network, neighbours are opened
-together.
+A join of ten thousand tasks names them as ``RUN/STEP/2-10001`` and opens each when it is touched. Of an input that
+nobody holds any more, `Inputs` keeps what the step may have changed: values that can change in place, and what was set
+or deleted; the rest can be read again. Where each reading crosses a network, neighbours are opened together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, overload
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from metaflow.exception import CommandException, MetaflowDataMissing
-from metaflow.flow.binding import INTERNAL
+from metaflow.flow.binding import INTERNAL, Changes
 from metaflow.flow.spec import FlowSpec
 from metaflow.runtime.events import TaskRef
 
@@ -80,8 +81,9 @@ class Inputs:
         self._paths = paths
         self._open_inputs = open_inputs
         self._together = together
-        self._opened: WeakValueDictionary[int, FlowSpec] = WeakValueDictionary()
-        self._kept: list[FlowSpec] = []
+        self._opened: dict[int, ref[FlowSpec]] = {}
+        self._changes: dict[int, Changes] = {}
+        self._latest: list[FlowSpec] = []
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -94,16 +96,36 @@ class Inputs:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
         position = range(len(self._paths))[index]
-        flow = self._opened.get(position)
-        if flow is None:
-            start = position - position % self._together
-            flows = self._open_inputs(self._paths[start : start + self._together])
-            # What somebody holds stays the same object.
-            flows = [self._opened.setdefault(start + number, flow) for number, flow in enumerate(flows)]
-            flow = flows[position - start]
-            if self._together > 1:
-                self._kept = flows
+        return self._held(position) or self._open(position)
+
+    def _held(self, position: int) -> FlowSpec | None:
+        reference = self._opened.get(position)
+        return reference() if reference is not None else None
+
+    def _open(self, position: int) -> FlowSpec:
+        start = position - position % self._together
+        flows = self._open_inputs(self._paths[start : start + self._together])
+        # What somebody holds stays the same object.
+        flows = [self._held(number) or self._remember(number, flow) for number, flow in enumerate(flows, start)]
+        if self._together > 1:
+            self._latest = flows
+        return flows[position - start]
+
+    def _remember(self, position: int, flow: FlowSpec) -> FlowSpec:
+        changes = self._changes.get(position)
+        if changes is not None:
+            flow.__dict__.update(changes.attributes)
+            flow._binding.adopt(changes)
+        self._opened[position] = ref(flow, partial(self._let_go, position, flow.__dict__))
         return flow
+
+    def _let_go(self, position: int, attributes: dict[str, Any], reference: ref[FlowSpec]) -> None:
+        """Keep what may have changed of an input that nobody holds any more."""
+        changes = attributes["_binding"].changes(attributes)
+        if any(changes):
+            self._changes[position] = changes
+        if self._opened.get(position) is reference:
+            del self._opened[position]
 
     def __iter__(self) -> Iterator[FlowSpec]:
         return (self[position] for position in range(len(self)))

@@ -48,6 +48,12 @@ class MergeFlow(FlowSpec):
         self.merge_artifacts(inputs, include=["only_left"])
         self.after_include = (hasattr(self, "only_left"), hasattr(self, "only_right"))
         self.conflict = "resolved"
+        for each in inputs:
+            each.common["a"].append(each.same)
+        inputs.left.common.update(inputs.right.common, b=1)
+        inputs.right.conflict = "set"
+        self.changed = inputs.left.common
+        self.kept = ([each.common for each in inputs], inputs[1].conflict, inputs.left.common is inputs[0].common)
         self.merge_artifacts(inputs)
         self.next(self.again)
 

@@ -121,7 +121,7 @@ def test_an_artifact_is_loaded_when_it_is_touched_and_once() -> None:
     assert loaded(flow) == ["x", "y"]
 
 
-@pytest.mark.parametrize("value", [1, 1.5, 1j, True, None, "text", b"bytes"])
+@pytest.mark.parametrize("value", [1, 1.5, 1j, True, None, "text", b"bytes", (1, ("x", None)), frozenset({1})])
 def test_what_cannot_be_changed_in_place_is_not_saved_again(value: Any) -> None:
     flow = bound(x=value)
     assert flow.x == value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import UserDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,6 +114,44 @@ def test_what_nobody_holds_is_let_go() -> None:
     assert [source for source in opened if source() is not None] == []
     assert [source.path for source in inputs] == [f"7/a/{n}" for n in range(100)]
     assert len(opening.opened) == 200
+
+
+class Lists(Opening):
+    """Opens inputs with an artifact that is a new object each time it is loaded, as from a storage."""
+
+    def _flow(self, path: str) -> FlowSpec:
+        flow = super()._flow(path)
+        flow._binding.artifacts = Loading({"lst": lambda: [1], "pair": lambda: (1.5, "x"), "mixed": lambda: ([1], 2)})
+        return flow
+
+
+class Loading(UserDict[str, Any]):
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(name)()
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_what_was_changed_of_an_input_stays(together: int) -> None:
+    inputs: Any = Inputs([f"7/a/{n}" for n in range(10)], Lists(), together)
+    for source in inputs:
+        source.lst.append(7)
+        source.mixed[0].append(8)
+        source.new = [source.path] if hasattr(source, "path") else []
+    inputs[3].pair = "set"
+    del inputs[4].lst
+    assert inputs[0].lst is inputs[0].lst
+    assert [source.lst for source in inputs[:4]] == [[1, 7]] * 4
+    assert [source.mixed for source in inputs] == [([1, 8], 2)] * 10
+    assert [source.new for source in inputs] == [[]] * 10
+    assert [source.pair for source in inputs[2:5]] == [(1.5, "x"), "set", (1.5, "x")]
+    assert not hasattr(inputs[4], "lst")
+
+
+def test_what_was_only_read_and_cannot_change_is_not_kept() -> None:
+    inputs: Any = Inputs([f"7/a/{n}" for n in range(100)], Lists())
+    assert [source.pair for source in inputs] == [(1.5, "x")] * 100
+    assert inputs._changes == {}
+    assert inputs._opened == {}
 
 
 def test_neighbours_are_opened_together() -> None:
