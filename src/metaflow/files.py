@@ -1,21 +1,39 @@
-"""Files on a local disk that are there whole or not at all.
+"""Files on a local disk that are there whole or not at all, and the temporary files behind them.
 
-Used by every room that writes below a datastore root. A file appears under its final name by one rename, so a reader,
-or a process that comes after a `kill -9`, never sees a part of it. Nothing here knows what the files mean.
+Used by every room that writes files. A file appears under its final name in one step, so a reader, or a process that
+comes after a `kill -9`, never sees a part of it. Until then it has no name, where the system allows that: then nothing
+is left of a writer that is killed, and nobody else can find what is being written. Elsewhere (NFS, macOS) it has a
+name that cannot be met twice, also by processes of other hosts or containers, and is locked: who comes later removes
+what nobody holds. Nothing here knows what the files mean. Start reading at `NewFile`.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-from itertools import count
+import stat
+import time
+import zlib
+from functools import cache
 from typing import NoReturn
 
 from metaflow.exception import StorageUnavailable
 
-_serial = count()
 _FIRST_READ = 1 << 14
 _FURTHER_READ = 1 << 22
+_QUIET = 86400.0
+"""Seconds without a write after which a temporary file of another machine may be abandoned."""
+
+_looked_through: set[str] = set()
+
+_EXCLUSIVE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NAMELESS: int = getattr(os, "O_TMPFILE", 0) if os.path.isdir("/proc/self/fd") else 0
+_NOT_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
+"""What file systems and kernels say that do not know `O_TMPFILE`."""
+
+TEMPORARY = ".tmp-millrace-"
+"""How the names of temporary files begin; no listing shows them."""
 
 NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """What is raised where no file has the name; any other `OSError` is trouble."""
@@ -39,11 +57,6 @@ def unavailable(error: OSError, path: str, verb: str = "write") -> NoReturn:
     raise StorageUnavailable(f"Cannot {verb} {path}: {reason}.", hint=hint) from error
 
 
-def temporary_name(directory: str) -> str:
-    """Return a name in `directory` that no other process or thread uses; files of this form are rubbish if left."""
-    return f"{directory}/.tmp-{os.getpid()}-{next(_serial)}"
-
-
 def make_directory(path: str) -> None:
     """Make a directory and those above it, as far as they are not there."""
     try:
@@ -54,42 +67,230 @@ def make_directory(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
-def write(path: str, data: bytes, *, overwrite: bool = True) -> None:
-    """Write `data` to `path`, atomically, making the directories it needs.
+class NewFile:
+    """A file that is being written, which nobody finds before `publish` gives it its name.
+
+    Parameters
+    ----------
+    directory : str
+        Where it is made: on the file system of its final name, if it shall get one.
+    mode : int
+        Its permissions, less the umask.
+    dir_fd : int, optional
+        An open directory that `directory` is relative to.
+
+    Attributes
+    ----------
+    fd : int
+        Its descriptor, open for writing and reading.
+    directory : str
+        As given.
+
+    Raises
+    ------
+    OSError
+        By all methods.
+    """
+
+    __slots__ = ("_dir_fd", "_name", "directory", "fd")
+
+    def __init__(self, directory: str, mode: int = 0o666, *, dir_fd: int | None = None) -> None:
+        self.directory = directory
+        self._dir_fd = dir_fd
+        self._name: str | None = None
+        if _NAMELESS:
+            try:
+                self.fd = os.open(directory, _NAMELESS | os.O_RDWR | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+                return
+            except OSError as error:
+                if error.errno not in _NOT_NAMELESS:
+                    raise
+        self.fd, self._name = _named(directory, mode, dir_fd)
+
+    @property
+    def path(self) -> str:
+        """A name by which this process, and others of the same user, can open it while it is open here."""
+        return self._name or f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        written = os.write(self.fd, data)
+        if written < len(data):
+            view = memoryview(data)
+            while view := view[written:]:
+                written = os.write(self.fd, view)
+
+    def publish(self, path: str, *, overwrite: bool = True, dir_fd: int | None = None) -> bool:
+        """Give the file its final name; without `overwrite`, return False if there is a file of that name.
+
+        The directory must be there. `path` is relative to `dir_fd`, if given.
+        """
+        try:
+            if self._name is not None:
+                return self._move(self._name, path, overwrite, dir_fd)
+            self._link(path, dir_fd)
+            return True
+        except FileExistsError:
+            if not overwrite:
+                return False
+        except OSError:  # no links here, or another file system
+            return self._publish_copy(path, overwrite, dir_fd)
+        temporary = temporary_name(os.path.dirname(path) or ".")
+        self._link(temporary, dir_fd)
+        _rename(temporary, path, dir_fd)
+        return True
+
+    def close(self) -> None:
+        """Let go of the file; what was not published is gone."""
+        if self.fd < 0:
+            return
+        if self._name is not None:
+            discard(self._name, dir_fd=self._dir_fd)
+            self._name = None
+        os.close(self.fd)
+        self.fd = -1
+
+    def __enter__(self) -> NewFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _link(self, path: str, dir_fd: int | None) -> None:
+        # With the number of a directory, even if it is not needed, Python asks for links to be followed.
+        os.link(f"/proc/self/fd/{self.fd}", path, src_dir_fd=self.fd, dst_dir_fd=dir_fd)
+
+    def _move(self, name: str, path: str, overwrite: bool, dir_fd: int | None) -> bool:
+        if not overwrite:
+            try:
+                os.link(name, path, src_dir_fd=self._dir_fd, dst_dir_fd=dir_fd)
+                return True  # `close` takes the other name away
+            except FileExistsError:
+                return False
+            except OSError:
+                if _exists(path, dir_fd):
+                    return False
+        os.rename(name, path, src_dir_fd=self._dir_fd, dst_dir_fd=dir_fd)
+        self._name = None
+        return True
+
+    def _publish_copy(self, path: str, overwrite: bool, dir_fd: int | None) -> bool:
+        mode = stat.S_IMODE(os.fstat(self.fd).st_mode)
+        fd, name = _named(os.path.dirname(path) or ".", mode, dir_fd)
+        try:
+            os.lseek(self.fd, 0, os.SEEK_SET)
+            while data := memoryview(os.read(self.fd, _FURTHER_READ)):
+                while data:
+                    data = data[os.write(fd, data) :]
+            if not overwrite and _exists(path, dir_fd):
+                discard(name, dir_fd=dir_fd)
+                return False
+            _rename(name, path, dir_fd)
+        except OSError:
+            discard(name, dir_fd=dir_fd)
+            raise
+        finally:
+            os.close(fd)
+        return True
+
+
+def temporary_name(directory: str) -> str:
+    """Return a name in `directory` that nobody has used or will use, on whatever host."""
+    return f"{directory}/{TEMPORARY}{_boot()}-{os.urandom(12).hex()}"
+
+
+def _named(directory: str, mode: int, dir_fd: int | None) -> tuple[int, str]:
+    """Make a file under a temporary name, and lock it; return its descriptor and name."""
+    if dir_fd is None:
+        _remove_abandoned(directory)
+    while True:
+        name = temporary_name(directory)
+        fd = os.open(name, _EXCLUSIVE, mode, dir_fd=dir_fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody is looking whether it is abandoned
+            os.close(fd)
+            discard(name, dir_fd=dir_fd)
+            continue
+        except OSError:
+            return fd, name  # no locks here
+        if os.fstat(fd).st_nlink:
+            return fd, name
+        os.close(fd)  # it was taken for abandoned before it was locked
+
+
+def _remove_abandoned(directory: str) -> None:
+    """Remove temporary files that no living process holds, once per process and directory.
+
+    Of files of this boot of this machine, in whatever container, the lock says whether somebody holds them. A lock may
+    not reach to other machines, so theirs must have been quiet for a day, too.
+    """
+    if directory in _looked_through:
+        return
+    _looked_through.add(directory)
+    try:
+        names = [name for name in os.listdir(directory) if name.startswith(TEMPORARY)]
+    except OSError:
+        return
+    for name in names:
+        path = f"{directory}/{name}"
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            status = os.fstat(fd)
+            quiet = name.startswith(f"{TEMPORARY}{_boot()}-") or time.time() - status.st_mtime > _QUIET
+            if stat.S_ISREG(status.st_mode) and quiet:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+        except OSError:
+            pass  # somebody holds it, or it is not ours to remove
+        finally:
+            os.close(fd)
+
+
+def create(path: str, data: bytes, *, overwrite: bool = True, dir_fd: int | None = None) -> bool:
+    """Write `data` to `path`, atomically; without `overwrite`, return False if there is a file of that name.
 
     Parameters
     ----------
     path : str
-        The final name.
+        The final name; its directory must be there.
     data : bytes
         The content.
     overwrite : bool
         If False, an existing file stays as it is.
+    dir_fd : int, optional
+        An open directory that `path` is relative to.
+
+    Raises
+    ------
+    OSError
+        The disk is full, the directory cannot be written, …
+    """
+    if not overwrite and _exists(path, dir_fd):
+        return False
+    with NewFile(os.path.dirname(path) or ".", dir_fd=dir_fd) as file:
+        file.write(data)
+        return file.publish(path, overwrite=overwrite, dir_fd=dir_fd)
+
+
+def write(path: str, data: bytes, *, overwrite: bool = True) -> bool:
+    """Do what `create` does, and make the directories that it needs.
 
     Raises
     ------
     StorageUnavailable
         The disk is full, the directory cannot be written, …
     """
-    if not overwrite and os.path.exists(path):
-        return
-    directory = os.path.dirname(path) or "."
-    temporary = temporary_name(directory)
     try:
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            return create(path, data, overwrite=overwrite)
         except FileNotFoundError:
-            make_directory(directory)
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
+            make_directory(os.path.dirname(path))
+            return create(path, data, overwrite=overwrite)
     except OSError as error:
-        discard(temporary)
         unavailable(error, path)
 
 
@@ -141,9 +342,28 @@ def read(path: str) -> bytes | None:
     return b"".join(parts)
 
 
-def discard(path: str) -> None:
+def discard(path: str, *, dir_fd: int | None = None) -> None:
     """Remove `path` if it is there."""
     try:
-        os.unlink(path)
+        os.unlink(path, dir_fd=dir_fd)
     except OSError:
         pass
+
+
+@cache
+def _boot() -> str:
+    """Return what the processes of one boot of one machine have in common."""
+    boot = read("/proc/sys/kernel/random/boot_id")
+    return boot.decode()[:8] if boot else f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+
+
+def _exists(path: str, dir_fd: int | None) -> bool:
+    return os.access(path, os.F_OK, dir_fd=dir_fd)
+
+
+def _rename(name: str, path: str, dir_fd: int | None) -> None:
+    try:
+        os.rename(name, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except OSError:
+        discard(name, dir_fd=dir_fd)
+        raise

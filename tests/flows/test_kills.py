@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -38,7 +41,7 @@ BUSY = """
         @step
         def work(self):
             print("begin", flush=True)
-            self.noise = os.urandom(200_000)
+            self.noise = os.urandom(1_200_000)
             self.text = "compressible " * 10_000 + str(self.input)
             time.sleep(0.02)
             self.result = self.input
@@ -70,7 +73,7 @@ def the_client_tells_the_truth(site: Site) -> None:
                     assert task.finished
                     if step.id == "work":
                         assert artifacts["text"].endswith(str(artifacts["result"]))
-                        assert len(artifacts["noise"]) == 200_000
+                        assert len(artifacts["noise"]) == 1_200_000
         if run.successful:
             assert present(run.data).total == sum(range(16))
 
@@ -331,6 +334,18 @@ def test_grandchildren_die_with_a_killed_engine(site: Site) -> None:
     running.process.kill()
     running.process.wait()
     processes.assert_gone(site.mark, within=2.0)
+
+
+def test_two_containers_share_one_directory(one_site: Site) -> None:
+    """Their processes have the same numbers; the big artifacts of both are whole."""
+    alone = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to make pid namespaces")
+    one_site.write("busy.py", BUSY)
+    runs = [one_site.start_flow("busy.py", "run", command=[*alone, sys.executable]) for _ in range(2)]
+    for run in runs:
+        assert run.wait().succeeded().run.successful
+    assert_sound(one_site.root)
 
 
 def test_a_run_after_a_killed_run_is_none_the_worse(one_site: Site) -> None:

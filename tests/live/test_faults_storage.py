@@ -26,6 +26,7 @@ from support import processes
 from support.fault_proxy import Altered, Answer, Cut, Fault, FaultProxy
 from support.object_stores import Bucket, s3
 from support.site import Site
+from support.storage_contract import spooled
 
 pytestmark = pytest.mark.live
 
@@ -99,15 +100,13 @@ def conflict(number: int, method: str, path: str) -> Fault:
         pytest.param(conflict, id="conflict"),
     ],
 )
-def test_a_storage_gets_by(fault: object, proxy: FaultProxy, storage: S3Storage, tmp_path: Path) -> None:
+def test_a_storage_gets_by(fault: object, proxy: FaultProxy, storage: S3Storage) -> None:
     proxy.fault = fault  # type: ignore[assignment]
     items = [(f"F/{number}", bytes([number]) * 500) for number in range(30)]
     storage.put(items)
     assert list(storage.get([key for key, _ in items])) == items
     content = random.Random(2).randbytes(20 << 20)
-    path = tmp_path / "big"
-    path.write_bytes(content)
-    storage.put_file("F/big", str(path))
+    storage.put_file("F/big", spooled(storage, content))
     with storage.open("F/big") as file:  # type: ignore[union-attr]
         assert file.read() == content
     assert len(list(storage.list("F"))) == 31
@@ -242,11 +241,9 @@ def test_an_altered_blob_is_detected(size: int, proxy: FaultProxy, storage: S3St
         load_artifact(blobs, key, "x", size)
 
 
-def test_an_object_that_is_replaced_while_it_is_read(storage: S3Storage, tmp_path: Path) -> None:
+def test_an_object_that_is_replaced_while_it_is_read(storage: S3Storage) -> None:
     def put(letter: bytes) -> None:
-        path = tmp_path / "big"
-        path.write_bytes(letter * (30 << 20))
-        storage.put_file("big", str(path))
+        storage.put_file("big", spooled(storage, letter * (30 << 20)))
 
     put(b"a")
     with storage.open("big") as file:  # type: ignore[union-attr]
@@ -256,14 +253,14 @@ def test_an_object_that_is_replaced_while_it_is_read(storage: S3Storage, tmp_pat
             file.read()
 
 
-def test_a_writer_that_is_killed_while_it_uploads(proxy: FaultProxy, storage: S3Storage, tmp_path: Path) -> None:
+def test_a_writer_that_is_killed_while_it_uploads(proxy: FaultProxy, storage: S3Storage) -> None:
     """Parts are on their way when it dies: there is no object then, and the next writer makes it whole."""
     script = (
         "import sys; from metaflow.store.objects.storage import S3Storage as S; "
-        "open(sys.argv[2], 'wb').write(bytes(40 << 20)); S(sys.argv[1]).put_file('F/big', sys.argv[2])"
+        "storage = S(sys.argv[1]); file = storage.spool(); file.write(bytes(40 << 20)); storage.put_file('F/big', file)"
     )
     proxy.latency = 0.2
-    process = subprocess.Popen([sys.executable, "-c", script, storage.root, str(tmp_path / "spooled")])
+    process = subprocess.Popen([sys.executable, "-c", script, storage.root])
     processes.eventually(lambda: proxy.seen("PUT", "partNumber"), "a part has arrived")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -271,8 +268,7 @@ def test_a_writer_that_is_killed_while_it_uploads(proxy: FaultProxy, storage: S3
     assert storage.head(["F/big"]) == [None]
     assert storage.open("F/big") is None
     assert list(storage.list("F")) == []
-    (tmp_path / "again").write_bytes(bytes(40 << 20))
-    storage.put_file("F/big", str(tmp_path / "again"))
+    storage.put_file("F/big", spooled(storage, bytes(40 << 20)))
     assert storage.head(["F/big"]) == [40 << 20]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from metaflow.exception import StorageUnavailable
+from metaflow.files import NewFile
 from metaflow.store.protocol import Entry, LogSink
 
 
@@ -55,10 +55,9 @@ class MemoryStorage:
                     self.objects[key] = bytes(data)
                     self.attributes[key] = (attributes or {}).get(key, b"")
 
-    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
-        with open(path, "rb") as file:
-            data = file.read()
-        os.unlink(path)
+    def put_file(self, key: str, file: NewFile, attributes: bytes | None = None) -> None:
+        with file, open(file.path, "rb") as content:
+            data = content.read()
         with self._lock:
             self.objects[key] = data
             self.attributes[key] = attributes or b""
@@ -105,8 +104,8 @@ class MemoryStorage:
     def log_sink(self) -> LogSink:
         return _MemoryLogs(self.objects)
 
-    def spool_directory(self) -> str:
-        return self._spool
+    def spool(self) -> NewFile:
+        return NewFile(self._spool)
 
 
 class _MemoryLogs:

@@ -1,7 +1,6 @@
 """Is everything below a datastore root whole?
 
-The promise under test: who sees a name can read its bytes, whatever died when. Temporary files that a killed process
-left are no names.
+The promise under test: who sees a name can read its bytes, whatever died when, and nothing else is left.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ import json
 import re
 from pathlib import Path
 
+from metaflow.files import TEMPORARY
+
 _BLOB = re.compile(r"[0-9a-f]{40}")
 
 
@@ -19,9 +20,11 @@ def faults(root: Path) -> list[str]:
     """Return a line for each file below `root` that is not what its name promises."""
     found = []
     for path in sorted(root.rglob("*")):
-        if path.is_dir() or any(part.startswith(".tmp") for part in path.relative_to(root).parts):
+        if path.is_dir():
             continue
-        if path.suffix == ".json":
+        if path.name.startswith(TEMPORARY):
+            found.append(f"{path}: a temporary file was left")
+        elif path.suffix == ".json":
             found += _json_faults(path)
         elif _BLOB.fullmatch(path.name):
             found += _blob_faults(path)

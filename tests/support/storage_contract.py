@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from metaflow.exception import StorageUnavailable
+from metaflow.files import NewFile
 from metaflow.store.protocol import Entry, Storage
 
 
@@ -20,6 +20,13 @@ def value(storage: Storage, key: str) -> bytes | None:
     ((name, data),) = storage.get([key])
     assert name == key
     return data
+
+
+def spooled(storage: Storage, content: bytes) -> NewFile:
+    """Return a file for `put_file`."""
+    file = storage.spool()
+    file.write(content)
+    return file
 
 
 def test_nothing_is_there_before_the_first_put(storage: Storage) -> None:
@@ -60,11 +67,11 @@ def test_put_leaves_what_is_there_unless_told(storage: Storage) -> None:
 
 
 def test_put_file_takes_the_file_over(storage: Storage) -> None:
-    path = Path(storage.spool_directory()) / f"spooled-{os.getpid()}"
-    path.write_bytes(b"x" * 100_000)
-    storage.put_file("F/data/ab/abc", str(path))
+    file = spooled(storage, b"x" * 100_000)
+    path = file.path
+    storage.put_file("F/data/ab/abc", file)
     assert value(storage, "F/data/ab/abc") == b"x" * 100_000
-    assert not path.exists()
+    assert not os.path.exists(path)
 
 
 def test_copy_makes_an_object_known_under_a_new_key_too(storage: Storage) -> None:
@@ -130,9 +137,7 @@ def test_an_empty_object_is_an_object(storage: Storage) -> None:
 
 def test_what_is_noted_with_an_object_is_read_with_it(storage: Storage) -> None:
     storage.put([("F/a", b"1"), ("F/b", b"2")], attributes={"F/a": b'{"cas_raw": true}'})
-    path = Path(storage.spool_directory()) / f"spooled-{os.getpid()}"
-    path.write_bytes(b"3")
-    storage.put_file("F/c", str(path), b'{"cas_raw": false}')
+    storage.put_file("F/c", spooled(storage, b"3"), b'{"cas_raw": false}')
     noted = []
     for key in ("F/a", "F/b", "F/c"):
         file = storage.open(key)
@@ -179,10 +184,7 @@ def test_many_threads_at_once(storage: Storage) -> None:
 @pytest.mark.parametrize("size", [8 << 20, (17 << 20) + 5])
 def test_big_objects_stream(storage: Storage, size: int) -> None:
     content = random.Random(1).randbytes(size)
-    path = Path(storage.spool_directory()) / f"spooled-{os.getpid()}"
-    path.write_bytes(content)
-    storage.put_file("F/big", str(path))
-    assert not path.exists()
+    storage.put_file("F/big", spooled(storage, content))
     assert storage.head(["F/big"]) == [size]
     file = storage.open("F/big")
     assert file is not None
@@ -219,12 +221,9 @@ def test_a_prefix_is_no_object(storage: Storage) -> None:
 
 
 def test_list_does_not_show_what_is_being_written(storage: Storage) -> None:
-    from metaflow import files
-
-    spooled = Path(files.temporary_name(storage.spool_directory()))
-    spooled.write_bytes(b"half")
-    storage.put([("F/a", b"")])
-    assert [entry.key for entry in storage.list("")] == ["F"]
+    with spooled(storage, b"half"):
+        storage.put([("F/a", b"")])
+        assert [entry.key for entry in storage.list("")] == ["F"]
 
 
 def test_delete_removes_objects_and_forgives_what_is_missing(storage: Storage) -> None:

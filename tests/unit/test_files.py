@@ -116,7 +116,161 @@ def test_discard_forgives(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_temporary_names_differ_among_threads(tmp_path: Path) -> None:
+# --- files that are being written ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["nameless", "named"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways: as the system allows, and as on file systems that know no nameless files."""
+    if request.param == "named":
+        monkeypatch.setattr(files, "_NAMELESS", 0)
+    elif not files._NAMELESS:
+        pytest.skip("this system knows no nameless files")
+    monkeypatch.setattr(files, "_looked_through", set())
+    return str(request.param)
+
+
+def test_nobody_finds_a_file_that_is_being_written(either: str, tmp_path: Path) -> None:
+    with files.NewFile(str(tmp_path)) as file:
+        file.write(b"con")
+        file.write(memoryview(b"tent"))
+        assert [name for name in names(tmp_path) if not name.startswith(files.TEMPORARY)] == []
+        assert (names(tmp_path) == []) == (either == "nameless")
+        assert Path(file.path).read_bytes() == b"content"
+        assert file.publish(str(tmp_path / "file"))
+    file.close()
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_what_is_not_published_is_gone(either: str, tmp_path: Path) -> None:
+    with files.NewFile(str(tmp_path)) as file:
+        file.write(b"content")
+    assert names(tmp_path) == []
+
+
+def test_of_two_writers_of_one_name(either: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "file")
+    with (
+        files.NewFile(str(tmp_path)) as one,
+        files.NewFile(str(tmp_path)) as two,
+        files.NewFile(str(tmp_path)) as three,
+    ):
+        two.write(b"two")
+        three.write(b"three")
+        assert one.publish(target, overwrite=False)
+        assert not two.publish(target, overwrite=False)
+        assert (tmp_path / "file").read_bytes() == b""
+        assert three.publish(target)
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"three"
+
+
+def test_create_in_an_open_directory(either: str, tmp_path: Path) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert files.create("file", b"one", dir_fd=fd)
+        assert not files.create("file", b"two", overwrite=False, dir_fd=fd)
+        assert (tmp_path / "file").read_bytes() == b"one"
+        assert files.create("file", b"three", dir_fd=fd)
+    finally:
+        os.close(fd)
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"three"
+
+
+def test_permissions(either: str, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with files.NewFile(str(tmp_path)) as plain, files.NewFile(str(tmp_path), 0o600) as private:
+            assert [os.fstat(file.fd).st_mode & 0o777 for file in (plain, private)] == [0o640, 0o600]
+            plain.publish(str(tmp_path / "file"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_publishing_on_another_file_system_copies(either: str, tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs two file systems")
+    with files.NewFile(str(elsewhere), 0o600) as file:
+        file.write(b"content")
+        assert file.publish(str(tmp_path / "file"))
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even of somebody who could guess the name."""
+    monkeypatch.setattr(files, "_NAMELESS", 0)
+    guesses = iter(["guessed", "fresh"])
+    monkeypatch.setattr(files, "temporary_name", lambda directory: f"{directory}/{next(guesses)}")
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "guessed").symlink_to(tmp_path / "victim")
+    with pytest.raises(FileExistsError):
+        files.NewFile(str(tmp_path))
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+_KILLED = """
+import os, signal, sys
+from metaflow import files
+
+if sys.argv[2] == "named":
+    files._NAMELESS = 0
+file = files.NewFile(sys.argv[1])
+file.write(bytes(1 << 20))
+print("written", flush=True)
+signal.pause()
+"""
+
+
+def test_a_killed_writer_leaves_nothing_that_stays(
+    either: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, or when the next one looks; and what a living process holds is left alone."""
+    words = [sys.executable, "-c", _KILLED, str(tmp_path), either]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE) as killed,
+        subprocess.Popen(words, stdout=subprocess.PIPE) as alive,
+    ):
+        for process in (killed, alive):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"written\n"
+        killed.kill()
+        killed.wait()
+        before = names(tmp_path)
+        with files.NewFile(str(tmp_path)) as file:
+            own = {os.path.basename(file.path)}
+        after = names(tmp_path)
+        alive.kill()
+    if either == "nameless":
+        assert before == after == []
+    else:
+        assert (len(before), len(after)) == (2, 1)
+        assert set(after) < set(before)
+        assert not own & set(before)
+
+
+def test_what_other_machines_write_is_left_alone_for_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_NAMELESS", 0)
+    monkeypatch.setattr(files, "_looked_through", set())
+    for name in ("00000000-new", "00000000-old"):
+        (tmp_path / f"{files.TEMPORARY}{name}").write_bytes(b"")
+    (tmp_path / f"{files.TEMPORARY}link").symlink_to("elsewhere")
+    os.mkfifo(tmp_path / f"{files.TEMPORARY}00000000-pipe")
+    (tmp_path / "file").write_bytes(b"")
+    for name in names(tmp_path):
+        if not name.endswith("-new"):
+            os.utime(tmp_path / name, (0, 0), follow_symlinks=False)
+    files.NewFile(str(tmp_path)).close()
+    left = [name.removeprefix(files.TEMPORARY) for name in names(tmp_path)]
+    assert left == ["00000000-new", "00000000-pipe", "link", "file"]
+
+
+def test_names_are_met_once(tmp_path: Path) -> None:
     found: list[str] = []
     threads = [Thread(target=lambda: found.extend([files.temporary_name("d") for _ in range(500)])) for _ in range(4)]
     for thread in threads:

@@ -37,10 +37,10 @@ class FileStorage(Protocol):
 
     kind: str
 
-    def put_file(self, key: str, path: str) -> None: ...
+    def put_file(self, key: str, file: files.NewFile) -> None: ...
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]: ...
     def head(self, keys: Sequence[str]) -> list[int | None]: ...
-    def spool_directory(self) -> str: ...
+    def spool(self) -> files.NewFile: ...
     def describe(self, key: str) -> str: ...
 
 
@@ -174,14 +174,11 @@ def store_included(file: LocalFile, storage: FileStorage, flow_name: str) -> Inc
     metaflow.exception.StorageUnavailable
         The storage refuses.
     """
-    spool = files.temporary_name(storage.spool_directory())
-    try:
+    with storage.spool() as spool:
         sha, size = _pack(file, spool)
         key = f"{flow_name}/{sha}"
         if storage.head([key])[0] is None:
             storage.put_file(key, spool)
-    finally:
-        files.discard(spool)
     place = storage.describe(key)
     return IncludedFile(
         {
@@ -195,7 +192,7 @@ def store_included(file: LocalFile, storage: FileStorage, flow_name: str) -> Inc
     )
 
 
-def _pack(file: LocalFile, spool: str) -> tuple[str, int]:
+def _pack(file: LocalFile, spool: files.NewFile) -> tuple[str, int]:
     """Write `file` to `spool`, compressed; return SHA-1 and size of what was read."""
     import hashlib
     import zlib
@@ -205,16 +202,15 @@ def _pack(file: LocalFile, spool: str) -> tuple[str, int]:
     check = _text_check(file)
     size = 0
     try:
-        with open(spool, "wb", buffering=0) as target:
-            for chunk in _chunks(file):
-                digest.update(chunk)
-                check(chunk, False)
-                target.write(packer.compress(chunk))
-                size += len(chunk)
-            check(b"", True)
-            target.write(packer.flush())
+        for chunk in _chunks(file):
+            digest.update(chunk)
+            check(chunk, False)
+            spool.write(packer.compress(chunk))
+            size += len(chunk)
+        check(b"", True)
+        spool.write(packer.flush())
     except OSError as error:
-        files.unavailable(error, spool)
+        files.unavailable(error, f"a temporary file in {spool.directory}")
     return digest.hexdigest(), size
 
 

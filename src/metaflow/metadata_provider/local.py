@@ -8,15 +8,14 @@ The layout is that of Metaflow 2.19, below one root::
     <flow>/<run>/<step>/<task>/_meta/<attempt>_artifact_<name>.json one artifact
 
 Every task of a run writes some two dozen of these files, so writing is what this module is shaped by: one descriptor
-per directory, the common part of the texts rendered once, a temporary name and one rename per file, or one for the
-whole directory of a task that is known whole; no fsync. Reading takes what it finds: other files (such as a run's
+per directory, the common part of the texts rendered once; no fsync. A task that is known whole gets its own document
+last, so that nobody sees it before. Reading takes what it finds: other files (such as a run's
 lease, `metaflow.metadata_provider.lease`) and texts that are no JSON are passed over. Start at `LocalMetadata.record`
 for the writing, at `LocalMetadata.get` for the reading.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
@@ -31,7 +30,6 @@ from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, Ta
 
 _META = "_meta"
 _SELF = "_self.json"
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class LocalMetadata:
@@ -102,23 +100,23 @@ class LocalMetadata:
             self.record(task, 0, whole.facts)
 
     def _introduce_whole(self, task: TaskPath, document: Document, whole: WholeAttempt) -> bool:
-        """Write all documents of a task into a new directory that then gets its name; False if there is one."""
+        """Write all documents of a task into a new directory, its own last; False if there is one."""
         directory = self._task_directory(task)
         now = time.time_ns() // 1_000_000
         fact, artifact = self._fact_text(task, 0), self._artifact_text(task, 0, document, whole.storage)
         texts = {f"sysmeta_{each.name}_{now}.json": f"{fact(each)}{now}}}" for each in whole.facts}
         texts |= {f"0_artifact_{each.name}.json": artifact(each) for each in whole.artifacts}
-        texts[_SELF] = json.dumps(document | {"ts_epoch": now})
         there = self._task_directory(whole.origin) if whole.origin is not None else directory
-        temporary = files.temporary_name(os.path.dirname(directory))
         try:
-            files.make_directory(temporary)
-            _fill(temporary, texts, whole.shared, artifact, there)
-            os.rename(temporary, directory)
-        except OSError as error:
-            _discard_directory(temporary)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            files.make_directory(os.path.dirname(directory))
+            try:
+                os.mkdir(directory)
+            except FileExistsError:
                 return False
+            _fill(directory, texts, whole.shared, artifact, there)
+            files.create(f"{directory}/{_SELF}", json.dumps(document | {"ts_epoch": now}).encode())
+        except OSError as error:
+            _discard_directory(directory)
             files.unavailable(error, directory)
         return True
 
@@ -149,7 +147,9 @@ class LocalMetadata:
                 field, body = fact.name, text(fact)
                 at = stamp
                 # Two facts of one field in one millisecond, here or in another process: the later moves on.
-                while not _write_new(fd, f"sysmeta_{field}_{at}.json", f"{body}{at}}}".encode()):
+                while not files.create(
+                    f"sysmeta_{field}_{at}.json", f"{body}{at}}}".encode(), overwrite=False, dir_fd=fd
+                ):
                     at += 1
         except OSError as error:
             files.unavailable(error, f"{directory}/sysmeta_{field}")
@@ -173,7 +173,7 @@ class LocalMetadata:
         try:
             for each in artifacts:
                 artifact = each.name
-                _write_over(fd, f"{attempt}_artifact_{artifact}.json", text(each).encode())
+                files.create(f"{attempt}_artifact_{artifact}.json", text(each).encode(), dir_fd=fd)
         except OSError as error:
             files.unavailable(error, f"{directory}/{attempt}_artifact_{artifact}.json")
         finally:
@@ -249,7 +249,7 @@ class LocalMetadata:
         if not os.path.exists(target):
             raise MetaflowNotFound(f"There is no run {flow}/{run}.")
         try:
-            lock = os.open(f"{directory}/.tags.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            lock = os.open(f"{directory}/.tags.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
             files.unavailable(error, target)
         try:
@@ -269,25 +269,10 @@ class LocalMetadata:
 
     def _introduce(self, path: str, document: Document) -> None:
         """Write the document of `path` unless there is one."""
-        directory = f"{path}/{_META}"
-        target = f"{directory}/{_SELF}"
-        if os.path.exists(target):
-            return
-        text = json.dumps(document | {"ts_epoch": time.time_ns() // 1_000_000})
-        temporary = files.temporary_name(directory)
-        try:
-            files.make_directory(directory)
-            _create(temporary, text.encode())
-            try:
-                os.link(temporary, target)  # of siblings that come at once, the first wins
-                os.unlink(temporary)
-            except FileExistsError:
-                os.unlink(temporary)
-            except OSError:
-                os.rename(temporary, target)  # a file system without links
-        except OSError as error:
-            files.discard(temporary)
-            files.unavailable(error, target)
+        target = f"{path}/{_META}/{_SELF}"
+        if not os.path.exists(target):
+            text = json.dumps(document | {"ts_epoch": time.time_ns() // 1_000_000})
+            files.write(target, text.encode(), overwrite=False)  # of siblings that come at once, the first wins
 
 
 @lru_cache(maxsize=4)
@@ -318,20 +303,6 @@ def _open_directory(path: str) -> int:
         files.unavailable(error, path)
 
 
-def _create(name: str, data: bytes, directory: int | None = None) -> None:
-    """Write a file that must not exist; whatever fails, nothing of it stays."""
-    fd = os.open(name, _NEW, 0o666, dir_fd=directory)
-    try:
-        written = os.write(fd, data)
-        while written < len(data):
-            written += os.write(fd, data[written:])
-    except OSError:
-        os.unlink(name, dir_fd=directory)
-        raise
-    finally:
-        os.close(fd)
-
-
 def _fill(
     directory: str,
     texts: dict[str, str],
@@ -343,13 +314,13 @@ def _fill(
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name, text in texts.items():
-            _create(name, text.encode(), fd)
+            files.create(name, text.encode(), dir_fd=fd)
         for artifact in shared:
             name = f"0_artifact_{artifact.name}.json"
             try:
                 os.link(f"{there}/{name}", name, dst_dir_fd=fd)
             except OSError:  # not recorded there, or the file system has no links
-                _create(name, text_of(artifact).encode(), fd)
+                files.create(name, text_of(artifact).encode(), dir_fd=fd)
     finally:
         os.close(fd)
 
@@ -361,27 +332,3 @@ def _discard_directory(path: str) -> None:
         os.rmdir(path)
     except OSError:
         pass
-
-
-def _write_new(directory: int, name: str, data: bytes) -> bool:
-    """Write a file unless it exists; say whether it was written.
-
-    The temporary name belongs to the final one, so that of two processes with the same name one is refused here.
-    """
-    temporary = f".tmp-{name}"
-    try:
-        _create(temporary, data, directory)
-    except FileExistsError:
-        return False
-    if os.access(name, os.F_OK, dir_fd=directory):
-        os.unlink(temporary, dir_fd=directory)
-        return False
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    return True
-
-
-def _write_over(directory: int, name: str, data: bytes) -> None:
-    """Write a file in the place of an older one."""
-    temporary = files.temporary_name(".")
-    _create(temporary, data, directory)
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)

@@ -18,20 +18,19 @@ Start reading at `Blobs.save` and `BlobWriter`.
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from _thread import allocate_lock  # threading is for big pieces only
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import files
 from metaflow.exception import BlobCorrupt, MetaflowDataMissing
+from metaflow.files import NewFile
 from metaflow.store import layout
 from metaflow.store.protocol import OpenObject, Storage
 
 if TYPE_CHECKING:
     from threading import Thread
-    from typing import BinaryIO
 
 SPOOL_ABOVE = 1 << 20
 """Bytes above which a blob goes through a temporary file instead of memory."""
@@ -221,8 +220,7 @@ class BlobWriter:
         self._storage = storage
         self._buffer = bytearray()
         self._sha = Sha1()
-        self._spool: BinaryIO | None = None
-        self._spool_path = ""
+        self._spool: NewFile | None = None
         self._deflate: Any = None
         self.size = 0
 
@@ -253,15 +251,14 @@ class BlobWriter:
             return self._blobs.save([self.content()])[0]
         try:
             if self._deflate is not None:
-                _write_all(self._spool, self._deflate.flush())
-            self._spool.close()
+                self._spool.write(self._deflate.flush())
             key = self._sha.hexdigest()
             path = self._blobs.path(key)
             if self._storage.head([path])[0] is None:
-                self._storage.put_file(path, self._spool_path, _META[self._deflate is None])
+                self._storage.put_file(path, self._spool, _META[self._deflate is None])
             return key
         except OSError as error:
-            files.unavailable(error, self._spool_path)
+            self._refuse(error)
         finally:
             self.discard()
 
@@ -269,17 +266,10 @@ class BlobWriter:
         """Forget what was written."""
         self._buffer.clear()
         if self._spool is not None:
-            try:
-                self._spool.close()
-            finally:
-                files.discard(self._spool_path)
+            self._spool.close()
 
     def _open_spool(self, coming: memoryview) -> None:
-        self._spool_path = files.temporary_name(self._storage.spool_directory())
-        try:
-            self._spool = open(self._spool_path, "wb", buffering=0)  # noqa: SIM115 - closed by `finish` or `discard`
-        except OSError as error:
-            files.unavailable(error, self._spool_path)
+        self._spool = self._storage.spool()
         if not _is_raw(memoryview(self._buffer), coming):
             self._deflate = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
         head = bytes(self._buffer)
@@ -297,13 +287,17 @@ class BlobWriter:
         assert self._spool is not None
         try:
             if self._deflate is None:
-                _write_all(self._spool, view)
+                self._spool.write(view)
             else:
                 for start in range(0, len(view), _CHUNK):
-                    _write_all(self._spool, self._deflate.compress(view[start : start + _CHUNK]))
+                    self._spool.write(self._deflate.compress(view[start : start + _CHUNK]))
         except OSError as error:
             self.discard()
-            files.unavailable(error, self._spool_path)
+            self._refuse(error)
+
+    def _refuse(self, error: OSError) -> NoReturn:
+        assert self._spool is not None
+        files.unavailable(error, f"a temporary file in {self._spool.directory}")
 
 
 class BlobReader:
@@ -466,9 +460,3 @@ def _is_content(source: OpenObject, key: str) -> bool:
         sha.update(data)
     source.seek(0)
     return sha.hexdigest() == key
-
-
-def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file.fileno(), view) :]

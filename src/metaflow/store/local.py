@@ -62,16 +62,16 @@ class LocalStorage:
                 files.write(layout.attributes_file(path), attributes[key], overwrite=overwrite)
             files.write(path, data, overwrite=overwrite)
 
-    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
+    def put_file(self, key: str, file: files.NewFile, attributes: bytes | None = None) -> None:
         target = self.describe(key)
-        try:
-            if attributes is not None:
-                files.write(layout.attributes_file(target), attributes)
-            files.make_directory(os.path.dirname(target))
-            os.rename(path, target)
-        except OSError as error:
-            files.discard(path)
-            files.unavailable(error, target)
+        with file:
+            try:
+                if attributes is not None:
+                    files.write(layout.attributes_file(target), attributes)
+                files.make_directory(os.path.dirname(target))
+                file.publish(target)
+            except OSError as error:
+                files.unavailable(error, target)
 
     def copy(self, keys: Iterable[tuple[str, str]]) -> None:
         for key, new in keys:
@@ -104,7 +104,7 @@ class LocalStorage:
             files.unavailable(error, self.describe(prefix), "list")
         with scan:
             for entry in scan:
-                if not entry.name.startswith(".tmp-"):
+                if not entry.name.startswith(files.TEMPORARY):
                     yield Entry(f"{prefix}/{entry.name}" if prefix else entry.name, entry.is_file())
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -119,12 +119,12 @@ class LocalStorage:
     def log_sink(self) -> FileLogs:
         return FileLogs(self.root)
 
-    def spool_directory(self) -> str:
+    def spool(self) -> files.NewFile:
         try:
             os.makedirs(self.root, exist_ok=True)
+            return files.NewFile(self.root)
         except OSError as error:
             files.unavailable(error, self.root)
-        return self.root
 
     @staticmethod
     def _size(path: str) -> int | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
+from metaflow.files import NewFile
+
 
 class Entry(NamedTuple):
     """One row of a listing: a key, and whether it is an object or a prefix of further keys."""
@@ -102,8 +104,8 @@ class Storage(Protocol):
         metadata, on a disk a file ``<key>_meta`` beside it, which is there before the object.
         """
 
-    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
-        """Take over the local file at `path` as the object `key`; the file is gone afterwards, whatever happens."""
+    def put_file(self, key: str, file: NewFile, attributes: bytes | None = None) -> None:
+        """Take over a file that `spool` has made as the object `key`; it is closed afterwards, whatever happens."""
 
     def copy(self, keys: Iterable[tuple[str, str]]) -> None:
         """Make objects known under a second, new key, in any order: ``(key, new key)``.
@@ -135,8 +137,8 @@ class Storage(Protocol):
     def log_sink(self) -> LogSink:
         """Return what stores the logs of a run while they grow."""
 
-    def spool_directory(self) -> str:
-        """Return a local directory for files that `put_file` will take over."""
+    def spool(self) -> NewFile:
+        """Return a new local file for what is too big for memory until `put_file` takes it over."""
 
     def signed_url(self, key: str, seconds: int) -> str:
         """Return a URL by which whoever has it gets the object for so long, without credentials."""

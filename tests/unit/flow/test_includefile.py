@@ -27,6 +27,7 @@ from metaflow.exception import (
     ParameterFieldTypeMismatch,
     StorageUnavailable,
 )
+from metaflow.files import NewFile
 from metaflow.flow import included
 from metaflow.flow.included import LARGEST, IncludedFile, LocalFile, store_included
 from metaflow.flow.includefile import IncludeFile
@@ -198,11 +199,11 @@ class Bucket:
     kind = "s3"
 
     def __init__(self, spool: str, objects: dict[str, bytes], root: str = "s3://bucket/data") -> None:
-        self.spool, self.objects, self.root = spool, objects, root
+        self.directory, self.objects, self.root = spool, objects, root
 
-    def put_file(self, key: str, path: str) -> None:
-        self.objects[self.describe(key)] = Path(path).read_bytes()
-        os.unlink(path)
+    def put_file(self, key: str, file: NewFile) -> None:
+        with file:
+            self.objects[self.describe(key)] = Path(file.path).read_bytes()
 
     def get(self, keys: Any) -> Any:
         return ((key, self.objects.get(self.describe(key))) for key in keys)
@@ -210,8 +211,8 @@ class Bucket:
     def head(self, keys: Any) -> list[int | None]:
         return [len(data) if data is not None else None for _, data in self.get(keys)]
 
-    def spool_directory(self) -> str:
-        return self.spool
+    def spool(self) -> NewFile:
+        return NewFile(self.directory)
 
     def describe(self, key: str) -> str:
         return f"{self.root}/{key}"

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaflow.exception import BlobCorrupt, MetaflowDataMissing, StorageUnavailable, TimeoutException
+from metaflow.files import NewFile
 from metaflow.store import serializers
 from metaflow.store.blobs import SPOOL_ABOVE, BlobReader, Blobs
 from metaflow.store.local import LocalStorage
@@ -283,9 +284,9 @@ class Refusing(LocalStorage):
         self._refuse("head", keys[0])
         return super().head(keys)
 
-    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
-        os.unlink(path)
-        self._refuse("put_file", key)
+    def put_file(self, key: str, file: NewFile, attributes: bytes | None = None) -> None:
+        with file:
+            self._refuse("put_file", key)
 
 
 @pytest.mark.parametrize("verb", ["head", "put_file"])
@@ -309,13 +310,13 @@ def test_meta_is_there_before_its_blob(tmp_path: Path, monkeypatch: pytest.Monke
     """Who finds a blob on a disk can read it, so `_meta` comes first, in memory and through a file."""
     storage = LocalStorage(str(tmp_path))
     names: list[str] = []
-    rename = os.rename
+    publish = NewFile.publish
 
-    def journal(source: str, target: str) -> None:
-        names.append(target.rpartition("/")[2])
-        rename(source, target)
+    def journal(file: NewFile, path: str, **options: Any) -> bool:
+        names.append(path.rpartition("/")[2])
+        return publish(file, path, **options)
 
-    monkeypatch.setattr(os, "rename", journal)
+    monkeypatch.setattr(NewFile, "publish", journal)
     for size in (10, 2 * SPOOL_ABOVE):
         names.clear()
         key = write(Blobs(storage, "F"), dense(size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from metaflow.exception import StorageUnavailable
+from metaflow.files import NewFile
 from metaflow.store.local import LocalStorage
 from metaflow.store.protocol import Storage
 from support.memory_storage import MemoryStorage
@@ -47,13 +49,12 @@ def test_a_killed_writer_leaves_no_half_value(tmp_path: Path) -> None:
         values = [letter.encode() * 300_000 for letter in "abcdef"]
 
         def write():
-            spool = storage.spool_directory() + "/.tmp-own"
             while True:
                 data = random.choice(values)
                 storage.put([(f"F/{number}", data) for number in range(3)], overwrite=True)
                 storage.delete(["F/1"])
-                with open(spool, "wb") as file:
-                    file.write(data)
+                spool = storage.spool()
+                spool.write(data)
                 storage.put_file("F/spooled", spool)
 
         def whole():
@@ -83,25 +84,25 @@ def below_a_file(tmp_path: Path) -> LocalStorage:
     return LocalStorage(str(tmp_path / "file" / "root"))
 
 
-@pytest.mark.parametrize("verb", ["put", "overwrite", "append to a log", "put_file", "spool_directory"])
+@pytest.mark.parametrize("verb", ["put", "overwrite", "append to a log", "put_file", "spool"])
 def test_what_cannot_be_written_is_said_with_path_and_hint(
     verb: str, below_a_file: LocalStorage, tmp_path: Path
 ) -> None:
-    spooled = tmp_path / "spooled"
-    spooled.write_bytes(b"")
+    spooled = NewFile(str(tmp_path))
     verbs: dict[str, Callable[[], object]] = {
         "put": lambda: below_a_file.put([("F/a", b"")]),
         "overwrite": lambda: below_a_file.put([("F/a", b"")], overwrite=True),
         "append to a log": lambda: below_a_file.log_sink().append("F/a", b""),
-        "put_file": lambda: below_a_file.put_file("F/a", str(spooled)),
-        "spool_directory": below_a_file.spool_directory,
+        "put_file": lambda: below_a_file.put_file("F/a", spooled),
+        "spool": below_a_file.spool,
     }
     with pytest.raises(StorageUnavailable, match="Not a directory") as caught:
         verbs[verb]()
-    assert below_a_file.describe("" if verb == "spool_directory" else "F/a") in caught.value.message
+    assert below_a_file.describe("" if verb == "spool" else "F/a") in caught.value.message
     assert caught.value.hint is not None
     assert "METAFLOW_DATASTORE_SYSROOT_LOCAL" in caught.value.hint
-    assert not (verb == "put_file" and spooled.exists())
+    spooled.close()
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_nothing_is_found_below_a_file(below_a_file: LocalStorage) -> None:

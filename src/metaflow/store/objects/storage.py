@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from metaflow.settings.datastores import Datastores
     from metaflow.store.protocol import LogSink, OpenObject
 
+_PRIVATE = 0o600
+"""Mode of files in the temporary directory, which others may look into."""
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -78,14 +81,13 @@ class ObjectStorage:
 
         _all(overlap(put, items))
 
-    def put_file(self, key: str, path: str, attributes: bytes | None = None) -> None:
-        content = Content(path=path, attributes=None if attributes is None else attributes.decode())
-        try:
-            self._ask("write", key, Bucket.put, self._name(key), content)
-        except OSError as error:
-            files.unavailable(error, path, "read")
-        finally:
-            files.discard(path)
+    def put_file(self, key: str, file: files.NewFile, attributes: bytes | None = None) -> None:
+        content = Content(path=file.path, attributes=None if attributes is None else attributes.decode())
+        with file:
+            try:
+                self._ask("write", key, Bucket.put, self._name(key), content)
+            except OSError as error:
+                files.unavailable(error, f"a temporary file in {file.directory}", "read")
 
     def copy(self, keys: Iterable[tuple[str, str]]) -> None:
         _all(overlap(lambda pair: self._ask("copy", pair[0], Bucket.copy, *map(self._name, pair)), keys))
@@ -125,7 +127,19 @@ class ObjectStorage:
 
         return GrowingLogs(partial(self.put, overwrite=True))
 
-    def spool_directory(self) -> str:
+    def spool(self) -> files.NewFile:
+        directory = self._spool_directory()
+        try:
+            return files.NewFile(directory, _PRIVATE)
+        except OSError as error:
+            files.unavailable(error, f"a temporary file in {directory}")
+
+    def signed_url(self, key: str, seconds: int) -> str:
+        return self._ask("sign a URL of", key, Bucket.sign, self._name(key), seconds)
+
+    # --- one request ------------------------------------------------------------------------------------------------
+
+    def _spool_directory(self) -> str:
         directory = self._datastores().tempdir
         if directory is None:
             from tempfile import gettempdir
@@ -137,11 +151,6 @@ class ObjectStorage:
             reason = f"METAFLOW_TEMPDIR names {directory}, which cannot be created: {error.strerror}."
             raise StorageUnavailable(reason, hint="large artifacts are kept there until they are uploaded") from error
         return os.path.abspath(directory)
-
-    def signed_url(self, key: str, seconds: int) -> str:
-        return self._ask("sign a URL of", key, Bucket.sign, self._name(key), seconds)
-
-    # --- one request ------------------------------------------------------------------------------------------------
 
     def _name(self, key: str) -> str:
         return self._prefix + key

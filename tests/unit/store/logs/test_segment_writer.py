@@ -23,7 +23,7 @@ def storage(tmp_path: Path) -> MemoryStorage:
 
 
 def segments(storage: MemoryStorage) -> list[str]:
-    return sorted(key for key in storage.objects if "/_live/7.0.std" in key)
+    return sorted(key for key in list(storage.objects) if "/_live/7.0.std" in key)
 
 
 def stored(storage: MemoryStorage, stream: str = "stdout") -> list[bytes]:
