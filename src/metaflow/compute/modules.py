@@ -11,15 +11,14 @@ Start reading at `modules_elsewhere`.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from typing import NamedTuple
 
+from metaflow.compute.finding import is_own, way_to
 from metaflow.compute.local.imports import UNSAFE, imported_names
 
 _MAX_FILES = 2000
-_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 class Module(NamedTuple):
@@ -73,33 +72,8 @@ def _is_beside(spec: ModuleSpec, package: bool, directory: str) -> bool:
 
 def _own(name: str) -> Iterator[ModuleSpec]:
     """Yield the specs of the user's source files that importing `name` would run, packages first."""
-    path, prefix = None, ""
-    for part in name.split("."):
-        prefix = f"{prefix}.{part}" if prefix else part
-        spec = _find(prefix, path)
-        if spec is None:
+    for spec in way_to(name):
+        if not is_own(spec):
             return
-        path = list(spec.submodule_search_locations or ()) or None
-        origin = spec.origin or next(iter(path or ()), "")
-        if not os.path.isabs(origin) or origin.startswith(_STANDARD_LIBRARY) or _is_installed(origin):
-            return
-        if (spec.origin or "").endswith(".py"):
+        if spec.origin and spec.origin.endswith(".py"):
             yield spec
-        if path is None:
-            return
-
-
-def _is_installed(path: str) -> bool:
-    return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep))
-
-
-def _find(name: str, path: list[str] | None) -> ModuleSpec | None:
-    """Ask every finder, those of editable installs too, as an import would, but without importing the parents."""
-    for finder in sys.meta_path:
-        try:
-            spec = finder.find_spec(name, path)
-        except Exception:  # noqa: BLE001 - finders are anybody's code
-            continue
-        if spec is not None:
-            return spec
-    return None

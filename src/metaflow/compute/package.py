@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from metaflow.compute.archive import Member, pack
+from metaflow.compute.finding import read
 from metaflow.compute.ignore import FILE, Ignored
 from metaflow.compute.modules import Module, modules_elsewhere
 from metaflow.exception import CommandException
@@ -130,8 +131,10 @@ def gather(path: str, suffixes: Sequence[str], limit_mb: float) -> Manifest:
         name = module.name.replace(".", "/")
         if os.path.isdir(module.path):
             found = list(walk.below(module.path, f"{name}/"))
-        else:
+        elif os.path.exists(module.path):
             found = [PackagedFile(f"{name}.py", module.path, os.path.getsize(module.path))]
+        else:
+            found = list(_zipped(module.path, name, tuple(suffixes)))
         files |= {f"{ELSEWHERE}/{file.name}": file._replace(name=f"{ELSEWHERE}/{file.name}") for file in found}
     ordered = [files[name] for name in sorted(files)]
     manifest = Manifest(script, directory, tuple(suffixes), ordered, modules, sorted(walk.secrets))
@@ -173,14 +176,30 @@ def _members(manifest: Manifest, info: Mapping[str, Any]) -> Iterator[Member]:
         yield Member(name, text.encode())
     for name, path, _ in manifest.files:
         try:
-            with open(path, "rb") as file:
-                executable = bool(os.fstat(file.fileno()).st_mode & 0o100)
-                yield Member(name, file.read(), executable)
+            executable = os.path.exists(path) and bool(os.stat(path).st_mode & 0o100)
+            yield Member(name, read(path), executable)
         except OSError as error:
             raise CommandException(
                 f"The file {path} belongs to the code package and cannot be read: {error.strerror}.",
                 hint=f"make it readable, or name it in {FILE}",
             ) from None
+
+
+def _zipped(path: str, name: str, suffixes: tuple[str, ...]) -> Iterator[PackagedFile]:
+    """Yield the files of a module or package at a path that leads into a zip file."""
+    from zipfile import ZipFile
+
+    archive = path
+    while not os.path.exists(archive):
+        archive = os.path.dirname(archive)
+    inside = path[len(archive) + 1 :]
+    with ZipFile(archive) as opened:
+        for member in opened.infolist():
+            if member.filename == inside:
+                yield PackagedFile(f"{name}.py", path, member.file_size)
+            elif member.filename.startswith(f"{inside}/") and member.filename.endswith(suffixes):
+                rest = member.filename[len(inside) :]
+                yield PackagedFile(f"{name}{rest}", f"{path}{rest}", member.file_size)
 
 
 class _Walk:

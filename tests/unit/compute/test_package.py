@@ -7,6 +7,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -213,6 +214,37 @@ def test_of_a_package_without_init_only_what_is_imported(tree: Tree, source_path
         ".mf_code/team/wanted/__init__.py",
         ".mf_code/team/wanted/x.py",
     ]
+
+
+def test_nested_packages_without_init(tree: Tree, source_path: Callable[[str], None]) -> None:
+    tree.write("src/team/deep/deeper/m.py", "from team.deep import other")
+    tree.write("src/team/deep/other.py")
+    tree.write("src/team/deep/unused.py")
+    source_path("src")
+    tree.flow.write_text("from team.deep.deeper.m import V")
+    assert elsewhere(tree) == [".mf_code/team/deep/deeper/m.py", ".mf_code/team/deep/other.py"]
+
+
+def test_modules_in_a_zip_file(tree: Tree, source_path: Callable[[str], None]) -> None:
+    with ZipFile(tree.root / "lib.zip", "w") as zipped:
+        zipped.writestr("below/single.py", "import mine.used")
+        zipped.writestr("below/mine/__init__.py", "x = 1")
+        zipped.writestr("below/mine/deep/other.py", "")
+        zipped.writestr("below/mine/used.py", "")
+        zipped.writestr("below/mine/data.bin", "")
+        zipped.writestr("below/stranger.py", "")
+    source_path("lib.zip/below")
+    tree.flow.write_text("import single")
+    assert elsewhere(tree) == [
+        ".mf_code/mine/__init__.py",
+        ".mf_code/mine/deep/other.py",
+        ".mf_code/mine/used.py",
+        ".mf_code/single.py",
+    ]
+    with tarfile.open(fileobj=io.BytesIO(archive(tree.gather(), {}))) as tar:
+        member = tar.extractfile(".mf_code/mine/__init__.py")
+        assert member is not None
+        assert member.read() == b"x = 1"
 
 
 def test_what_lies_beside_the_flow_goes_in_once(tree: Tree, source_path: Callable[[str], None]) -> None:

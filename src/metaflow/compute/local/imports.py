@@ -3,23 +3,22 @@
 First-party files are read and followed, never imported: running a user's code in the zygote would give every task what
 one process computed. Third-party and standard modules are named; importing those once is the point of a zygote.
 
-What is third-party is told by where it lies: below a ``site-packages`` or ``dist-packages`` directory, or with the
-standard library. Everything else on ``sys.path`` is the user's own, also a file that hides a standard module.
+Where a name leads, and whether that is the user's own, `metaflow.compute.finding` tells.
 """
 
 from __future__ import annotations
 
 import ast
-import os
 import sys
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
+
+from metaflow.compute.finding import is_own, read, way_to
 
 UNSAFE = frozenset({"__main__", "this", "antigravity", "idlelib", "turtle", "tkinter", "metaflow"})
 """Not preloaded: importing them does something, or they are already here."""
 
 _MAX_FILES = 200
-_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 def third_party_imports(path: str) -> list[str]:
@@ -68,8 +67,7 @@ def imported_names(path: str, package: str) -> Iterator[str]:
 
 def _parse(path: str) -> ast.Module:
     try:
-        with open(path, "rb") as file:
-            return ast.parse(file.read(), path)
+        return ast.parse(read(path), path)
     except (OSError, SyntaxError, ValueError):
         return ast.Module([], [])
 
@@ -99,28 +97,12 @@ def _imported(tree: ast.Module, package: str) -> Iterator[str]:
 
 def _own_files(name: str) -> Iterator[ModuleSpec | None]:
     """Yield the specs of the first-party files that importing `name` would run; one None if it is third-party."""
-    path = None
-    prefix = ""
-    for part in name.split("."):
-        prefix = f"{prefix}.{part}" if prefix else part
-        if prefix in sys.builtin_module_names:
+    for spec in way_to(name):
+        if not is_own(spec):
             yield None
             return
-        try:
-            spec = PathFinder.find_spec(prefix, path)
-        except (ImportError, ValueError, OSError):
-            return
-        if spec is None:
-            return
-        origin = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
-        if "site-packages" in origin or "dist-packages" in origin or origin.startswith(_STANDARD_LIBRARY):
-            yield None
-            return
-        if origin.endswith(".py"):
+        if spec.origin and spec.origin.endswith(".py"):
             yield spec
-        path = spec.submodule_search_locations
-        if path is None:
-            return
 
 
 def preload(names: list[str]) -> None:

@@ -47,8 +47,13 @@ def _too_long(size: int) -> TaskFailed:
     return _not_started(f"its command line is too long: {size} bytes")
 
 
-def _lost() -> TaskFailed:
-    return TaskLost("the process that starts local tasks was killed, and the task with it")
+def _lost(fault: str | None) -> TaskFailed:
+    if fault is None:
+        return TaskLost("the process that starts local tasks was killed, and the task with it")
+    return TaskLost(
+        f"the process that starts local tasks failed: {fault}",
+        hint="this is a fault in Millrace, please report it; METAFLOW_LOCAL_ISOLATION=exec may get around it",
+    )
 
 
 class LocalLauncher:
@@ -69,6 +74,7 @@ class LocalLauncher:
         self._report: Callable[[Report], None] = lambda report: None
         self._exec = not zygote.fork
         self._is_lost = False
+        self._fault: str | None = None
         self._pidfd = -1
         self._outbox: deque[tuple[int, bytes, list[int]]] = deque()  # task, message, descriptors
 
@@ -108,7 +114,7 @@ class LocalLauncher:
         except OSError as error:
             failure: TaskFailed | None = _not_started(f"no pipes for it: {error.strerror}", _NO_ROOM["pipes"])
         else:
-            failure = _lost() if self._is_lost else None
+            failure = _lost(self._fault) if self._is_lost else None
             if len(data) > MESSAGE_BYTES:
                 failure = _too_long(len(data))
         if failure is not None:
@@ -198,6 +204,8 @@ class LocalLauncher:
                 process = self._processes.get(message["outcome"])
                 if process is not None:
                     process.report = TaskReport.from_json(message)
+            elif "failed" in message:
+                self._fault = message["failed"]
             else:
                 self._zygote.ready = True
                 # A preloaded module may have started a thread, which no forked child would have.
@@ -259,7 +267,7 @@ class LocalLauncher:
                 kill_group(process.pid)
         kill_children(except_for=self._children_before)
         for task in list(self._processes):
-            self._on_ended(task, None, _lost())
+            self._on_ended(task, None, _lost(self._fault))
 
 
 class _Process:

@@ -15,7 +15,8 @@ of its outcome is queued before its end is reported.
 to zygote   ``{"spawn": id, "argv": […], "env": {…}, "exec": bool}`` with two descriptors: stdout, stderr
             ``{"kill": id, "signal": number}``
 to engine   ``{"ready": true}``, ``{"started": id, "pid": n}``, ``{"outcome": id, …}`` (from the child),
-            ``{"ended": id, "status": wait status, "peak_mb": most memory of the task or one of its processes}``
+            ``{"ended": id, "status": wait status, "peak_mb": most memory of the task or one of its processes}``,
+            ``{"failed": sentence}``, the last message after a fault of ours
 ==========  ============================================================================================
 
 Nothing outlives its purpose: children die with the zygote (``PR_SET_PDEATHSIG``); when the engine's end of the socket
@@ -64,6 +65,9 @@ def main() -> NoReturn:
         zygote.serve()
     except (OSError, KeyboardInterrupt):
         status = 1
+    except Exception as error:  # noqa: BLE001 - a fault of ours: the engine tells it, since our stderr may be elsewhere
+        status = 1
+        zygote.tell_fault(error)
     zygote.kill_all()
     os._exit(status)
 
@@ -140,6 +144,17 @@ class Zygote:
                 if not data:
                     return
                 self._obey(json.loads(data), descriptors)
+
+    def tell_fault(self, error: Exception) -> None:
+        """Tell the engine why there is an end to all this."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
+        try:
+            self._send({"failed": f"{type(error).__name__}: {error}{where}"})
+        except OSError:
+            pass  # it is gone as well
 
     def kill_all(self) -> None:
         """Kill every task and every descendant, and wait until they are gone."""

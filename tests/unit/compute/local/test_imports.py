@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -159,6 +160,33 @@ def test_packages_of_the_user_without_init(project: Project) -> None:
     project.install("a.py")
     project.write({"flow.py": "import space.module\nfrom space import module", "space/module.py": "import a"})
     assert project.imports() == ["a"]
+
+
+def test_nested_packages_of_the_user_without_init(project: Project) -> None:
+    """The usual monorepo: an import finds `ns2.deeper` through `ns2`, which nobody has imported here."""
+    project.install("a.py", "b.py")
+    project.write(
+        {
+            "flow.py": "from ns2.deeper.m import V\nfrom ns2.deeper.still.further import m",
+            "ns2/deeper/m.py": "import a",
+            "ns2/deeper/still/further/m.py": "import b",
+        }
+    )
+    assert set(project.imports()) == {"a", "b"}
+    assert "ns2" not in sys.modules
+
+
+def test_modules_of_the_user_in_a_zip_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.install("a.py", "b.py")
+    path = project.directory / "lib.zip"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("single.py", "import a")
+        archive.writestr("parts/deep/m.py", "import b")
+        archive.writestr("parts/__init__.py", "")
+        archive.writestr("parts/deep/__init__.py", "")
+    monkeypatch.syspath_prepend(str(path))
+    project.write({"flow.py": "import single, parts.deep.m"})
+    assert set(project.imports()) == {"a", "b"}
 
 
 def test_a_file_of_the_user_hides_a_module_of_its_name(project: Project) -> None:
