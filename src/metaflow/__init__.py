@@ -14,6 +14,7 @@ to nothing and a step that needs no client does not load it. It has no other log
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from metaflow.version import __version__
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from metaflow.flow.parameters import JSONType, JSONTypeClass, Parameter
     from metaflow.flow.spec import FlowSpec
     from metaflow.flow.step import step
+    from metaflow.tools.parallel import parallel_imap_unordered, parallel_map
+    from metaflow.tools.profile import profile
     from metaflow.tools.s3.client import S3
 
 _HOME = {
@@ -75,6 +78,9 @@ _HOME = {
     "kubernetes": "metaflow.decorators.kubernetes",
     "metadata": "metaflow.client",
     "namespace": "metaflow.client",
+    "parallel_imap_unordered": "metaflow.tools.parallel",
+    "parallel_map": "metaflow.tools.parallel",
+    "profile": "metaflow.tools.profile",
     "resources": "metaflow.decorators.resources",
     "retry": "metaflow.decorators.retry",
     "step": "metaflow.flow.step",
@@ -108,6 +114,9 @@ __all__ = [
     "kubernetes",
     "metadata",
     "namespace",
+    "parallel_imap_unordered",
+    "parallel_map",
+    "profile",
     "resources",
     "retry",
     "step",
@@ -115,27 +124,41 @@ __all__ = [
 ]
 
 
-# Names of the original that this version does not have: importing one says so.
-_LATER = frozenset(
+# Modules that can be reached as attributes without having been imported, as in Metaflow.
+_MODULES = frozenset(
     {
-        "Config", "ConfigValue", "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner",
-        "StepMutator", "UserStepDecorator", "cards", "conda", "conda_base", "config_expr",
-        "inspect_spin", "parallel", "parallel_map", "project", "pypi", "pypi_base", "schedule", "secrets",
-        "trigger", "trigger_on_finish", "user_step_decorator",
+        "client", "exception", "flowspec", "graph", "includefile", "metaflow_config", "metaflow_current",
+        "metaflow_profile", "metaflow_version", "multicore_utils", "parameters", "plugins", "tagging_util", "util",
     }
 )  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        raise ImportError(f"'{name}' is not available in this version of Millrace", name="metaflow")
-    if name not in _HOME:
+    if name not in _HOME and name not in _MODULES:
         raise AttributeError(f"module 'metaflow' has no attribute '{name}'")
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(f"metaflow.{name}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+class _Absent:
+    """The last finder of modules: what Metaflow has and this version has not is named."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name.startswith("metaflow."):
+            from metaflow.absent import refusal
+
+            error = refusal(name)
+            if error is not None:
+                raise error
+
+
+sys.meta_path.append(_Absent)
 
 
 def __dir__() -> list[str]:

@@ -53,6 +53,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "Task": "metaflow.client:Task",
     },
     "language": {
+        "FlowGraph": "metaflow.flow.flow_graph:FlowGraph",
         "FlowSpec": "metaflow.flow.spec:FlowSpec",
         "current": "metaflow.flow.current:current",
     },

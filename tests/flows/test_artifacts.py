@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from metaflow import Step
 from support.present import present
 from support.site import Shared, Site
 from support.soundness import assert_sound
@@ -135,3 +138,66 @@ def test_a_failed_task_keeps_what_it_had_set(one_site: Site) -> None:
     assert task["begun"].data == 1
     assert task["_task_ok"].data is False
     assert not task.successful
+
+
+OWN_INIT = """
+    from metaflow import FlowSpec, Parameter, step
+
+    class OwnInit(FlowSpec):
+        name = Parameter("name", default="nobody")
+
+        def __init__(self, use_cli=True):
+            self.seen = ["init"]
+            super().__init__(use_cli)
+            self.never = 1
+
+        @step
+        def start(self):
+            self.seen.append("start")
+            self.kept = list(self.seen)
+            self.place = (self._current_step, self._graph.name, self._graph["start"].out_funcs)
+            self.next(self.a, self.b)
+
+        @step
+        def a(self):
+            self.next(self.join)
+
+        @step
+        def b(self):
+            self.next(self.join)
+
+        @step
+        def join(self, inputs):
+            self.kept = inputs.a.kept
+            self.next(self.end)
+
+        @step
+        def end(self):
+            self.hello = "hello " + self.name
+
+    if __name__ == "__main__":
+        OwnInit()
+"""
+
+
+@pytest.mark.ours
+def test_what_a_flow_assigns_in_its_own_init_is_an_artifact_of_every_task(site: Site) -> None:
+    finished = site.run_flow(OWN_INIT, "run", "--name", "ann").succeeded()
+    start, end = finished.values("start"), finished.values("end")
+    assert start["kept"] == end["kept"] == ["init", "start"]
+    assert (start["seen"], finished.values("a")["seen"], end["seen"]) == (["init", "start"], ["init"], ["init"])
+    assert "never" not in end
+    assert start["place"] == ("start", "OwnInit", ["a", "b"])
+    assert (end["name"], end["hello"]) == ("ann", "hello ann")
+    parameters = Step(f"{finished.run.pathspec}/_parameters").task
+    assert present(parameters)["seen"].data == ["init"]
+    idle = site.python(
+        """
+        from flow import OwnInit
+
+        flow = OwnInit(use_cli=False)
+        print(flow.seen, flow.never, [step.__name__ for step in flow], hasattr(flow, "_current_step"))
+        print([node.name for node in flow._graph])
+        """
+    ).succeeded()
+    assert idle.stdout == ("['init'] 1 ['start', 'a', 'b', 'join', 'end'] False\n['a', 'b', 'end', 'join', 'start']\n")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from metaflow import registry, settings
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _AS_BY_DEFAULT = FlowOptions()
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Workspace:
@@ -45,6 +48,8 @@ class Workspace:
         Those of the environment by default.
     local_root : str, optional
         Directory of local metadata, if it is not that of the settings.
+    initial : mapping of str to object
+        What the flow's own ``__init__`` has assigned on self; every task begins with it.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Workspace:
         path: str | None = None,
         settings: Settings | None = None,
         local_root: str | None = None,
+        initial: Mapping[str, Any] = _NONE,
     ) -> None:
         self.flow_class = flow_class
         self.name = flow_class.__name__
@@ -64,6 +70,7 @@ class Workspace:
         self.script = script or self.path
         self.settings = settings or _settings()
         self.local_root = local_root or self.settings.local_root
+        self.initial = initial
 
     def with_options(self, **changes: Any) -> Workspace:
         """Return the same flow with other options."""
@@ -74,6 +81,7 @@ class Workspace:
             path=self.path,
             settings=self.settings,
             local_root=self.local_root,
+            initial=self.initial,
         )
 
     def planned_with(self, decospecs: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> Workspace:
@@ -118,7 +126,8 @@ class Workspace:
         MetaflowException
             A decorator cannot be as it is written, in the source or in the options.
         """
-        return plan.read(self.flow_class, with_=self.options.decospecs, without=self.options.without)
+        given = self.options
+        return plan.read(self.flow_class, with_=given.decospecs, without=given.without, initial=self.initial)
 
     @property
     def environment(self) -> str:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry
 from metaflow.cli.session import Session
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from metaflow.flow.spec import FlowSpec
 
 
-def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> NoReturn:
+def main(
+    flow_class: type[FlowSpec],
+    arguments: Sequence[str] | None = None,
+    initial: Mapping[str, Any] = MappingProxyType({}),
+) -> NoReturn:
     """Run the command line of `flow_class` and leave the process.
 
     Parameters
@@ -35,6 +40,8 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
         The user's flow.
     arguments : sequence of str, optional
         Words after the script; those of the process by default.
+    initial : mapping of str to object
+        What the flow's own ``__init__`` has assigned on self.
 
     Raises
     ------
@@ -53,7 +60,7 @@ def main(flow_class: type[FlowSpec], arguments: Sequence[str] | None = None) -> 
     _open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _invoke(Session(flow_class, os.environ), words)
+        status = _invoke(Session(flow_class, os.environ, initial), words)
     except TaskFailed as error:
         print_failure(error)
         status = 128 + error.signal if isinstance(error, RunInterrupted) else 1

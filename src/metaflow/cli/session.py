@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, MutableMapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from metaflow import settings
 from metaflow.app.early import EarlyZygote
@@ -14,6 +15,8 @@ from metaflow.compute.command import CODE_PACKAGE, LOCAL_ROOT
 
 if TYPE_CHECKING:
     from metaflow.flow.spec import FlowSpec
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Session:
@@ -25,6 +28,8 @@ class Session:
         The user's flow.
     environ : mutable mapping
         Environment variables; what is meant for this process alone is taken out.
+    initial : mapping of str to object
+        What the flow's own ``__init__`` has assigned on self.
 
     Attributes
     ----------
@@ -38,7 +43,9 @@ class Session:
         The fact about the code that this task runs.
     """
 
-    def __init__(self, flow_class: type[FlowSpec], environ: MutableMapping[str, str]) -> None:
+    def __init__(
+        self, flow_class: type[FlowSpec], environ: MutableMapping[str, str], initial: Mapping[str, Any] = _NONE
+    ) -> None:
         self.environ = environ
         self.code_package = environ.pop(CODE_PACKAGE, None)
         script = sys.argv[0]
@@ -48,6 +55,7 @@ class Session:
             path=_flow_file(script),
             settings=settings.load(environ),
             local_root=environ.pop(LOCAL_ROOT, None),
+            initial=initial,
         )
         self.zygote = EarlyZygote()
 

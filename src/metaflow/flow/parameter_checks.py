@@ -24,9 +24,7 @@ RESERVED = frozenset(
 )  # fmt: skip
 
 # What every flow has under these names.
-FLOW_ATTRIBUTES = frozenset(
-    ("cmd", "foreach_stack", "index", "input", "merge_artifacts", "name", "next", "script_name")
-)
+FLOW_ATTRIBUTES = frozenset(("cmd", "foreach_stack", "index", "input", "merge_artifacts", "next", "script_name"))
 
 
 def check(parameters: Mapping[str, Parameter]) -> None:

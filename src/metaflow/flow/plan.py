@@ -85,6 +85,8 @@ class FlowPlan:
         By attribute name.
     removed : mapping of str to tuple of str
         What ``--without`` took away: name of a decorator to the steps that had it.
+    initial : mapping of str to object
+        What the flow's own ``__init__`` has assigned on self; every task begins with it.
     """
 
     flow_class: type[FlowSpec]
@@ -92,6 +94,7 @@ class FlowPlan:
     decorators: tuple[FlowDecorator, ...]
     parameters: Mapping[str, Parameter]
     removed: Mapping[str, tuple[str, ...]]
+    initial: Mapping[str, Any]
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class FlowPlan:
         decorators: Sequence[FlowDecorator] = (),
         parameters: Mapping[str, Parameter] | None = None,
         removed: Mapping[str, tuple[str, ...]] | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
         self.__dict__.update(
             flow_class=flow_class,
@@ -107,6 +111,7 @@ class FlowPlan:
             decorators=tuple(decorators),
             parameters=MappingProxyType(dict(parameters or {})),
             removed=MappingProxyType(dict(removed or {})),
+            initial=MappingProxyType(dict(initial or {})),
         )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -207,6 +212,7 @@ def read(
     with_: Iterable[str] = (),
     without: Iterable[str] = (),
     mutators: Iterable[Mutator] = (),
+    initial: Mapping[str, Any] = MappingProxyType({}),
 ) -> FlowPlan:
     """Plan a flow.
 
@@ -220,6 +226,8 @@ def read(
         What ``--without`` was given: names of decorators, taken away before those of `with_` are added.
     mutators : iterable of callable
         Each gets the `Draft` and may change it.
+    initial : mapping of str to object
+        What the flow's own ``__init__`` has assigned on self.
 
     Returns
     -------
@@ -242,7 +250,7 @@ def read(
     for mutate in mutators:
         mutate(draft)
     steps = {name: StepPlan(name, draft.functions[name], tuple(there)) for name, there in draft.steps.items()}
-    return FlowPlan(flow_class, steps, draft.decorators, parameters_of(flow_class), removed)
+    return FlowPlan(flow_class, steps, draft.decorators, parameters_of(flow_class), removed, initial)
 
 
 def _noted(step: str, function: Callable[..., Any]) -> list[StepDecorator]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from metaflow import registry
 from metaflow.exception import CannotAssign, InvalidNextException
 from metaflow.flow.binding import INTERNAL, Binding, Transition, is_immutable, is_indexable
 from metaflow.flow.merge import merge
@@ -77,7 +78,7 @@ class FlowSpec:
         if use_cli:
             from metaflow.cli.main import main
 
-            main(type(self))
+            main(type(self), initial=attributes_of(self))
 
     # --- where the task stands --------------------------------------------------------------------------------------
 
@@ -254,6 +255,12 @@ class FlowSpec:
 
     def __getattr__(self, name: str) -> Any:
         binding = self.__dict__.get("_binding")
+        if name == "_graph":
+            return registry.load("language", "FlowGraph")(type(self))
+        if name == "_current_step" and binding is not None:
+            return binding.step
+        if name == "name" and (binding is None or name not in binding.artifacts):
+            return type(self).__name__
         if binding is None or name in binding.deleted:
             self._absent(name, binding)
         if name in binding.unchanging:
@@ -339,6 +346,11 @@ class FlowSpec:
         if binding is None:
             raise AttributeError(f"self.{what} exists only while a step runs")
         return binding  # type: ignore[no-any-return]
+
+
+def attributes_of(flow: FlowSpec) -> dict[str, Any]:
+    """Return what was assigned on self."""
+    return {name: value for name, value in flow.__dict__.items() if name not in INTERNAL}
 
 
 def constants_of(flow_class: type) -> dict[str, Any]:

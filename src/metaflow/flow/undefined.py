@@ -11,6 +11,7 @@ import sys
 from types import TracebackType
 
 import metaflow
+from metaflow import absent
 
 
 def hint_for(error: NameError) -> str | None:
@@ -22,12 +23,12 @@ def hint_for(error: NameError) -> str | None:
         As it was raised, with its traceback.
     """
     name, file = error.name, _file(error.__traceback__)
-    if file is None or not (name in metaflow.__all__ or name in metaflow._LATER):
+    if file is None or not (name in metaflow.__all__ or name in absent.NAMES):
         return None
     imported = _import_of_ours("".join(linecache.getlines(file)))
     if imported is None:
         return None
-    if name in metaflow._LATER:
+    if name in absent.NAMES:
         return f"'{name}' is a name of Metaflow that is not available in this version of Millrace"
     statement, line = imported
     if any(alias.name == "*" for alias in statement.names) or statement.end_lineno != statement.lineno:

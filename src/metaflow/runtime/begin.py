@@ -56,8 +56,9 @@ def begin_run(
     index = TaskIndex({}, {}) if origin is None else TaskIndex(dict(origin.objects), dict(origin.info))
     values = {
         **constants_of(plan.flow_class),
-        **parameters,
         "name": flow,
+        **plan.initial,
+        **parameters,
         "_configs_processed": True,
         "_foreach_stack": [],
         "_graph_info": plan.description(),

@@ -13,7 +13,7 @@ from typing import Any, overload
 from weakref import ref
 
 from metaflow.exception import CommandException, MetaflowDataMissing
-from metaflow.flow.binding import INTERNAL, Changes
+from metaflow.flow.binding import Changes
 from metaflow.flow.spec import FlowSpec
 from metaflow.runtime.events import TaskRef
 
@@ -159,8 +159,3 @@ def missing_input(path: str) -> MetaflowDataMissing:
 def is_storable(name: str) -> bool:
     """Tell whether an artifact of this name can be stored: files are named after it."""
     return name.isprintable() and "/" not in name and 0 < len(name.encode()) <= _LONGEST_NAME
-
-
-def attributes_of(flow: FlowSpec) -> dict[str, Any]:
-    """Return what a step has assigned on self."""
-    return {name: value for name, value in flow.__dict__.items() if name not in INTERNAL}

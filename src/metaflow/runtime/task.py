@@ -34,10 +34,10 @@ from metaflow.flow.decorator import StepContext
 from metaflow.flow.failure import describe_failure, failure_of_error
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.plan import FlowPlan
-from metaflow.flow.spec import FlowSpec
+from metaflow.flow.spec import FlowSpec, attributes_of
 from metaflow.flow.step import limits
 from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
-from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, is_storable, missing_input
+from metaflow.runtime.inputs import Inputs, decode_input_paths, is_storable, missing_input
 from metaflow.runtime.record import AttemptRecord
 from metaflow.store import internals
 from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
@@ -116,6 +116,7 @@ class Task:
         binding = Binding(plan.step, Artifacts(self._blobs, incoming), {}, frames, self._is_join)
         binding.values.update(self._element)
         flow = self._instance(binding)
+        flow.__dict__.update(self._flow.initial)
         self._set_current(incoming)
         mask = os.umask(0o077)
         os.umask(mask)

@@ -424,7 +424,7 @@ def test_one_parameter_cannot_have_two_attributes() -> None:
         check_parameters(parameters_of(flow_with(one=shared, two=shared)))
 
 
-@pytest.mark.parametrize("attribute", ["name", "next", "input", "index", "foreach_stack", "_x"])
+@pytest.mark.parametrize("attribute", ["next", "input", "index", "foreach_stack", "_x"])
 def test_attributes_that_a_flow_already_has(attribute: str) -> None:
     with pytest.raises(InvalidFlow, match=f"The attribute '{attribute}' cannot be a parameter"):
         check_parameters(parameters_of(flow_with(**{attribute: Parameter("p")})))

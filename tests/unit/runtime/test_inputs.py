@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from metaflow.exception import CommandException
 from metaflow.flow.binding import Binding
-from metaflow.flow.spec import FlowSpec
+from metaflow.flow.spec import FlowSpec, attributes_of
 from metaflow.runtime.events import TaskRef
-from metaflow.runtime.inputs import Inputs, attributes_of, decode_input_paths, encode_input_paths, missing_input
+from metaflow.runtime.inputs import Inputs, decode_input_paths, encode_input_paths, missing_input
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
