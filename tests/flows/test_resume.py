@@ -121,7 +121,7 @@ def test_a_failed_run(one_site: Site, undisturbed: Any, shape: str, fails: str) 
     failed = failed_run(one_site, shape, fails)
     resumed = resume(one_site, shape)
     check_resumed(one_site, failed.run, resumed, undisturbed(shape))
-    assert latest_run(one_site, shape) == failed.run_id
+    assert latest_run(one_site, shape) == resumed.run_id
 
 
 @pytest.mark.parametrize(("shape", "fails"), [("Nested", "leaf[1,0]"), ("Climb", "climb[1]#3")])
@@ -164,7 +164,7 @@ def test_a_run_that_succeeded(one_site: Site, undisturbed: Any) -> None:
 
 
 def test_a_resumed_run(one_site: Site, undisturbed: Any) -> None:
-    """Two failures, one after the other; the second is gone on from by name, the default stays the first."""
+    """Two failures, one after the other; the second is gone on from by name, then the latest by default."""
     first = failed_run(one_site, "Climb", "climb[1]#3")
     (one_site.directory / "fails").write_text("join")
     second = resume(one_site, "Climb").failed()
@@ -174,8 +174,10 @@ def test_a_resumed_run(one_site: Site, undisturbed: Any) -> None:
         third = resume(one_site, "Climb", "--origin-run-id", name)
         check_resumed(one_site, second.run, third, undisturbed("Climb"))
         assert ran(one_site) == Counter(["join", "end"])
-    assert resume(one_site, "Climb").succeeded().run.origin_pathspec == first.run.pathspec
-    assert latest_run(one_site, "Climb") == first.run_id
+    fourth = resume(one_site, "Climb").succeeded()
+    assert fourth.run.origin_pathspec == third.run.pathspec
+    assert latest_run(one_site, "Climb") == fourth.run_id
+    assert first.run_id != second.run_id
 
 
 def test_the_console_names_what_was_taken_over_and_its_log_is_there(one_site: Site) -> None:
@@ -185,13 +187,6 @@ def test_the_console_names_what_was_taken_over_and_its_log_is_there(one_site: Si
     assert f"Looking for finished tasks of the run {failed.run_id}." in resumed.stderr
     assert f"[{resumed.run_id}/start/1] Task taken over from {failed.run_id}/start/1." in resumed.stdout
     assert "Task starts" not in "".join(line for line in resumed.stdout.splitlines() if "/start/" in line)
-
-
-def test_the_tags_are_those_of_the_resuming_command(one_site: Site) -> None:
-    failed_run(one_site, "Line", "middle", "--tag", "before")
-    run = resume(one_site, "Line", "--tag", "after").succeeded().run
-    assert run.user_tags == {"after"}
-    assert all(task.user_tags == {"after"} for task in tasks_of(run).values())
 
 
 def test_a_run_of_somebody_else(one_site: Site, undisturbed: Any) -> None:
@@ -475,12 +470,28 @@ def resumed_flow(site: Site, source: str, *words: str) -> Finished:
 
 
 def test_a_parameter_that_the_origin_did_not_have(one_site: Site) -> None:
-    one_site.run_flow(changing(), "run", env={"FAILS": "1"}).failed()
-    refused = resumed_flow(one_site, changing('more = Parameter("more", default=1)'))
+    failed = one_site.run_flow(changing(), "run", env={"FAILS": "1"}).failed()
+    origin = ("--origin-run-id", str(failed.run_id))
+    refused = resumed_flow(one_site, changing('more = Parameter("more", required=True)'))
     assert refused.returncode == 2
     assert "has no parameter more" in refused.stderr
     assert len(list(one_site.flow("ChangingFlow"))) == 1
     assert "more: 5" in resumed_flow(one_site, changing("more = 5")).succeeded().stdout
+    with_default = changing('more = Parameter("more", default=7)')
+    told = resumed_flow(one_site, with_default, *origin).succeeded()
+    assert "more: 7" in told.stdout
+    assert "with their defaults: more." in told.stderr
+    at_a_join = with_default.replace("(self, inputs):", "(self, inputs):\n        print('input:', inputs[0].more)")
+    assert "input: 7" in resumed_flow(one_site, at_a_join, "join", *origin).succeeded().stdout
+
+
+def test_the_tags_of_the_origin_are_carried_over_and_said(one_site: Site) -> None:
+    one_site.run_flow(changing(), "run", "--tag", "one", "--tag", "two", env={"FAILS": "1"}).failed()
+    told = resumed_flow(one_site, changing(), "--tag", "two", "--tag", "three").succeeded()
+    assert ": one, two." in told.stderr
+    resumed = present(one_site.flow("ChangingFlow").latest_run)
+    assert resumed.user_tags == {"one", "two", "three"}
+    assert present(resumed.end_task).user_tags == {"one", "two", "three"}
 
 
 def test_the_widest_foreach_allowed_is_about_what_runs(one_site: Site) -> None:

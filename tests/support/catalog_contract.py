@@ -25,8 +25,8 @@ class Shelf(NamedTuple):
         self.recorder.register_task(path, tags=["t"], system_tags=["user:ann"])
         return path
 
-    def add_run(self, *, latest: bool = True) -> str:
-        return self.recorder.new_run("F", tags=["t"], system_tags=["user:ann"], latest=latest)
+    def add_run(self) -> str:
+        return self.recorder.new_run("F", tags=["t"], system_tags=["user:ann"])
 
 
 def test_an_empty_catalog_has_nothing(shelf: Shelf) -> None:
@@ -52,9 +52,9 @@ def test_names_and_children_are_one_level_below(shelf: Shelf) -> None:
     assert shelf.catalog.names(["F", other]) == []
 
 
-def test_the_latest_run_is_the_last_that_was_said_to_be(shelf: Shelf) -> None:
+def test_the_latest_run_is_the_last_one(shelf: Shelf) -> None:
+    shelf.add_run()
     run = shelf.add_run()
-    shelf.add_run(latest=False)
     assert shelf.catalog.latest_run("F") == run
     assert shelf.catalog.latest_run("G") is None
 

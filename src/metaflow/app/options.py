@@ -45,7 +45,7 @@ class RunOptions(NamedTuple):
 class ResumeOptions(NamedTuple):
     """Which run is resumed."""
 
-    origin_run_id: Annotated[str | None, Option("The earlier run; by default the last `run`.", metavar="RUN")] = None
+    origin_run_id: Annotated[str | None, Option("The earlier run; by default the latest one.", metavar="RUN")] = None
 
 
 class DecoratorOptions(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,7 +12,9 @@ from metaflow.flow.includefile import LocalFile, store_included
 from metaflow.flow.parameters import ParameterContext
 
 
-def parameter_values(workspace: Workspace, given: Mapping[str, Any], log: Callable[[str], None]) -> dict[str, Any]:
+def parameter_values(
+    workspace: Workspace, given: Mapping[str, Any], log: Callable[[str], None], *, only: Container[str] | None = None
+) -> dict[str, Any]:
     """Return the value of each parameter by attribute name, included files stored.
 
     Parameters
@@ -23,6 +25,8 @@ def parameter_values(workspace: Workspace, given: Mapping[str, Any], log: Callab
         By name of the parameter: a string, as on a command line, or a value of the parameter's type.
     log : callable
         Takes what functions that compute defaults have to say.
+    only : container of str, optional
+        Attribute names of the parameters that are wanted; all by default.
 
     Raises
     ------
@@ -49,6 +53,8 @@ def parameter_values(workspace: Workspace, given: Mapping[str, Any], log: Callab
     )
     values = {}
     for attribute, parameter in parameters.items():
+        if only is not None and attribute not in only:
+            continue
         try:
             if parameter.name in given:
                 value = parameter.resolve(given[parameter.name])

@@ -158,14 +158,15 @@ def resume(
     workspace, options, callbacks, zygote, handle_signals
         As for `run`.
     origin_run : str, optional
-        Id of the earlier run, or ``Flow/id``; by default the last one that was begun by `run`.
+        Id of the earlier run, or ``Flow/id``; by default the latest one. The new run has its tags as well.
     step_to_rerun : str, optional
         A step that runs anew even if it had finished.
 
     Raises
     ------
     MetaflowException
-        As for `run`; or there is no such run or step, or the flow has parameters that the earlier run had not.
+        As for `run`; or there is no such run or step, or the flow has parameters without a default that
+        the earlier run had not.
     """
     workspace, requests = _prepare(workspace, options, callbacks, handle_signals)
     if step_to_rerun is not None and step_to_rerun not in workspace.plan.graph:
@@ -174,9 +175,15 @@ def resume(
             hint=f"its steps are: {', '.join(workspace.plan.graph)}",
         )
     origin = _origin(workspace, origin_run)
-    _check_parameters(workspace, origin)
+    values = _new_parameters(workspace, origin, callbacks)
+    tags = (workspace.metadata.get((workspace.name, origin.run)) or {}).get("tags", ())
+    if tags:
+        callbacks.remark(f"Tags of the run {origin.run} that this run has too: {', '.join(tags)}.")
+    options = options._replace(tags=(*tags, *options.tags))
     callbacks.remark(f"Looking for finished tasks of the run {origin.run}.")
-    return _Run(workspace, requests, options, callbacks, zygote, handle_signals).carry_out({}, origin, step_to_rerun)
+    return _Run(workspace, requests, options, callbacks, zygote, handle_signals).carry_out(
+        values, origin, step_to_rerun
+    )
 
 
 def _prepare(
@@ -195,16 +202,27 @@ def _prepare(
     return shared_storage(workspace, requests, callbacks.remark), requests
 
 
-def _check_parameters(workspace: Workspace, origin: Origin) -> None:
-    new = [name for name in workspace.plan.parameters if name not in origin.parameters.objects]
-    if new:
-        several = len(new) > 1
-        raise CommandException(
-            f"The run {origin.run} has no parameter{'s' if several else ''} {', '.join(new)}, and a resumed run has "
-            "the parameters of the run that it resumes.",
-            hint=f"`python {workspace.script} run` begins a run with {'them' if several else 'it'}; or make "
-            f"{'them plain attributes' if several else 'it a plain attribute'} of the flow's class or of a step",
-        )
+def _new_parameters(workspace: Workspace, origin: Origin, callbacks: RunCallbacks) -> dict[str, Any]:
+    """Return the values of those parameters that have been added to the flow since, by attribute: their defaults.
+
+    Raises
+    ------
+    CommandException
+        One of them has no default.
+    """
+    parameters = workspace.plan.parameters
+    new = {name: parameters[name] for name in parameters if name not in origin.parameters.objects}
+    for name, parameter in new.items():
+        if parameter.required:
+            raise CommandException(
+                f"The run {origin.run} has no parameter {name}, which has no default, and a resumed run has the "
+                "parameters of the run that it resumes.",
+                hint=f"give it a default, or begin a run with it: `python {workspace.script} run`",
+            )
+    values = parameter_values(workspace, {}, callbacks.warning, only=new)
+    if values:
+        callbacks.remark(f"New since the run {origin.run}, with their defaults: {', '.join(values)}.")
+    return values
 
 
 def _origin(workspace: Workspace, given: str | None) -> Origin:

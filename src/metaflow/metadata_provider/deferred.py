@@ -54,7 +54,7 @@ class DeferredMetadata:
     ) -> None:
         self.entries.append(ArtifactsEntry(task, attempt, list(artifacts), storage, list(tags), list(system_tags)))
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str], latest: bool = True) -> str:
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
         _refuse(flow)
 
     def latest_run(self, flow: str) -> str | None:

@@ -49,7 +49,7 @@ class LocalMetadata:
         self.root = root
         self.user = user
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str], latest: bool = True) -> str:
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
         """Register a run; its id is the time in microseconds.
 
         Raises
@@ -73,8 +73,7 @@ class LocalMetadata:
         self._introduce(top, {"flow_id": flow})
         document = {"run_number": run, "flow_id": flow, "user_name": self.user}
         self._introduce(f"{top}/{run}", document | {"tags": list(tags), "system_tags": list(system_tags)})
-        if latest:
-            files.write(f"{top}/latest_run", run.encode())
+        files.write(f"{top}/latest_run", run.encode())
         return run
 
     def latest_run(self, flow: str) -> str | None:

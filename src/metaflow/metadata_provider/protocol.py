@@ -87,8 +87,8 @@ class Recorder(Protocol):
     root: str
     """Directory or URL of what it keeps."""
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str], latest: bool = True) -> str:
-        """Register a run under a new id and return the id; `latest` makes it the one that a resume goes on from."""
+    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
+        """Register a run under a new id and return the id."""
 
     def register_task(
         self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
@@ -124,7 +124,7 @@ class Catalog(Protocol):
     """As of the recorder that has written it."""
 
     def latest_run(self, flow: str) -> str | None:
-        """Return the id of the last run that was registered as latest, None if there is none."""
+        """Return the id of the run that was registered last, None if there is none."""
 
     def get(self, path: Sequence[str], attempt: int = 0) -> Document | None:
         """Return the document of a flow, run, step or task (1 to 4 names) or of an attempt's artifact (5), or None."""

@@ -45,11 +45,12 @@ def begin_run(
     facts : iterable of Fact
         What is recorded of the pseudo-task.
     origin : TaskIndex, optional
-        Of a run that goes on from another: the other's parameters, taken over unread instead of `parameters`.
+        Of a run that goes on from another: the other's parameters, taken over unread; `parameters` are those that it
+        did not have.
     """
     flow = plan.name
     tags, system_tags = list(tags), list(system_tags)
-    run = metadata.new_run(flow, tags=tags, system_tags=system_tags, latest=origin is None)
+    run = metadata.new_run(flow, tags=tags, system_tags=system_tags)
     task = TaskPath(flow, run, PARAMETERS, "0")
     record = AttemptRecord(task, 0, storage, metadata, tags=tags, system_tags=system_tags)
     record.begin()

@@ -104,6 +104,7 @@ class Task:
         self._step = flow.steps[plan.step]
         self._function = self._step.function
         self._element: dict[int, Any] = {}
+        self._parameters = TaskIndex({}, {})  # of the run, read by joins
         self._turn = 0  # of a step that comes back to itself; Metaflow's resume knows its tasks by it
         self._is_join = self._function.__code__.co_argcount > 1
 
@@ -168,12 +169,19 @@ class Task:
         for parameters in rest:  # the parent may be taken over from a run whose source was another
             incoming.objects["_graph_info"] = parameters.objects["_graph_info"]
             incoming.info["_graph_info"] = parameters.info["_graph_info"]
+            self._add_parameters(incoming, parameters)
         if self._plan.split_index is not None:
             depth = foreach_values_name(len(frames))
             incoming.objects[depth] = parent.objects[ELEMENTS]
             incoming.info[depth] = parent.info[ELEMENTS]
             frames.append(self._new_frame(values, self._plan.split_index, len(frames)))
         return incoming, frames
+
+    def _add_parameters(self, index: TaskIndex, parameters: TaskIndex) -> None:
+        """Add those parameters that a task did not have which was taken over, since the flow had not."""
+        for name in self._flow.parameters:
+            if name not in index.objects:
+                index.objects[name], index.info[name] = parameters.objects[name], parameters.info[name]
 
     def _new_frame(self, parent: Artifacts, index: int, depth: int) -> ForeachFrame:
         parent.fetch("_foreach_num_splits", ELEMENTS, "_foreach_var")
@@ -187,6 +195,7 @@ class Task:
 
     def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
         first, incoming = self._read([paths[0], f"{self._plan.run}/{PARAMETERS}/0"])
+        self._parameters = incoming
         self._blobs.note_present(first.objects.values())
         frames: list[ForeachFrame] = list(Artifacts(self._blobs, first)["_foreach_stack"])
         if self._flow.graph.closes_foreach(self._plan.step):
@@ -202,6 +211,9 @@ class Task:
 
     def _open_inputs(self, paths: Sequence[str]) -> list[FlowSpec]:
         indexes = self._read(paths)
+        if self._plan.origin_run is not None:
+            for index in indexes:
+                self._add_parameters(index, self._parameters)
         siblings = Siblings(self._blobs, indexes) if len(indexes) > 1 else None
         flows = []
         for path, index in zip(paths, indexes, strict=True):

@@ -85,7 +85,7 @@ class Runs:
         asyncio.run(self.going_on.written())
 
     def resumption(self, sketch: str, rerun: str | None = None) -> Resumption:
-        self.run = self.metadata.new_run(FLOW, tags=[], system_tags=[], latest=False)
+        self.run = self.metadata.new_run(FLOW, tags=[], system_tags=[])
         graph: Graph = graph_of(self.directory, sketch)
         origin = Origin(self.storage, FLOW, self.origin)
         self.going_on = Resumption(origin, graph, rerun, self.metadata, self.run, tags=["t"], system_tags=[])
