@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 import pytest
 
 from support.present import present
-from support.site import Site
+from support.site import SOURCES, Site
 
 TIMES = """
     import time
@@ -71,6 +73,31 @@ def test_a_hundred_splits_are_the_limit_unless_said_otherwise(one_site: Site) ->
     assert "101" in refused.output
     assert "100" in refused.output
     assert "--max-num-splits" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--run-id-file", ""), "--run-id-file is empty"),
+        (("--run-id-file", "no where/id"), "--run-id-file 'no where/id': the file is in a directory that does not"),
+        (("--runner-attribute-file", "."), "--runner-attribute-file .: the file is a directory"),
+        (tuple(f"--tag=t{number}" for number in range(51)), "would have 51 tags; at most 50 are allowed"),
+    ],
+)
+def test_what_is_refused_before_there_is_a_run(one_site: Site, words: tuple[str, ...], said: str) -> None:
+    refused = one_site.run_flow("linear.py", "run", "--run-id-file", "id", *words).failed()
+    assert said in refused.stderr
+    assert not one_site.root.exists()
+
+
+def test_commands_in_hints_can_be_pasted_into_a_shell(one_site: Site) -> None:
+    directory = one_site.directory / "my flows"
+    directory.mkdir()
+    path = one_site.write("my flows/it's.py", (SOURCES / "linear.py").read_text())
+    for words in (["run", "--no-such-option"], ["resume"], ["status"], ["no-such-command"], []):
+        said = one_site.run_flow(str(path.relative_to(one_site.directory)), *words).stderr
+        hint = present(re.search(r"`(python .*?)`", said))
+        assert shlex.split(hint[1])[:2] == ["python", "my flows/it's.py"]
 
 
 def test_tags_and_run_id_file(one_site: Site) -> None:

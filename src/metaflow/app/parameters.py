@@ -61,7 +61,7 @@ def parameter_values(
             else:
                 value = parameter.default_value(context)
         except CommandException as error:
-            error.hint = error.hint or f"`python {workspace.script} run --help` describes the parameters"
+            error.hint = error.hint or f"`{workspace.invocation} run --help` describes the parameters"
             raise
         if isinstance(value, LocalFile):
             value = store_included(value, workspace.files_storage, workspace.name)

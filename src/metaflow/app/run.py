@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from metaflow.app.workspace import Workspace
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.metadata_provider.lease import Lease, RunStatus, lease_of
-from metaflow.metadata_provider.tags import check_tags
+from metaflow.metadata_provider.tags import check_first_tags
 from metaflow.options import check
 from metaflow.runtime.begin import begin_run
 from metaflow.runtime.console import Console, SilentConsole
@@ -179,7 +180,7 @@ def resume(
     tags = (workspace.metadata.get((workspace.name, origin.run)) or {}).get("tags", ())
     if tags:
         callbacks.remark(f"Tags of the run {origin.run} that this run has too: {', '.join(tags)}.")
-    options = options._replace(tags=(*tags, *options.tags))
+    options = options._replace(tags=tuple(check_first_tags([*tags, *options.tags])))
     callbacks.remark(f"Looking for finished tasks of the run {origin.run}.")
     return _Run(workspace, requests, options, callbacks, zygote, handle_signals).carry_out(
         values, origin, step_to_rerun
@@ -193,13 +194,24 @@ def _prepare(
     if handle_signals and (_has_running_loop() or threading.current_thread() is not threading.main_thread()):
         raise ValueError("handle_signals: signals can be handled in the main thread only, and without a running loop")
     check(options)
-    check_tags(options.tags)
+    check_first_tags(options.tags)
+    _check_writable("--run-id-file", options.run_id_file)
+    _check_writable("--runner-attribute-file", options.runner_attribute_file)
     workspace = workspace.planned_with(options.run_decospecs, options.run_without)
     check_flow(workspace, callbacks.remark)
     for step in workspace.plan.steps.values():
         check_attempts(step, workspace.settings.runs.max_attempts)
     requests = resource_requests(workspace)
     return shared_storage(workspace, requests, callbacks.remark), requests
+
+
+def _check_writable(word: str, path: str | None) -> None:
+    """Refuse a file that cannot be written before there is a run that nobody would hear of."""
+    if path == "":
+        raise CommandException(f"{word} is empty.", hint="give it the path of a file, or leave it out")
+    if path is not None and (os.path.isdir(path) or not os.path.isdir(os.path.dirname(path) or ".")):
+        trouble = "is a directory" if os.path.isdir(path) else "is in a directory that does not exist"
+        raise CommandException(f"{word} {shlex.quote(path)}: the file {trouble}.")
 
 
 def _new_parameters(workspace: Workspace, origin: Origin, callbacks: RunCallbacks) -> dict[str, Any]:
@@ -217,7 +229,7 @@ def _new_parameters(workspace: Workspace, origin: Origin, callbacks: RunCallback
             raise CommandException(
                 f"The run {origin.run} has no parameter {name}, which has no default, and a resumed run has the "
                 "parameters of the run that it resumes.",
-                hint=f"give it a default, or begin a run with it: `python {workspace.script} run`",
+                hint=f"give it a default, or begin a run with it: `{workspace.invocation} run`",
             )
     values = parameter_values(workspace, {}, callbacks.warning, only=new)
     if values:
@@ -235,7 +247,7 @@ def _origin(workspace: Workspace, given: str | None) -> Origin:
     if run is None:
         raise CommandException(
             f"The flow {workspace.name} has no run here to resume.",
-            hint=f"`python {workspace.script} run` starts one; use --origin-run-id to resume another user's run",
+            hint=f"`{workspace.invocation} run` starts one; use --origin-run-id to resume another user's run",
         )
     return Origin(workspace.storage, workspace.name, run)
 
@@ -255,7 +267,7 @@ class _Run:
         self._workspace = workspace
         self._requests = requests
         self._options = options
-        self._tags = check_tags(options.tags)
+        self._tags = check_first_tags(options.tags)
         self._system_tags = system_tags(workspace.settings)
         self._callbacks = callbacks
         self._zygote = zygote or EarlyZygote()

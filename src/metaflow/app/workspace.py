@@ -7,6 +7,7 @@ made when it is first asked for, so that a task pays only for what it uses.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from functools import cached_property
@@ -128,6 +129,11 @@ class Workspace:
         """
         given = self.options
         return plan.read(self.flow_class, with_=given.decospecs, without=given.without, initial=self.initial)
+
+    @property
+    def invocation(self) -> str:
+        """How a person starts a command of the flow, as a shell reads it: ``python flow.py``."""
+        return f"python {shlex.quote(self.script)}"
 
     @property
     def environment(self) -> str:

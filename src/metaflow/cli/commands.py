@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from metaflow import registry
+from metaflow.app.workspace import Workspace
 from metaflow.cli.jobs import job_commands
 from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.session import Session
@@ -174,7 +175,7 @@ def _check_name(kind: str, name: str) -> None:
 def _default(session: Session) -> None:
 
     check_and_say(session)
-    session.say(f"Next, give a command: `python {session.workspace.script} run`, for example, or --help to list them.")
+    session.say(f"Next, give a command: `{session.workspace.invocation} run`, for example, or --help to list them.")
 
 
 def invoke(session: Session, arguments: list[str]) -> int:
@@ -194,7 +195,7 @@ def invoke(session: Session, arguments: list[str]) -> int:
             auto_envvar_prefix="METAFLOW",
         )
     except click.UsageError as error:
-        raise CommandException(error.format_message(), hint=_hint(error, session.workspace.script)) from error
+        raise CommandException(error.format_message(), hint=_hint(error, session.workspace)) from error
     except click.ClickException as error:
         raise CommandException(error.format_message()) from error
     except click.Abort:
@@ -202,8 +203,9 @@ def invoke(session: Session, arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _hint(error: click.UsageError, script: str) -> str | None:
+def _hint(error: click.UsageError, workspace: Workspace) -> str | None:
     if "id you mean" in error.format_message():
         return None
-    command = error.ctx.command_path if error.ctx is not None else script
-    return f"see `python {command} --help`"
+    path = error.ctx.command_path if error.ctx is not None else ""
+    command = path.removeprefix(workspace.script)
+    return f"see `{workspace.invocation}{command} --help`"

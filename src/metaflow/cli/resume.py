@@ -61,5 +61,5 @@ def _refuse(context: click.Context, option: click.Parameter, value: Any) -> None
     if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
         raise CommandException(
             f"{option.opts[0]} cannot be given to resume: its parameters are those of the run that it resumes.",
-            hint=f"`python {context.obj.workspace.script} run` starts a run with other values",
+            hint=f"`{context.obj.workspace.invocation} run` starts a run with other values",
         )

@@ -80,8 +80,7 @@ def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
         f"    {finished.finish.reason}",
         *([f"    {cause.values['where']}"] if cause is not None and "where" in cause.values else []),
         *([f"    hint: {cause.hint}"] if cause is not None and cause.hint else []),
-        f"    Finished tasks are kept. To resume: python {session.workspace.script} resume "
-        f"--origin-run-id {finished.id}",
+        f"    Finished tasks are kept. To resume: {session.workspace.invocation} resume --origin-run-id {finished.id}",
     ]
     if finished.signal is not None:
         return RunInterrupted("\n".join(lines), finished.signal)

@@ -35,7 +35,7 @@ def status(session: Session, run_id: str | None) -> None:
     for step in steps:
         session.echo(f"    {step.id:{width}}  {_counts(step)}")
     if run.status not in ("running", "successful"):
-        session.echo(f"To resume it: python {session.workspace.script} resume --origin-run-id {run.id}")
+        session.echo(f"To resume it: {session.workspace.invocation} resume --origin-run-id {run.id}")
 
 
 def _find(session: Session, run_id: str | None) -> Run:
@@ -46,7 +46,7 @@ def _find(session: Session, run_id: str | None) -> Run:
         latest = Flow(name).latest_run if name in session.workspace.metadata.names(()) else None
         if latest is None:
             raise CommandException(
-                f"The flow {name} has no runs here.", hint=f"`python {session.workspace.script} run` starts one"
+                f"The flow {name} has no runs here.", hint=f"`{session.workspace.invocation} run` starts one"
             )
         return latest
     run_id = run_id.removeprefix(f"{name}/")

@@ -237,7 +237,7 @@ class Container(MetaflowObject, Generic[Child]):
     def __iter__(self) -> Iterator[Child]:
         return self._children()
 
-    def __getitem__(self, id: str) -> Child:
+    def __getitem__(self, id: str | int) -> Child:
         child = self._child(str(id))
         if not (_is_name(child.id) and child._exists()):
             raise errors.missing(child, errors.MissingKey)
@@ -245,7 +245,7 @@ class Container(MetaflowObject, Generic[Child]):
         return child
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and _is_name(id) and self._child(id)._exists()
+        return isinstance(id, str | int) and _is_name(str(id)) and self._child(str(id))._exists()
 
     def _child(self, name: str) -> Child:
         child = object.__new__(self._LEVELS[len(self._components) + 1])

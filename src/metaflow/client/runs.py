@@ -38,17 +38,21 @@ class Metaflow:
         return list(self)
 
     def __iter__(self) -> Iterator[Flow]:
-        for name in sorted(self._site.catalog.names(())):
-            flow = Flow.__new__(Flow)
-            flow._place((name,), self._site, scope.namespace)
-            if flow._is_in(flow._namespace):
-                yield flow
+        return (flow for flow in map(self._flow, sorted(self._site.catalog.names(()))) if flow._is_in(flow._namespace))
+
+    def _flow(self, name: str) -> Flow:
+        flow = Flow.__new__(Flow)
+        flow._place((name,), self._site, scope.namespace)
+        return flow
 
     def __getitem__(self, name: str) -> Flow:
         return Flow(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._site.catalog.names(())
+        if not isinstance(name, str) or name not in self._site.catalog.names(()):
+            return False
+        flow = self._flow(name)
+        return flow._is_in(flow._namespace)
 
     def __repr__(self) -> str:
         return "Metaflow()"

@@ -71,6 +71,11 @@ class Current:
             f"'current' has no attribute '{name}' here; the attributes of a decorator exist only in steps that have it"
         )
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _CORE:
+            raise AttributeError(f"current.{name} says where the task stands, and cannot be set")
+        super().__setattr__(name, value)
+
     def __dir__(self) -> Iterator[str]:
         own = ("is_running_flow", "pathspec", "task", "run", "get")
         return iter(sorted({*own, *_CORE, *self._values, *self._lazy}))

@@ -7,6 +7,7 @@ line runs these checks before anything else; tasks do not. Start reading at `che
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow.exception import InvalidFlow
@@ -96,7 +97,7 @@ def _check_arguments(parameter: Parameter) -> None:
             hint = f"did you mean '{near[0]}'?" if near else None
             _refuse(parameter, f"The parameter '{parameter.name}' has an unknown argument '{word}'.", hint)
     rules: dict[str, tuple[Any, tuple[type, ...]]] = {
-        "help": (parameter.help, (str,)),
+        "help": (parameter.help, (str, FunctionType)),
         "required": (parameter.required, (bool,)),
         "show_default": (parameter.show_default, (bool, str)),
         "separator": (parameter.separator, (str,)),
@@ -109,7 +110,7 @@ def _check_arguments(parameter: Parameter) -> None:
             _refuse(
                 parameter,
                 f"The argument '{word}' of parameter '{parameter.name}' is {quoted(value)}, "
-                f"not {' or '.join(cls.__name__ for cls in types)}.",
+                f"not {' or '.join(cls.__name__ for cls in types if cls is not FunctionType)}.",
             )
 
 

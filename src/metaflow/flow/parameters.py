@@ -113,8 +113,8 @@ class Parameter:
     type : type, optional
         ``str``, ``int``, ``float``, ``bool`` or `JSONType`; that of the default, else ``str``, if not given. Any other
         callable of one text, and click's types, work too.
-    help : str, optional
-        A text for ``run --help``.
+    help : str or callable, optional
+        A text for ``run --help``; of a function that is its docstring.
     required : bool, optional
         Refuse to start a run without a value. Means nothing if there is a default.
     show_default : bool or str, optional
@@ -133,7 +133,7 @@ class Parameter:
         name: str,
         default: Any = None,
         type: Any = None,
-        help: str | None = None,
+        help: str | Callable[..., str] | None = None,
         required: bool | None = None,
         show_default: bool | str | None = None,
         **kwargs: Any,
@@ -274,7 +274,7 @@ class Parameter:
             flag=self.flag,
             destination=f"parameter_{self.key}",
             metavar=self.kwargs.get("metavar") or self.kind.metavar,
-            help=self.help or "",
+            help=self.help if isinstance(self.help, str) else (getattr(self.help, "__doc__", None) or "").strip(),
             required=bool(self.required) and self.default is None,
             default_text=self._default_text(),
             multiple=self.multiple,

@@ -16,8 +16,8 @@ _WIDEST_COLUMN = 48  # longer texts push the next column instead of all of them
 def show(graph: Graph) -> str:
     """Return the flow as a tree: a line for each step, indented by the splits around it.
 
-    A line has the step's name with its decorators, where it goes, and the first line of its doc. ``├`` begins a branch
-    of a split, ``│`` goes on with it.
+    A line has the step's name with its decorators, where it goes, and its doc, which goes on in the lines below. ``├``
+    begins a branch of a split, ``│`` goes on with it.
 
     Examples
     --------
@@ -34,7 +34,9 @@ def show(graph: Graph) -> str:
         begins = bool(depth) and node.split_branches[-1] == node.name
         tree = "│ " * (depth - begins) + "├ " * begins
         marks = "".join(f" @{decorator.name}" for decorator in node.decorators)
-        rows.append((tree + node.name + marks, _course(node), node.doc.partition("\n")[0]))
+        first, *more = node.doc.splitlines() or [""]
+        rows.append((tree + node.name + marks, _course(node), first))
+        rows += [("│ " * depth, "", line) for line in more]
     title = f"{graph.name}  {graph.source_file}"
     doc = [graph.doc] if graph.doc else []
     return "\n".join([title, *doc, "", *_table(rows)])

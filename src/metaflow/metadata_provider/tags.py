@@ -42,6 +42,23 @@ def check_tags(tags: Iterable[object]) -> list[str]:
     return list(checked)
 
 
+def check_first_tags(tags: Iterable[object]) -> list[str]:
+    """Return the tags that a run begins with, without repetitions, in order.
+
+    Raises
+    ------
+    MetaflowTaggingError
+        One of them cannot be a tag, or there are too many.
+    """
+    checked = check_tags(tags)
+    if len(checked) > MAX_COUNT:
+        raise MetaflowTaggingError(
+            f"The run would have {len(checked)} tags; at most {MAX_COUNT} are allowed.",
+            hint="leave some out; what belongs to many runs can be part of a tag: team:research",
+        )
+    return checked
+
+
 def changed(user: Iterable[str], system: Iterable[str], *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
     """Return the user tags of a run after `remove`, then `add`.
 

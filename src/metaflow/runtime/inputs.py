@@ -135,7 +135,7 @@ class Inputs:
             raise AttributeError(name)
         steps = [path.split("/")[1] for path in self._paths]
         if name in steps:
-            return self[steps.index(name)]
+            return self[len(steps) - 1 - steps[::-1].index(name)]  # of a foreach the last task, as in Metaflow
         known = ", ".join(sorted(set(steps)))
         raise AttributeError(
             f"no input comes from a step '{name}' (they come from: {known}); "

@@ -89,7 +89,10 @@ def test_a_missing_child_is_a_key_error(place: Place) -> None:
         assert key not in container
     with pytest.raises(MetaflowNotFound):
         Metaflow()["Nope"]
-    assert run["start"][1] == run["start"]["1"]  # type: ignore[index]
+    assert run["start"][1] == run["start"]["1"]
+    assert 1 in run["start"]
+    assert 99 not in run["start"]
+    assert True not in run["start"]
 
 
 def test_a_namespace_hides_what_is_not_in_it(place: Place) -> None:

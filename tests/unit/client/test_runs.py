@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from metaflow.client import Flow, Metaflow, Run, Task
+from metaflow.client import Flow, Metaflow, Run, Task, namespace
 from metaflow.exception import (
     MetaflowExceptionWrapper,
     MetaflowTaggingError,
@@ -18,6 +18,15 @@ from metaflow.metadata_provider.lease import lease_of
 from support.present import present
 
 from .written import Place, WrittenRun
+
+
+def test_flows_of_another_namespace_are_not_contained(place: Place) -> None:
+    place.run("Numbers")
+    assert "Numbers" in Metaflow()
+    assert "Nowhere" not in Metaflow()
+    namespace("user:nobody")
+    assert "Numbers" not in Metaflow()
+    assert [flow.id for flow in Metaflow()] == []
 
 
 def test_flows_are_listed_by_name(place: Place) -> None:

@@ -35,6 +35,17 @@ def test_outside_of_a_run() -> None:
         assert current.get(name, "default") == "default"
 
 
+@pytest.mark.parametrize("name", [*CORE, "pathspec", "task", "run", "is_running_flow"])
+def test_where_a_task_stands_cannot_be_set(inside: Current, name: str) -> None:
+    with pytest.raises(AttributeError, match=name):
+        setattr(inside, name, "elsewhere")
+
+
+def test_what_is_said_beside_can_be_set(inside: Current) -> None:
+    inside.mine = 3
+    assert inside.mine == 3
+
+
 def test_inside_of_a_run(inside: Current) -> None:
     assert inside.is_running_flow
     assert inside.pathspec == "F/7/start/1"

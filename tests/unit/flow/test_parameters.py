@@ -424,6 +424,16 @@ def test_one_parameter_cannot_have_two_attributes() -> None:
         check_parameters(parameters_of(flow_with(one=shared, two=shared)))
 
 
+def test_help_may_be_a_function() -> None:
+    def text() -> str:
+        """How fast."""
+        return "never called"
+
+    parameter = Parameter("speed", default=1, help=text)
+    check_parameters(parameters_of(flow_with(speed=parameter)))
+    assert parameter.option()["help"] == "How fast."
+
+
 @pytest.mark.parametrize("attribute", ["next", "input", "index", "foreach_stack", "_x"])
 def test_attributes_that_a_flow_already_has(attribute: str) -> None:
     with pytest.raises(InvalidFlow, match=f"The attribute '{attribute}' cannot be a parameter"):

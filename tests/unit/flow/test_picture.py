@@ -26,6 +26,8 @@ def test_tree(tmp_path: Path) -> None:
         "start             split → a, b",
         "├ a               foreach over xs → c",
         "│ ├ c @resources  → k                                               Work.",
+        "│ │",
+        "│ │                                                                 More.",
         "│ k               joins a → j",
         "├ b               switch on v: 'x' → b (again), 'y' → d",
         "│ d               → j",

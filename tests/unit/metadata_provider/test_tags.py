@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaflow.exception import MetaflowTaggingError
-from metaflow.metadata_provider.tags import MAX_COUNT, MAX_LENGTH, changed, check_tags
+from metaflow.metadata_provider.tags import MAX_COUNT, MAX_LENGTH, changed, check_first_tags, check_tags
 
 TAGS = st.lists(st.text("abcdef", min_size=1, max_size=2), max_size=12)
 
@@ -21,6 +21,13 @@ def test_tags_that_are_allowed(tag: str) -> None:
 def test_tags_that_are_refused(tag: object) -> None:
     with pytest.raises(MetaflowTaggingError):
         check_tags([tag])
+
+
+def test_a_run_begins_with_no_more_tags_than_it_may_have() -> None:
+    most = [f"t{number}" for number in range(MAX_COUNT)]
+    assert check_first_tags([*most, *most]) == most
+    with pytest.raises(MetaflowTaggingError, match="would have 51 tags; at most 50"):
+        check_first_tags([*most, "another"])
 
 
 @given(TAGS, TAGS, TAGS, TAGS)

@@ -103,6 +103,7 @@ def test_an_input_is_one_object_while_somebody_holds_it() -> None:
     assert inputs[0] is held
     assert inputs[-2] is held
     assert inputs.a is held
+    assert inputs_of("7/a/1", "7/a/2", "7/b/3")[0].a.path == "7/a/2", "the last one, as in Metaflow"
     assert next(iter(inputs)) is held
     assert inputs[:1][0] is held
     assert opening.opened == ["7/a/1"]
