@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from metaflow import Task
 from support.interpreter import is_ours
 from support.present import present
 from support.site import Site
@@ -361,3 +362,41 @@ def test_the_first_cause_is_named_and_not_what_it_took_along(site: Site) -> None
     assert kinds == {0: "cancelled", 1: "cancelled", 2: "crashed", 3: "cancelled"}
     assert [task.id for task in run["work"] if present(task.failure).kind == "crashed"] == [culprit]
     assert present(run.failure).values == {"step": "work", "task": culprit, "cause": "crashed"}
+
+
+@pytest.mark.ours
+def test_a_step_that_leaves_by_itself_when_its_container_is_ended(one_site: Site) -> None:
+    """The supervisor makes the file; the step's own end, also one that @catch would take, does not count."""
+    source = """
+        import os, sys
+        from metaflow import FlowSpec, catch, retry, step
+
+        ENDED = os.environ["MILLRACE_TERMINATION"]
+
+        class Leaves(FlowSpec):
+            @catch(var="failure")
+            @retry(times=1, only=["exited"])
+            @step
+            def start(self):
+                if not os.path.exists(ENDED):
+                    open(ENDED, "w").close()
+                    self.saved = "work"
+                    sys.exit(9)
+                os.remove(ENDED)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            Leaves()
+    """
+    finished = one_site.run_flow(source, "run", env={"MILLRACE_TERMINATION": str(one_site.home / "ended")}).succeeded()
+    task = finished.task("start")
+    assert task["failure"].data is None
+    one_site.look()
+    first = Task(task.pathspec, attempt=0)
+    assert first["saved"].data == "work"
+    assert "exit status 143" in present(first.failure).message
+    assert "sys.exit(9)" in first.stderr

@@ -150,10 +150,11 @@ def test_a_time_limit(container: Container) -> None:
 def test_a_signal_is_passed_on_and_the_task_may_end_by_itself(container: Container, number: int) -> None:
     task = container.start(
         """
-        import signal, sys, time
+        import os, signal, sys, time
         def leave(*_):
-            print("saved")
+            print("saved", os.path.exists(os.environ["MILLRACE_TERMINATION"]))
             sys.exit(5)
+        assert not os.path.exists(os.environ["MILLRACE_TERMINATION"])
         assert signal.signal(signal.SIGTERM, leave) is signal.SIG_DFL
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         print("ready")
@@ -163,7 +164,7 @@ def test_a_signal_is_passed_on_and_the_task_may_end_by_itself(container: Contain
     task.until(lambda: b"ready" in container.lines() or container.segments())
     task.signal(number)
     assert task.end().status == 5
-    assert container.lines() == [b"ready", b"saved"]
+    assert container.lines() == [b"ready", b"saved True"]
     ending = container.outcome()["ending"]
     assert (ending["terminated"], ending["code"]) == (True, 5)
 

@@ -68,7 +68,7 @@ def first_attempt(finished: Finished, step: str, task: int) -> Task:
 
 
 DISTURBED = """
-import itertools, sys, time
+import itertools, signal, sys, time
 from metaflow import FlowSpec, Parameter, batch, catch, current, kubernetes, retry, step
 
 def work():
@@ -92,11 +92,16 @@ class Disturbed(FlowSpec):
         self.fates = self.kept_fates.split(",")
         self.next(self.kept, foreach="fates")
 
-    @retry(times=2, minutes_between_retries=0.02)
+    @retry(times=2, minutes_between_retries=0.02, only=["lost", "cancelled"])
     @kubernetes(cpu=0.05, memory=128)
     @step
     def kept(self):
+        def leave(*_):
+            self.saved = "its work"
+            sys.exit(9)
+
         if current.retry_count == 0:
+            signal.signal(signal.SIGTERM, leave)
             work()
         self.attempt = current.retry_count
         self.next(self.join_kept)
@@ -172,6 +177,8 @@ def test_pods_that_are_taken_away(remote: RemoteSite) -> None:
             first = first_attempt(finished, step, task)
             assert_whole(first.stdout, ended[task] if fate in ENDS else 0.0)
             assert words in first.stderr
+            assert first["saved"].data == "its work" if step == "kept" else "saved" not in first
+            assert words in str(first.exception)
             assert json.loads(first.metadata_dict["failure"])["kind"] in kinds
             assert step == "kept" or words in failures[number]
     assert finished.values("join_kept")["attempts"] == {"evict": 1, "delete": 1}

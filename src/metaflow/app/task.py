@@ -8,7 +8,7 @@ from metaflow.app.facts import system_facts, system_tags
 from metaflow.app.workspace import Workspace
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
-from metaflow.compute.command import SPOT_NOTICE, TaskOptions
+from metaflow.compute.command import SPOT_NOTICE, TERMINATION, TaskOptions
 from metaflow.compute.report import TaskReport, open_channel
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.flow.current import current
@@ -61,6 +61,7 @@ def run_task(
         user=settings.user,
         tempdir=settings.tempdir or ".",
         facts=system_facts(settings, workspace.script, code_package),
+        termination=environ.pop(TERMINATION, None),
     )
     notice = environ.pop(SPOT_NOTICE, None)
     if notice is not None:

@@ -14,6 +14,9 @@ from metaflow.options import Option, read, write
 SPOT_NOTICE = "MILLRACE_SPOT_NOTICE"
 """Set for remote tasks: the file that appears when the machine is about to be taken away."""
 
+TERMINATION = "MILLRACE_TERMINATION"
+"""Set for remote tasks: the file that appears when the container is asked to end."""
+
 LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
 """Set for tasks: the root of local metadata, wherever the flow file changes directory to."""
 

@@ -67,9 +67,12 @@ class RetryDecorator(StepDecorator):
             delay=60 * amount(self.attributes["minutes_between_retries"]),
             backoff=amount(backoff) if backoff is not None else 0.0,
             longest_delay=60 * amount(self.attributes["max_minutes"]) if backoff is not None else float("inf"),
-            only=frozenset(self._only()),
+            only=frozenset(self._only()) | (_GONE if "lost" in self._only() else frozenset()),
         )
 
+
+_GONE = frozenset({"preempted"})
+"""Classes that "lost" stands for too: whether a service says that it took a machine away depends on the service."""
 
 _KNOWN = f"there are: {', '.join(FAILURE_KINDS)}"
 
@@ -100,7 +103,8 @@ def retry(function: Any = None, **attributes: Any) -> Any:
         Minutes to wait at most, if `backoff` is given. Not in Metaflow.
     only : sequence of str, optional
         Classes of failure after which to try again, such as ``["memory", "lost"]``
-        (`metaflow.exception.FAILURE_KINDS`); after others the step fails at once. By default all. Not in Metaflow.
+        (`metaflow.exception.FAILURE_KINDS`); "lost" includes "preempted". After others the step fails at once. By
+        default all. Not in Metaflow.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metaflow.compute.report import TaskReport
-from metaflow.exception import MetaflowExceptionWrapper, StepRaised, TaskFailed
+from metaflow.exception import MetaflowDataMissing, MetaflowExceptionWrapper, StepRaised, TaskFailed
 from metaflow.flow.frames import ForeachFrame, PicklableFrames
 from metaflow.metadata_provider.protocol import ArtifactFact, Fact, Recorder, TaskPath, WholeAttempt
 from metaflow.store import internals, layout
@@ -103,7 +103,7 @@ class AttemptRecord:
         if self.attempt not in self.store.attempts()[0]:
             self.begin()
             self.add_location(frames, None, ())
-        index = TaskIndex({}, {}, self.attempt)
+        index = self._kept()
         text = f"{failure.message}\n" + (f"hint: {failure.hint}\n" if failure.hint else "")
         values = {
             "_current_step": self.path.step,
@@ -120,6 +120,14 @@ class AttemptRecord:
         with PicklableFrames():
             save_artifacts(Blobs(self._storage, self.path.flow), values.items(), index)
         self.close(index, ok=False, failure=failure)
+
+    def _kept(self) -> TaskIndex:
+        """Return an index of what an attempt had stored before its process died."""
+        try:
+            found = self.store.read_index(self.attempt)
+        except MetaflowDataMissing:
+            found = None
+        return TaskIndex({**found.objects} if found else {}, {**found.info} if found else {}, self.attempt)
 
     def close(self, index: TaskIndex, *, ok: bool, failure: TaskFailed | None = None) -> None:
         """Write the index, whose blobs must be there, and mark the attempt as done.

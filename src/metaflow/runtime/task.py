@@ -13,6 +13,7 @@ Start reading at `Task.run`.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -66,6 +67,11 @@ class TaskPlan(NamedTuple):
     user: str
     tempdir: str
     facts: tuple[Fact, ...]
+    termination: str | None = None
+
+
+class Terminated(KeyboardInterrupt):
+    """A step did not finish after its container was asked to end, whatever it raised then."""
 
 
 class Task:
@@ -249,6 +255,14 @@ class Task:
         """Run the step with its decorators around it, the outermost first; return what it raised."""
 
         def code() -> None:
+            try:
+                body()
+            except BaseException as error:
+                if self._is_terminated():
+                    raise Terminated from error
+                raise
+
+        def body() -> None:
             if context.attempt > context.last_attempt:
                 raise self._earlier_failure()
             if self._is_join:
@@ -267,6 +281,9 @@ class Task:
         except BaseException as error:  # noqa: BLE001 - also sys.exit and KeyboardInterrupt end a step, not the task
             return error
         return None
+
+    def _is_terminated(self) -> bool:
+        return self._plan.termination is not None and os.path.exists(self._plan.termination)
 
     def _earlier_failure(self) -> Exception:
         """Return why the attempt before this one failed, in which the step's code ran for the last time."""
@@ -317,6 +334,8 @@ class Task:
         caught, failure = context.caught, context.failure
         assigned = attributes_of(flow)
         index = self._outgoing(flow, incoming)
+        if isinstance(error, Terminated):
+            return self._leave(index, assigned, error)
         unusable = [name for name in assigned if not is_storable(name)]
         for name in unusable:
             del assigned[name]
@@ -338,6 +357,14 @@ class Task:
             failure = failure_of_error(error, self._plan.step)
             self._save_failed(index, assigned, flow._binding, error, failure)
         return self._close(index, flow._binding.transition, error is None, failure)
+
+    def _leave(self, index: TaskIndex, assigned: Mapping[str, Any], error: Terminated) -> int:
+        """Store what a step has made whose container is being ended, and leave it to others to say why."""
+        if error.__cause__ is not None:
+            _complain(describe_failure(error.__cause__, self._plan.step))
+        self._keep(index, {name: value for name, value in assigned.items() if is_storable(name)})
+        self._record.store.write(self._record.store.index(index))
+        return 128 + signal.SIGTERM
 
     def _outgoing(self, flow: FlowSpec, incoming: TaskIndex) -> TaskIndex:
         """Return an index with what passes through the step unread."""

@@ -9,6 +9,7 @@ from metaflow.compute.jobs.protocol import JobEnded
 from metaflow.exception import (
     TaskCancelled,
     TaskFailed,
+    TaskKilled,
     TaskLost,
     TaskNotPlaced,
     TaskOutOfMemory,
@@ -41,6 +42,11 @@ def failure_of_job(step: str, job: JobEnded, end: ProcessEnd | None) -> TaskFail
         return boot_failure(step, job.code, job.tail)
     if end.timed_out:
         return TaskTimedOut(f"the step '{step}' took longer than its time limit and was ended by force")
+    if end.terminated:
+        return TaskKilled(
+            f"the step '{step}' did not finish: its container was asked to end",
+            hint="somebody, or a service of its machine, ended it",
+        )
     return None
 
 

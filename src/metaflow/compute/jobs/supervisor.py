@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry
-from metaflow.compute.command import SPOT_NOTICE
+from metaflow.compute.command import SPOT_NOTICE, TERMINATION
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.jobs.entry import SPOT
@@ -84,6 +84,7 @@ class Supervisor:
         self._environ = environ
         self._memory = MemoryGroup(config.get("cgroup", CONTROL_GROUPS))
         self._log = SegmentWriter(self._storage, config["task"], config["attempt"], config.get("log_bytes", _LOG_BYTES))
+        self._termination = os.path.join(place, "termination")
         self._prctl = processes.system_call()
         self._pid = 0
         self._status: int | None = None
@@ -101,6 +102,7 @@ class Supervisor:
         processes.become_subreaper(self._prctl)
         spot = self._environ.pop(SPOT, "")
         self._environ[SPOT_NOTICE] = os.path.join(self._place, "spot-termination-notice")
+        self._environ[TERMINATION] = self._termination
         self._start()
         self._log.start()
         if spot:
@@ -232,9 +234,17 @@ class Supervisor:
         if numbers & {signal.SIGTERM, signal.SIGINT} and self._status is None:
             if not self._terminated:
                 self._terminated = True
+                self._note_termination()
                 self._kill_at = time.monotonic() + self._config["grace"]
             processes.kill_group(self._pid, signal.SIGTERM)
         self._reap()
+
+    def _note_termination(self) -> None:
+        """Let the task know that whatever it does now, it was ended; it sees the file before it gets the signal."""
+        try:
+            os.close(os.open(self._termination, os.O_WRONLY | os.O_CREAT, 0o600))
+        except OSError as error:  # a full disk
+            _write(2, f"The task could not be told that it is to end: {error}\n".encode())
 
     def _reap(self) -> None:
         """Take what has died off the kernel's list."""

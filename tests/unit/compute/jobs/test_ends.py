@@ -5,7 +5,7 @@ from __future__ import annotations
 from metaflow.compute.jobs.ends import failure_of_job
 from metaflow.compute.jobs.outcome import ProcessEnd
 from metaflow.compute.jobs.protocol import JobEnded
-from metaflow.exception import TaskExited, TaskOutOfMemory, TaskPreempted, TaskTimedOut
+from metaflow.exception import TaskExited, TaskKilled, TaskOutOfMemory, TaskPreempted, TaskTimedOut
 
 KILLED = ProcessEnd(None, 9, peak_mb=500.0, limit_mb=512.0)
 ENDED = JobEnded(1, 0, 137)
@@ -39,6 +39,15 @@ def test_the_boot_program_says_why_it_could_not_start_the_task() -> None:
     failure = failure_of_job("train", JobEnded(1, 0, 64, tail=[b"no python", b"the package is damaged."]), None)
     assert type(failure) is TaskExited
     assert failure.message.endswith("the package is damaged")
+
+
+def test_a_container_that_was_asked_to_end() -> None:
+    left = ProcessEnd(143, None, terminated=True)
+    evicted = TaskPreempted("the node was taken away")
+    assert failure_of_job("train", ENDED._replace(failure=evicted), left) is evicted
+    told = failure_of_job("train", ENDED, left)
+    assert type(told) is TaskKilled
+    assert "asked to end" in told.message
 
 
 def test_nothing_but_a_signal() -> None:
