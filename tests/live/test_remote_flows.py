@@ -166,6 +166,38 @@ def test_every_end_is_told_caught_or_tried_again(backend: str, remote: RemoteSit
             assert "to stderr" in task.stderr
 
 
+@pytest.mark.parametrize("where", ["at the top", "in the step"])
+def test_an_import_that_fails_in_the_container(where: str, backend: str, remote: RemoteSite) -> None:
+    top, within = ("import numpy", "pass") if where == "at the top" else ("", "import numpy")
+    flow = f"""
+    from metaflow import FlowSpec, step
+    {top}
+
+    class Imports(FlowSpec):
+        @step
+        def start(self):
+            {within}
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    if __name__ == "__main__":
+        Imports()
+    """
+    finished = run_on(remote, backend, flow).failed()
+    image = os.environ["METAFLOW_DEFAULT_CONTAINER_IMAGE"]
+    hint = f"neither the image '{image}' nor the code package has a module 'numpy'"
+    assert finished.stdout.count(hint) == 1
+    failure = present(finished.task("start").failure)
+    assert failure.message == "ModuleNotFoundError: No module named 'numpy'"
+    assert present(failure.hint).startswith(hint)
+    status = remote.run_flow("flow.py", "status").output
+    assert "ModuleNotFoundError: No module named 'numpy'" in status
+    assert hint in status
+
+
 OOM = """
 from metaflow import FlowSpec, resources, step
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from metaflow import registry
 from metaflow.cli.session import Session
 from metaflow.compute.command import read_task
-from metaflow.compute.report import CHANNEL
+from metaflow.compute.report import CHANNEL, report_unbegun
 from metaflow.exception import CommandException, InvalidFlow, MetaflowException, RunInterrupted, TaskFailed
 from metaflow.store.objects import KINDS
 
@@ -66,6 +66,7 @@ def main(
         status = 128 + error.signal if isinstance(error, RunInterrupted) else 1
     except MetaflowException as error:
         print_error(error)
+        report_unbegun(error, os.environ)
         status = 2 if isinstance(error, CommandException) else 1
     except KeyboardInterrupt:
         print_error(CommandException("Ctrl-C was pressed."), "Interrupted")

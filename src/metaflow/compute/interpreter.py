@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -32,8 +33,11 @@ def open_streams() -> None:
     vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
 
 
-def run_main(code: CodeType | None, path: str) -> NoReturn:
-    """Execute the flow file as the main program, and end as an interpreter ends."""
+def run_main(code: CodeType | None, path: str, on_error: Callable[[BaseException], None]) -> NoReturn:
+    """Execute the flow file as the main program, and end as an interpreter ends.
+
+    `on_error` gets the exception that ends the program, if one does, after it has been printed.
+    """
     assert code is not None
     from importlib.machinery import SourceFileLoader
 
@@ -59,6 +63,7 @@ def run_main(code: CodeType | None, path: str) -> NoReturn:
         own_frame = error.__traceback__
         error = error.with_traceback(own_frame.tb_next if own_frame is not None else None)
         sys.excepthook(type(error), error, error.__traceback__)
+        on_error(error)
         status = 1
     _finalize()
     os._exit(status & 0xFF)

@@ -12,8 +12,11 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
-from metaflow.exception import TaskFailed
+from metaflow.exception import MetaflowException, TaskFailed
 from metaflow.metadata_provider.entries import Entry, entry_from_json
+
+CONTAINER = "MILLRACE_CONTAINER"
+"""Set for remote tasks: their backend and the image that they run in, such as ``kubernetes python:3.12``."""
 
 CHANNEL = "MILLRACE_OUTCOME"
 """Variable ``<descriptor>:<id>``: where a task writes its report; taken out of the environment by the task."""
@@ -68,6 +71,22 @@ class TaskReport(NamedTuple):
         if document["ok"]:
             return TaskReport(tuple(document["next"]), document["width"], entries=entries)
         return TaskReport(failure=TaskFailed.from_record(document["failure"]), entries=entries)
+
+
+def report_unbegun(error: BaseException, environ: MutableMapping[str, str]) -> None:
+    """Tell the engine of an error that has ended a task before its step began, such as a failed import of the flow file.
+
+    Does nothing where nobody listens, or where the task has opened the channel itself.
+    """
+    if CHANNEL not in environ:
+        return
+    from metaflow.flow.failure import failure_of_error, set_container  # neither zygote nor supervisor needs it else
+
+    set_container(environ.pop(CONTAINER, None))
+    failure = failure_of_error(error, "")
+    if failure.hint and not isinstance(error, MetaflowException):
+        print(f"    hint: {failure.hint}", file=sys.stderr)
+    open_channel(environ)(TaskReport(failure=failure))
 
 
 def open_channel(environ: MutableMapping[str, str]) -> Callable[[TaskReport], None]:

@@ -18,6 +18,28 @@ from metaflow.exception import (
 )
 from metaflow.flow.spec import FlowSpec, hint_for_missing
 
+_container: tuple[str, str] | None = None
+"""Backend and image of the container that this process runs in."""
+
+
+def set_container(container: str | None) -> None:
+    """Say where this process runs: a backend and an image with a space between them; None if on the user's machine."""
+    global _container
+    backend, _, image = (container or "").partition(" ")
+    _container = (backend, image) if image else None
+
+
+def hint_of_import(error: BaseException) -> str | None:
+    """Return what to do about an import that failed because of the image that this process runs in."""
+    if not isinstance(error, ImportError) or _container is None:
+        return None
+    backend, image = _container
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        lacks = f"neither the image '{image}' nor the code package has a module '{error.name.partition('.')[0]}'"
+    else:
+        lacks = f"this import does not work in the image '{image}'"
+    return f"{lacks}: name an image where it does, @{backend}(image=…)"
+
 
 def failure_of_error(error: BaseException, step: str) -> TaskFailed:
     """Return the failure that what a step raised stands for: its class, its sentence, what is known of it."""
@@ -42,7 +64,7 @@ def failure_of_error(error: BaseException, step: str) -> TaskFailed:
         case MetaflowException():
             return StepRaised(sentence, hint=error.hint, error=_name(error), **values)
         case _:
-            return StepRaised(sentence, hint=None, error=_name(error), **values)
+            return StepRaised(sentence, hint=hint_of_import(error), error=_name(error), **values)
 
 
 def _out_of_memory(sentence: str, step: str, values: dict[str, float | str]) -> TaskOutOfMemory:
@@ -96,6 +118,9 @@ def describe_failure(error: BaseException, step: str) -> str:
     text = "".join(traceback.format_exception(type(error), error, frames))
     if isinstance(error, AttributeError) and isinstance(error.obj, FlowSpec) and error.name is not None:
         hint = hint_for_missing(error.obj, error.name)
+        text += f"    hint: {hint}\n" if hint else ""
+    if isinstance(error, ImportError):
+        hint = hint_of_import(error)
         text += f"    hint: {hint}\n" if hint else ""
     if isinstance(error, NameError):
         from metaflow.flow.undefined import hint_for
@@ -151,7 +176,9 @@ def _last_user_frame(trace: TracebackType | None) -> str | None:
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
         where = f"{path}:{trace.tb_lineno}"
-        if not _is_of_a_library(path):
+        # Compiled code names a source file that is not there, and a string has none: their module has a place.
+        module = trace.tb_frame.f_globals.get("__file__")
+        if not _is_of_a_library(path) and not (isinstance(module, str) and _is_of_a_library(module)):
             own = where
         trace = trace.tb_next
     return own or where

@@ -17,7 +17,8 @@ from metaflow.exception import (
     TaskTimedOut,
     TimeoutException,
 )
-from metaflow.flow.failure import failure_of_error
+from metaflow.flow.failure import describe_failure, failure_of_error, set_container
+from support.present import present
 
 
 class Unlucky(Exception):
@@ -62,6 +63,38 @@ def test_where_is_the_users_line_and_not_that_of_a_library_below_it() -> None:
         names["work"]()
     assert failure_of_error(caught.value, "train").values["where"] == "flow.py:3"
     assert failure_of_error(InvalidNextException("No.", 7, "other.py"), "train").values["where"] == "other.py:7"
+
+
+def test_where_is_not_in_compiled_code() -> None:
+    """Its frames name a source that is not there: ``numpy/random/_common.pyx``."""
+    library = {"__name__": "numpy.random._common", "__file__": "/lib/site-packages/numpy/random/_common.so"}
+    exec(compile("def cont():\n    raise MemoryError", "numpy/random/_common.pyx", "exec"), library)
+    names: dict[str, Any] = {"__name__": "__main__", "cont": library["cont"]}
+    exec(compile("def work():\n    cont()", "flow.py", "exec"), names)
+    with pytest.raises(MemoryError) as caught:
+        names["work"]()
+    assert failure_of_error(caught.value, "train").values["where"] == "flow.py:2"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import nosuch.part", "neither the image 'python:3.12' nor the code package has a module 'nosuch'"),
+        ("raise ImportError('libGL.so.1: cannot open')", "this import does not work in the image 'python:3.12'"),
+    ],
+)
+def test_an_import_that_fails_in_a_container_has_its_image_in_the_hint(source: str, words: str) -> None:
+    with pytest.raises(ImportError) as caught:
+        exec(source, {})
+    assert failure_of_error(caught.value, "train").hint is None
+    set_container("kubernetes python:3.12")
+    try:
+        failure, printed = failure_of_error(caught.value, "train"), describe_failure(caught.value, "train")
+    finally:
+        set_container(None)
+    assert present(failure.hint).startswith(words)
+    assert present(failure.hint).endswith("@kubernetes(image=…)")
+    assert present(failure.hint) in printed
 
 
 def test_our_own_errors_keep_their_hint() -> None:

@@ -23,6 +23,7 @@ from metaflow.compute.jobs.entry import GRACE, Package, argv, boot_variable
 from metaflow.compute.jobs.outcome import Outcome
 from metaflow.compute.jobs.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
+from metaflow.compute.report import CONTAINER
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import (
     MetaflowException,
@@ -155,7 +156,8 @@ class RemoteLauncher:
             "task": str(request.task),
             "attempt": str(request.attempt),
         }
-        environment = {**self._environment, **command.environment, **boot}
+        container = {CONTAINER: f"{self.kind} {request.resources.image}"}
+        environment = {**self._environment, **command.environment, **container, **boot}
         self._backend.submit(
             Job(
                 request.task,

@@ -29,7 +29,7 @@ from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.jobs.entry import SPOT
 from metaflow.compute.jobs.outcome import Outcome, ProcessEnd
 from metaflow.compute.local import processes
-from metaflow.compute.report import CHANNEL, TaskReport
+from metaflow.compute.report import CHANNEL, TaskReport, report_unbegun
 from metaflow.exception import MetaflowException
 from metaflow.store import layout
 from metaflow.store.layout import END, STOPPED
@@ -204,7 +204,7 @@ class Supervisor:
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go on as the supervisor
             _write(2, f"The task could not be started: {error!r}\n".encode())
             os._exit(1)
-        run_main(main, path)
+        run_main(main, path, lambda error: report_unbegun(error, self._environ))
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.local import processes
 from metaflow.compute.local.imports import imported_names, preload, third_party_imports
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
-from metaflow.compute.report import CHANNEL
+from metaflow.compute.report import CHANNEL, report_unbegun
 
 _LOOK_AGAIN = 100
 """Milliseconds until the zygote looks again whether what an ended task had started is gone."""
@@ -218,7 +218,7 @@ class _Child:
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go back to serve()
             os.write(2, f"The task could not be started: {error!r}\n".encode())
             os._exit(1)
-        run_main(self._zygote._code, self._zygote._path)
+        run_main(self._zygote._code, self._zygote._path, lambda error: report_unbegun(error, os.environ))
 
     def _detach(self) -> None:
         zygote = self._zygote
