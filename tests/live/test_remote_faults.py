@@ -69,7 +69,7 @@ def first_attempt(finished: Finished, step: str, task: int) -> Task:
 
 DISTURBED = """
 import itertools, signal, sys, time
-from metaflow import FlowSpec, Parameter, batch, catch, current, kubernetes, retry, step
+from metaflow import FlowSpec, Parameter, batch, catch, current, kubernetes, resources, retry, step
 
 def work():
     "Print numbers until somebody puts an end to it."
@@ -117,6 +117,7 @@ class Disturbed(FlowSpec):
         self.next(self.lost, foreach="fates")
 
     @catch(var="failure")
+    @resources(memory_limit="request")
     @kubernetes(cpu=0.05, memory=128)
     @step
     def lost(self):
