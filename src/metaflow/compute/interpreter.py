@@ -33,7 +33,7 @@ def open_streams() -> None:
     vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
 
 
-def run_main(code: CodeType | None, path: str, on_error: Callable[[BaseException], None]) -> NoReturn:
+def run_main(code: CodeType | None, path: str, on_error: Callable[[BaseException], None] | None = None) -> NoReturn:
     """Execute the flow file as the main program, and end as an interpreter ends.
 
     `on_error` gets the exception that ends the program, if one does, after it has been printed.
@@ -63,7 +63,8 @@ def run_main(code: CodeType | None, path: str, on_error: Callable[[BaseException
         own_frame = error.__traceback__
         error = error.with_traceback(own_frame.tb_next if own_frame is not None else None)
         sys.excepthook(type(error), error, error.__traceback__)
-        on_error(error)
+        if on_error is not None:
+            on_error(error)
         status = 1
     _finalize()
     os._exit(status & 0xFF)

@@ -74,7 +74,7 @@ class TaskReport(NamedTuple):
 
 
 def report_unbegun(error: BaseException, environ: MutableMapping[str, str]) -> None:
-    """Tell the engine of an error that has ended a task before its step began, such as a failed import of the flow file.
+    """Tell the engine of an error that has ended a task before its step began, such as an import that failed.
 
     Does nothing where nobody listens, or where the task has opened the channel itself.
     """
