@@ -215,7 +215,7 @@ def test_figures_labels_and_limits_are_in_the_job() -> None:
             (job,) = aws().describe_jobs(jobs=[id])["jobs"]
             assert job["jobName"] == f"ann-{place.flow}-7-start-1-0"
             assert job["timeout"] == {"attemptDurationSeconds": 600}
-            assert job["tags"] == {**job["parameters"], "app": "millrace", "team": "blue"}
+            assert job["tags"] == {"team": "blue"}
             assert job["parameters"]["metaflow.flow_name"] == place.flow
             assert definition_of(place)["retryStrategy"] == {"attempts": 1}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -266,7 +267,12 @@ def test_every_attribute_in_the_created_job(namespace: str) -> None:
             "tmpfs_path": "/tm",
             "port": 8080,
             "qos": "Guaranteed",
-            "security_context": {"run_as_user": 1234, "allow_privilege_escalation": False},
+            "security_context": {
+                "runAsUser": 1234,
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
         }
         code = (
             "import os, sys\n"
@@ -279,6 +285,8 @@ def test_every_attribute_in_the_created_job(namespace: str) -> None:
         argv = ("python", "-c", code, "$(GIVEN)")
         task = here.submit(argv=argv, cpu=0.1, memory=120, shared_memory=5, gpu=1, options=options)
         facts = (await here.started(task)).facts
+        assert facts["kubernetes-pod-service-account-name"] == "default"
+        assert re.fullmatch(r"[0-9.]+", facts["kubernetes-node-ip"])
         ended = await here.ended(task)
         name, pod = facts["kubernetes-job-name"], facts["kubernetes-pod-name"]
         assert ended.tail == [f"1234 $(x) /tm {pod} []".encode(), b"$(GIVEN) True 1"]

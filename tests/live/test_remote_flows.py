@@ -198,6 +198,16 @@ def test_an_import_that_fails_in_the_container(where: str, backend: str, remote:
     assert hint in status
 
 
+# As Metaflow 2.19 records them.
+FACTS_OF_METAFLOW: dict[str | None, set[str]] = {
+    None: set(),
+    "kubernetes": {
+        "kubernetes-pod-name", "kubernetes-pod-namespace", "kubernetes-pod-id", "kubernetes-pod-service-account-name",
+        "kubernetes-node-ip",
+    },
+    "batch": {"aws-batch-job-id", "aws-batch-job-attempt", "aws-batch-jq-name", "aws-batch-ce-name"},
+}  # fmt: skip
+
 OOM = """
 from metaflow import FlowSpec, resources, step
 
@@ -254,6 +264,7 @@ def test_the_hybrid_flow_of_the_documentation(remote: RemoteSite) -> None:
         for task in run[step]:
             facts = set(task.metadata_dict)
             assert any(name.startswith(kind or "kubernetes") for name in facts) == (kind is not None), (step, facts)
+            assert facts >= FACTS_OF_METAFLOW[kind]
     for task in run["prepare_data"]:
         assert "processing a shard of data data of" in task.stdout
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from metaflow.app.facts import system_facts, system_tags
 from metaflow.app.workspace import Workspace
@@ -14,7 +14,7 @@ from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.flow.current import current
 from metaflow.flow.failure import set_container
 from metaflow.metadata_provider.deferred import DeferredMetadata
-from metaflow.metadata_provider.protocol import Metadata
+from metaflow.metadata_provider.protocol import Fact, Metadata
 from metaflow.runtime.task import Task, TaskPlan
 
 
@@ -61,7 +61,7 @@ def run_task(
         system_tags=system_tags(settings),
         user=settings.user,
         tempdir=settings.tempdir or ".",
-        facts=system_facts(settings, workspace.script, code_package),
+        facts=(*system_facts(settings, workspace.script, code_package), *_facts_of_place(workspace, step, environ)),
         termination=environ.pop(TERMINATION, None),
     )
     notice = environ.pop(SPOT_NOTICE, None)
@@ -74,6 +74,12 @@ def run_task(
     except MetaflowException as error:
         report(TaskReport(failure=TaskFailed(error.message, hint=error.hint)))
         raise
+
+
+def _facts_of_place(workspace: Workspace, step: str, environ: Mapping[str, str]) -> list[Fact]:
+    sender = workspace.plan.steps[step].sender
+    found = sender.facts_of_place(environ) if sender is not None else {}
+    return [Fact(name, value, name) for name, value in found.items()]
 
 
 def _with_entries(metadata: Metadata, report: Callable[[TaskReport], None]) -> Callable[[TaskReport], None]:

@@ -16,6 +16,9 @@ from metaflow.settings.kinds import SWITCH, cores, is_absolute, quantity, string
 
 Function = TypeVar("Function")
 
+# Facts that only the container knows, as Metaflow names them, and the variables that Batch and ECS set there.
+_PLACE = {"aws-batch-ce-name": "AWS_BATCH_CE_NAME", "aws-batch-execution-env": "AWS_EXECUTION_ENV"}
+
 _NOT_ON_FARGATE = (
     "gpu", "shared_memory", "max_swap", "swappiness", "inferentia", "trainium", "efa", "host_volumes", "use_tmpfs",
     "tmpfs_size", "privileged",
@@ -64,6 +67,9 @@ class BatchDecorator(ContainerDecorator):
         "executable": Attribute(None, string("the path of a Python in the image")),
         "privileged": Attribute(False, SWITCH),
     }
+
+    def facts_of_place(self, environ: Mapping[str, str]) -> dict[str, str]:
+        return {fact: environ[variable] for fact, variable in _PLACE.items() if variable in environ}
 
     def check_together(self, given: Mapping[str, Any]) -> None:
         if given.get("inferentia") and given.get("trainium"):

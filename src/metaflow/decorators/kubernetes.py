@@ -12,32 +12,10 @@ from metaflow.decorators.attributes import Attribute, attribute_of
 from metaflow.decorators.container import TMPFS, ContainerDecorator
 from metaflow.flow.notes import note_on_step
 from metaflow.settings import table as settings
-from metaflow.settings.kinds import AS_REQUESTED, SWITCH, Kind, amount, pairs, parsed, shown, string, whole
-from metaflow.settings.kubernetes_kinds import is_label, is_label_key
+from metaflow.settings.kinds import AS_REQUESTED, SWITCH, pairs, string, whole
+from metaflow.settings.kubernetes_kinds import SECURITY_CONTEXT, is_label, is_label_key
 
 Function = TypeVar("Function")
-
-_FLAGS = frozenset({"privileged", "allow_privilege_escalation", "run_as_non_root"})
-_IDS = frozenset({"run_as_user", "run_as_group"})
-
-
-def _security_context(value: Any) -> dict[str, Any]:
-    value = parsed(value)
-    if not isinstance(value, Mapping):
-        raise ValueError
-    for key, item in value.items():
-        if key in _FLAGS and not isinstance(item, bool):
-            raise ValueError(f"{key} is {shown(item)}; it can be True or False")
-        if key in _IDS and not (amount(item) >= 0 and amount(item).is_integer()):
-            raise ValueError(f"{key} is {shown(item)}; it can be a whole number, 0 or more")
-        if key not in _FLAGS | _IDS:
-            raise ValueError(f"a security context has no {shown(key)}; it has {', '.join(sorted(_FLAGS | _IDS))}")
-    out = {key: int(item) if key in _IDS else item for key, item in value.items()}
-    if out.get("run_as_non_root") and out.get("run_as_user") == 0:
-        raise ValueError("run_as_non_root and run_as_user=0 contradict each other")
-    if out.get("privileged") and out.get("allow_privilege_escalation") is False:
-        raise ValueError("privileged and allow_privilege_escalation=False contradict each other")
-    return out
 
 
 class KubernetesDecorator(ContainerDecorator):
@@ -71,7 +49,7 @@ class KubernetesDecorator(ContainerDecorator):
         "hostname_resolution_timeout": Attribute(600, whole("seconds", 1)),
         "qos": attribute_of("burstable", settings.KUBERNETES_QOS),
         "extended_resources": Attribute({}, pairs("resources and their counts", is_label_key, str.isdecimal)),
-        "security_context": Attribute(None, Kind("a dictionary", _security_context)),
+        "security_context": Attribute(None, SECURITY_CONTEXT),
     }
 
     def check_together(self, given: Mapping[str, Any]) -> None:
@@ -196,7 +174,10 @@ def kubernetes(function: Any = None, **attributes: Any) -> Any:
     extended_resources : dict of str to str, optional
         Further resources by name, and how many of each.
     security_context : dict, optional
-        ``privileged``, ``allow_privilege_escalation``, ``run_as_user``, ``run_as_group``, ``run_as_non_root``.
+        That of the container, as in the Kubernetes API: ``privileged``, ``allow_privilege_escalation``,
+        ``read_only_root_filesystem``, ``run_as_user``, ``run_as_group``, ``run_as_non_root``, ``capabilities``,
+        ``seccomp_profile``, ``app_armor_profile``, ``se_linux_options``, ``proc_mount``, ``windows_options``; in this
+        form or in the API's own (``runAsUser``).
 
     Raises
     ------

@@ -220,6 +220,10 @@ class StepDecorator(Decorator):
         """Return variables that are set before the task's process starts."""
         return {}
 
+    def facts_of_place(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return what its backend tells of itself in the environment of a task, for the task's metadata."""
+        return {}
+
     def around(self, context: StepContext, run: Callable[[], None]) -> None:
         """Run the step; in the task's process."""
         run()

@@ -105,14 +105,20 @@ class BatchSettings(NamedTuple):
         METAFLOW_BATCH_PENDING_DEADLINE: seconds that a job may wait for a machine.
     queue : str or None
         METAFLOW_BATCH_JOB_QUEUE: where jobs are looked for if the queues cannot be listed.
+    emits_tags : bool
+        METAFLOW_BATCH_EMIT_TAGS: whether jobs get tags that say whose they are.
     """
 
     client: dict[str, object]
     pending_deadline: float | None
     queue: str | None
+    emits_tags: bool
 
     @classmethod
     def of(cls, values: Values) -> BatchSettings:
         return cls(
-            values[table.BATCH_CLIENT_PARAMS], values[table.BATCH_PENDING_DEADLINE], values[table.BATCH_JOB_QUEUE]
+            values[table.BATCH_CLIENT_PARAMS],
+            values[table.BATCH_PENDING_DEADLINE],
+            values[table.BATCH_JOB_QUEUE],
+            values[table.BATCH_EMIT_TAGS],
         )

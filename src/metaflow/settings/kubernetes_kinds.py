@@ -6,7 +6,7 @@ Pure, and without a client: what becomes of the values is told in `metaflow.comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from metaflow.settings.kinds import Kind, amount, parsed, shown, string
 
@@ -90,3 +90,128 @@ TOLERATIONS: Kind[list[dict[str, Any]]] = Kind(
     "a list of dictionaries, or its JSON", _tolerations, '[{"key": "dedicated", "operator": "Exists"}]'
 )
 """Taints that a pod tolerates."""
+
+
+# --- security context ------------------------------------------------------------------------------------------------
+
+Reader: TypeAlias = Callable[[Any], Any]
+"""Returns a value as the API takes it; ValueError with what is expected, if that can be said."""
+
+
+class _BadField(ValueError):
+    """What is wrong with a field, in a whole sentence."""
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("True or False")
+    return value
+
+
+def _id(value: Any) -> int:
+    if not (amount(value) >= 0 and amount(value).is_integer()):
+        raise ValueError("a whole number, 0 or more")
+    return int(amount(value))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a string")
+    return value
+
+
+def _choice(*names: str) -> Reader:
+    def read(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return str(value)
+
+    return read
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise ValueError("a list of strings")
+    return list(value)
+
+
+def _fields(what: str, readers: Mapping[str, Reader]) -> Reader:
+    """Objects with these fields, written as in Python or as in the API, as the API has them."""
+    names = {name: _camel(name) for name in readers}
+    known = {**dict(zip(names.values(), names, strict=True)), **{name: name for name in names}}
+
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValueError("a dictionary")
+        out = {}
+        for key, item in value.items():
+            if key not in known:
+                import difflib
+
+                near = difflib.get_close_matches(str(key), known, n=1)
+                instead = f"did you mean {shown(near[0])}?" if near else f"it has {', '.join(names)}"
+                raise _BadField(f"{what} has no {shown(key)}; {instead}")
+            name = known[key]
+            if item is None:
+                continue
+            try:
+                out[names[name]] = readers[name](item)
+            except _BadField:
+                raise
+            except ValueError as error:
+                raise _BadField(f"{key} is {shown(item)}; it can be {error}") from None
+        return out
+
+    return read
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def _profile(what: str) -> Reader:
+    return _fields(what, {"type": _choice("RuntimeDefault", "Unconfined", "Localhost"), "localhost_profile": _text})
+
+
+_CONTEXT = _fields(
+    "a security context",
+    {
+        "privileged": _flag,
+        "allow_privilege_escalation": _flag,
+        "read_only_root_filesystem": _flag,
+        "run_as_user": _id,
+        "run_as_group": _id,
+        "run_as_non_root": _flag,
+        "capabilities": _fields("capabilities", {"add": _texts, "drop": _texts}),
+        "seccomp_profile": _profile("a seccomp profile"),
+        "app_armor_profile": _profile("an AppArmor profile"),
+        "se_linux_options": _fields("SELinux options", dict.fromkeys(("level", "role", "type", "user"), _text)),
+        "proc_mount": _choice("Default", "Unmasked"),
+        "windows_options": _fields(
+            "Windows options",
+            {
+                "gmsa_credential_spec": _text,
+                "gmsa_credential_spec_name": _text,
+                "host_process": _flag,
+                "run_as_user_name": _text,
+            },
+        ),
+    },
+)
+
+
+def _security_context(value: Any) -> dict[str, Any]:
+    value = parsed(value)
+    if not isinstance(value, Mapping):
+        raise ValueError
+    out: dict[str, Any] = _CONTEXT(value)
+    if out.get("runAsNonRoot") and out.get("runAsUser") == 0:
+        raise ValueError("run_as_non_root and run_as_user=0 contradict each other")
+    if out.get("privileged") and out.get("allowPrivilegeEscalation") is False:
+        raise ValueError("privileged and allow_privilege_escalation=False contradict each other")
+    return out
+
+
+SECURITY_CONTEXT: Kind[dict[str, Any]] = Kind("a dictionary", _security_context)
+"""What a container may do: the API's SecurityContext, of Kubernetes 1.34."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Generic, NamedTuple, TypeVar
 
 from metaflow.settings.kinds import (
+    SWITCH,
     URL,
     Kind,
     cores,
@@ -440,6 +441,13 @@ BATCH_CONTAINER_REGISTRY = _unset(
 BATCH_DEFAULT_TAGS = _unset(
     "BATCH_DEFAULT_TAGS", pairs("tags"), "Tags of Batch jobs, in addition to those of `@batch`."
 )
+BATCH_EMIT_TAGS = _setting(
+    "BATCH_EMIT_TAGS",
+    SWITCH,
+    False,
+    "Whether Batch jobs get tags with flow, run, step and user, in addition to those of `@batch` and "
+    "METAFLOW_BATCH_DEFAULT_TAGS; this takes the right batch:TagResource.",
+)
 BATCH_CLIENT_PARAMS: Setting[dict[str, object]] = _setting(
     "BATCH_CLIENT_PARAMS",
     json_object("parameters of boto3's clients", '{"region_name": "eu-west-1"}'),
@@ -546,7 +554,6 @@ _unused(
     "KUBERNETES_SANDBOX_INIT_SCRIPT",
     "hosted sandboxes are not supported",
 )
-_unused("BATCH_EMIT_TAGS", "Batch jobs always carry the tags of their run", harmless=("True",))
 _unused(
     "DEFAULT_RUNTIME_LIMIT",
     "only @timeout limits the time of a task; METAFLOW_DEFAULT_DECOSPECS=timeout:hours=… sets it for all steps",

@@ -57,13 +57,14 @@ def test_kubernetes() -> None:
 
 
 def test_batch() -> None:
-    assert BatchSettings.of(Values({})) == BatchSettings({}, None, None)
+    assert BatchSettings.of(Values({})) == BatchSettings({}, None, None, False)
     names = {
         "METAFLOW_BATCH_CLIENT_PARAMS": '{"region_name": "eu-west-1"}',
         "METAFLOW_BATCH_PENDING_DEADLINE": "90",
         "METAFLOW_BATCH_JOB_QUEUE": "q",
+        "METAFLOW_BATCH_EMIT_TAGS": "True",
     }
-    assert BatchSettings.of(Values(names)) == BatchSettings({"region_name": "eu-west-1"}, 90, "q")
+    assert BatchSettings.of(Values(names)) == BatchSettings({"region_name": "eu-west-1"}, 90, "q", True)
 
 
 @pytest.mark.parametrize("text", ["-1", "soon", "nan", "inf", "0"])

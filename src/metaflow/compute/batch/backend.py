@@ -108,7 +108,7 @@ class BatchBackend(JobShell[Description]):
         if queue is None:
             missing = await self._preflight.missing(name)
             raise TaskNotPlaced(f"{missing.message}, and the step '{job.step}' needs it", hint=missing.hint)
-        described = describe(job, on_fargate=queue.on_fargate)
+        described = describe(job, on_fargate=queue.on_fargate, emits_tags=self._options.emits_tags)
         if described.rounded and described.rounded not in self._said:
             self._said.add(described.rounded)
             self.say(described.rounded)

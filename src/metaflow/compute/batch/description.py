@@ -19,6 +19,7 @@ from metaflow.compute.batch import fargate
 from metaflow.compute.batch.client import Description
 from metaflow.compute.jobs.protocol import Job
 from metaflow.compute.resources import ResourceRequest
+from metaflow.version import __version__
 
 LABELS = {
     "flow": "metaflow.flow_name",
@@ -29,6 +30,8 @@ LABELS = {
     "user": "metaflow.user",
 }
 """Names of a job's labels in its parameters and tags, as Metaflow 2.19 writes them."""
+
+_IN_TAGS = frozenset({"flow", "run", "step", "user"})
 
 TMPFS_PATH = "/metaflow_temp"
 NAME_LENGTH = 128
@@ -62,9 +65,10 @@ class JobDescription(NamedTuple):
     rounded: str
 
 
-def describe(job: Job, *, on_fargate: bool) -> JobDescription:
-    """Say what Batch shall be told of a job."""
+def describe(job: Job, *, on_fargate: bool, emits_tags: bool = False) -> JobDescription:
+    """Say what Batch shall be told of a job; `emits_tags`: also by tags whose it is, which takes a right to tag."""
     request = job.resources
+    given = tags(job.labels if emits_tags else {}, request.options.get("aws_batch_tags") or {})
     size = _size(request, on_fargate)
     shared, own = _variables(job, size)
     properties: dict[str, Any] = {
@@ -87,7 +91,6 @@ def describe(job: Job, *, on_fargate: bool) -> JobDescription:
         "containerProperties": properties,
         "platformCapabilities": ["FARGATE" if on_fargate else "EC2"],
         "retryStrategy": {"attempts": 1},
-        "propagateTags": True,
     }
     submission = {
         "jobName": job_name(job.labels),
@@ -96,8 +99,7 @@ def describe(job: Job, *, on_fargate: bool) -> JobDescription:
         "parameters": {LABELS[name]: value for name, value in job.labels.items() if name in LABELS},
         "retryStrategy": {"attempts": 1},
         "timeout": {"attemptDurationSeconds": max(_SHORTEST_LIMIT, ceil(job.time_limit))},
-        "propagateTags": True,
-        "tags": tags(job.labels, request.options.get("aws_batch_tags") or {}),
+        **({"propagateTags": True, "tags": given} if given else {}),
     }
     granted = {"image": str(request.image), "vcpu": f"{size.cpu:g}", "memory-mb": str(size.memory)}
     if request.gpu:
@@ -118,9 +120,10 @@ def job_name(labels: Mapping[str, str]) -> str:
 
 
 def tags(labels: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels as tags, after `further`, the user's own."""
-    own = {tag: labels[name] for name, tag in LABELS.items() if name in labels}
-    return {key: tag_value(value) for key, value in {**further, "app": "millrace", **own}.items()}
+    """Return `further`, the user's tags, and, if there are labels, those by which Metaflow 2.19 marks a job."""
+    own = {tag: labels[name] for name, tag in LABELS.items() if name in labels and name in _IN_TAGS}
+    marks = {"app": "metaflow", "metaflow.version": __version__, **own} if labels else {}
+    return {key: tag_value(value) for key, value in {**further, **marks}.items()}
 
 
 def tag_value(value: object) -> str:

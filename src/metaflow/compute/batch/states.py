@@ -53,6 +53,9 @@ def facts_of(job: Description) -> dict[str, str]:
     """Return what is worth keeping of the place where a job runs or ran."""
     container = {**last_container(job), **(job.get("container") or {})}
     known = {
+        "aws-batch-job-id": job.get("jobId"),  # these three as Metaflow names them
+        "aws-batch-job-attempt": len(job.get("attempts") or [1]),
+        "aws-batch-jq-name": _name(job.get("jobQueue")),
         "batch-job-id": job.get("jobId"),
         "batch-queue": _name(job.get("jobQueue")),
         "batch-job-definition": _name(job.get("jobDefinition")),

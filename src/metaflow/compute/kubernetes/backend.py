@@ -97,6 +97,7 @@ class KubernetesBackend(JobShell[Pod]):
             self._watches[namespace] = self._start(self._follow(namespace))
         facts = {
             "kubernetes-namespace": namespace,
+            "kubernetes-pod-namespace": namespace,  # as Metaflow names it
             "kubernetes-job-name": job_name(job.labels),
             "kubernetes-cpu": f"{request.cpu:g}",
             "kubernetes-memory-mb": str(request.memory),
@@ -185,7 +186,9 @@ class KubernetesBackend(JobShell[Pod]):
         facts = {
             "kubernetes-pod-name": pod.name,
             "kubernetes-pod-id": pod.uid,
+            "kubernetes-pod-service-account-name": pod.account,
             "kubernetes-node-name": pod.node or "",
+            "kubernetes-node-ip": pod.node_ip or "",
             "kubernetes-image": pod.image,
             "kubernetes-image-id": pod.image_id,
         }

@@ -39,15 +39,6 @@ _DOWNWARD = {
 }
 _FIXED = {"METAFLOW_KUBERNETES_WORKLOAD": "1", "METAFLOW_RUNTIME_ENVIRONMENT": "kubernetes"}
 
-# Keys of a security context, as a decorator and as the API has them.
-_SECURITY = {
-    "privileged": "privileged",
-    "allow_privilege_escalation": "allowPrivilegeEscalation",
-    "run_as_user": "runAsUser",
-    "run_as_group": "runAsGroup",
-    "run_as_non_root": "runAsNonRoot",
-}
-
 
 def manifest(job: Job, *, launch: str, ttl: int = DEFAULT_TTL) -> dict[str, Any]:
     """Return the Job to create.
@@ -118,7 +109,6 @@ def _container(job: Job) -> dict[str, Any]:
     request = job.resources
     options = request.options
     _, mounts = _volumes(request)
-    security = {_SECURITY[key]: value for key, value in (options.get("security_context") or {}).items()}
     container: dict[str, Any] = {
         "name": container_name(job.step),
         "image": request.image,
@@ -129,7 +119,7 @@ def _container(job: Job) -> dict[str, Any]:
         "resources": amounts(request),
         "ports": [{"containerPort": options["port"], "protocol": "TCP"}] if options.get("port") else None,
         "volumeMounts": mounts,
-        "securityContext": security,
+        "securityContext": options.get("security_context"),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     return {key: value for key, value in container.items() if value not in (None, [], {})}

@@ -20,8 +20,10 @@ class Pod(NamedTuple):
         Which pod of its job it is.
     phase : str
         ``Pending``, ``Running``, ``Succeeded``, ``Failed`` or ``Unknown``.
-    node : str or None
+    node, node_ip : str or None
         Where it is.
+    account : str
+        Its service account.
     image, image_id : str
         As asked for; and as it was resolved.
     is_deleted : bool
@@ -51,6 +53,8 @@ class Pod(NamedTuple):
     member: int
     phase: str
     node: str | None
+    node_ip: str | None
+    account: str
     image: str
     image_id: str
     is_deleted: bool
@@ -94,6 +98,8 @@ def read(pod: Object, before: Pod | None = None) -> Pod:
         member=int((metadata.get("annotations") or _NOTHING).get(_INDEX) or 0),
         phase=phase,
         node=spec.get("nodeName"),
+        node_ip=status.get("hostIP"),
+        account=str(spec.get("serviceAccountName") or ""),
         image=str(first.get("image") or ""),
         image_id=str(container.get("imageID") or ""),
         is_deleted=bool(metadata.get("deletionTimestamp")),

@@ -234,7 +234,7 @@ def test_tags_that_may_not_be_set_are_left_out() -> None:
     async def main() -> None:
         service = BatchInMemory([GOOD])
         service.troubles["submit"] = [AwsError("AccessDeniedException", "no batch:TagResource for you")]
-        async with ground(service) as place:
+        async with ground(service, METAFLOW_BATCH_EMIT_TAGS="1") as place:
             place.backend.submit(job(1))
             await place.ends(1)
             place.backend.submit(job(2))

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from metaflow.compute.batch.description import describe, job_name, labels_of, log_group, tag_value, tags
+from metaflow.compute.batch.description import describe, job_name, labels_of, log_group, tag_value
 from metaflow.compute.resources import ResourceRequest
+from metaflow.version import __version__
 
 from .asked import ROLE, job, request
 
@@ -153,7 +154,9 @@ def test_definitions_are_named_by_their_content() -> None:
 
 def test_labels_are_tags_and_parameters() -> None:
     described = describe(
-        job(flow="Héllo", user="ann@x.org", resources=request(aws_batch_tags={"team": "a#b"})), on_fargate=False
+        job(flow="Héllo", user="ann@x.org", resources=request(aws_batch_tags={"team": "a#b"})),
+        on_fargate=False,
+        emits_tags=True,
     )
     assert described.submission["parameters"] == {
         "metaflow.flow_name": "Héllo",
@@ -164,19 +167,24 @@ def test_labels_are_tags_and_parameters() -> None:
         "metaflow.user": "ann@x.org",
     }
     assert described.submission["tags"] == {
-        **described.submission["parameters"],
+        "metaflow.flow_name": described.submission["parameters"]["metaflow.flow_name"],
+        "metaflow.run_id": "7",
+        "metaflow.step_name": "start",
+        "metaflow.user": "ann@x.org",
+        "metaflow.version": __version__,
         "team": "a-b",
-        "app": "millrace",
+        "app": "metaflow",
     }
     assert described.submission["propagateTags"] is True
-    assert described.definition["propagateTags"] is True
-    assert (
-        labels_of({"tags": described.submission["tags"]})
-        == labels_of(described.submission)
-        == job(flow="Héllo", user="ann@x.org").labels
-    )
+    assert labels_of(described.submission) == job(flow="Héllo", user="ann@x.org").labels
     assert tag_value("x" * 300) == "x" * 256
-    assert tags({}, {}) == {"app": "millrace"}
+
+
+@pytest.mark.parametrize("given", [{}, {"team": "blue"}])
+def test_tags_that_take_a_right_are_only_those_that_are_asked_for(given: dict[str, str]) -> None:
+    submission = describe(job(resources=request(aws_batch_tags=given)), on_fargate=False).submission
+    assert submission.get("tags", {}) == given
+    assert ("propagateTags" in submission) == bool(given)
 
 
 def test_names_of_jobs() -> None:

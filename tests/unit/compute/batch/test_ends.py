@@ -88,6 +88,9 @@ def test_figures_and_facts() -> None:
     assert memory_limit(job) is None
     assert memory_limit({"container": {"resourceRequirements": [{"type": "MEMORY", "value": "9"}]}}) == 9
     assert facts_of(job) == {
+        "aws-batch-job-id": "j",
+        "aws-batch-job-attempt": "1",
+        "aws-batch-jq-name": "q",
         "batch-job-id": "j",
         "batch-queue": "q",
         "batch-job-definition": "d:3",

@@ -88,21 +88,9 @@ def test_attributes_of_the_pod(option: str, value: Any, field: str, expected: An
         ("port", 8080, "ports", [{"containerPort": 8080, "protocol": "TCP"}]),
         (
             "security_context",
-            {
-                "privileged": True,
-                "allow_privilege_escalation": True,
-                "run_as_user": 0,
-                "run_as_group": 5,
-                "run_as_non_root": False,
-            },
+            {"privileged": True, "capabilities": {"add": ["SYS_PTRACE"]}},
             "securityContext",
-            {
-                "privileged": True,
-                "allowPrivilegeEscalation": True,
-                "runAsUser": 0,
-                "runAsGroup": 5,
-                "runAsNonRoot": False,
-            },
+            {"privileged": True, "capabilities": {"add": ["SYS_PTRACE"]}},
         ),
     ],
 )
