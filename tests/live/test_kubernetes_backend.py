@@ -306,7 +306,7 @@ def test_every_attribute_in_the_created_job(namespace: str) -> None:
         assert spec["serviceAccountName"] == "default"
         assert container["imagePullPolicy"] == "IfNotPresent"
         assert container["ports"] == [{"containerPort": 8080, "protocol": "TCP"}]
-        assert container["securityContext"] == {"runAsUser": 1234, "allowPrivilegeEscalation": False}
+        assert container["securityContext"] == options["security_context"]
         sizes = [volume["emptyDir"]["sizeLimit"] for volume in spec["volumes"]]
         assert sizes == ["7Mi", "5Mi"]
 
