@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 
@@ -16,6 +17,7 @@ import pytest
 from metaflow.compute.archive import Member, pack
 from metaflow.compute.jobs import boot
 from support import processes
+from support.certificates import certificate, tls_before
 from support.container import PATIENCE, TASK, Container, runtime
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="containers are Linux")
@@ -469,3 +471,44 @@ def _without_pauses(container: Container) -> None:
 
 def test_the_whole_of_it_is_short() -> None:
     assert len(json.dumps(Path(boot.__file__).read_text())) < 5000  # job definitions and overrides have limits
+
+
+# --- a private authority before the object store ---------------------------------------------------------------------
+
+TRUST: dict[str, Callable[[Path], dict[str, str]]] = {
+    "of the launcher": lambda path: {"MILLRACE_CERTIFICATES": path.read_text()},
+    "of the image": lambda path: {"AWS_CA_BUNDLE": str(path)},
+    "of the system": lambda path: {"SSL_CERT_FILE": str(path)},
+    "everybody": lambda path: {"METAFLOW_S3_VERIFY_CERTIFICATE": "false"},
+    "nobody": lambda path: {},
+}
+
+
+@pytest.mark.parametrize("whom", TRUST)
+@pytest.mark.parametrize("is_signed_by_itself", [False, True])
+def test_whose_certificates_are_trusted(
+    whom: str, is_signed_by_itself: bool, container: Container, cache: Path
+) -> None:
+    """The packages come by TLS; the task finds what its store's client shall trust."""
+    here = container.directory
+    authority = certificate(here / "authority.pem", is_authority=True)
+    shown = certificate(here / "server.pem", "127.0.0.1", None if is_signed_by_itself else authority)
+    code = container.code("import os; print(os.environ.get('METAFLOW_S3_VERIFY_CERTIFICATE'))")
+    files = partial(SimpleHTTPRequestHandler, directory="/")
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        Thread(target=server.serve_forever).start()
+        with tls_before("127.0.0.1", server.server_port, shown) as port:
+            packages = [
+                each._replace(url=each.url.replace("file://", f"https://127.0.0.1:{port}"))
+                for each in (runtime(str(cache)), code)
+            ]
+            trusted = TRUST[whom]((shown if is_signed_by_itself else authority).path)
+            ended = container.boot({**container.variables(packages), **trusted}).end()
+        server.shutdown()
+    if whom == "nobody":
+        assert ended.status == boot.DENIED
+        assert b"METAFLOW_S3_VERIFY_CERTIFICATE names the certificates to trust" in ended.stderr
+        return
+    assert ended.status == 0, ended.stderr
+    (printed,) = container.lines()
+    assert printed.endswith(b"certificates.pem") == (whom in ("of the launcher", "of the image"))

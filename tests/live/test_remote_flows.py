@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from support import processes
+from support.certificates import certificate, tls_before
 from support.founding import BIG_SUM, HYBRID_CLOUD, with_batch
 from support.present import present
 from support.remote_site import PATIENCE, RemoteSite
@@ -196,6 +198,18 @@ def test_an_import_that_fails_in_the_container(where: str, backend: str, remote:
     status = remote.run_flow("flow.py", "status").output
     assert "ModuleNotFoundError: No module named 'numpy'" in status
     assert hint in status
+
+
+@pytest.mark.parametrize("setting", ["METAFLOW_S3_VERIFY_CERTIFICATE", "AWS_CA_BUNDLE"])
+def test_a_private_authority_before_the_store(setting: str, backend: str, remote: RemoteSite) -> None:
+    store = urlsplit(os.environ["METAFLOW_S3_ENDPOINT_URL"])
+    host, port = str(store.hostname), store.port or 80
+    authority = certificate(remote.home / "authority.pem", is_authority=True)
+    shown = certificate(remote.home / "server.pem", host, authority)
+    with tls_before(host, port, shown, "0.0.0.0") as secure:
+        env = {"METAFLOW_S3_ENDPOINT_URL": f"https://{host}:{secure}", setting: str(authority.path)}
+        finished = run_on(remote, backend, "linear.py", env=env).succeeded()
+    assert finished.run.successful
 
 
 # As Metaflow 2.19 records them.

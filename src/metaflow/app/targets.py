@@ -14,6 +14,8 @@ from metaflow.app.early import EarlyZygote
 from metaflow.app.packages import task_packages
 from metaflow.app.workspace import Workspace
 from metaflow.compute.command import CODE_PACKAGE, LOCAL_ROOT, FlowCommand, FlowOptions
+from metaflow.compute.jobs.certificates import carried
+from metaflow.compute.jobs.entry import CERTIFICATES
 from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
 from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.protocol import JobBackend
@@ -21,6 +23,7 @@ from metaflow.compute.jobs.spot import spot_variables
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException
 from metaflow.runtime.engine import Target
+from metaflow.settings.table import S3_VERIFY_CERTIFICATE
 
 
 class RunFrame(NamedTuple):
@@ -130,6 +133,7 @@ def _remote(
         packages.links,
         {
             **_environment(workspace),
+            **_certificates(workspace),
             **spot_variables(backend, workspace.datastore, workspace.settings.datastores.s3_endpoint),
             CODE_PACKAGE: packages.fact,
         },
@@ -149,4 +153,14 @@ def _environment(workspace: Workspace) -> dict[str, str]:
     """Return the variables of every remote task: the settings that hold there too, and who runs it."""
     settings = workspace.settings
     region = {name: value for name, value in settings.sdk.items() if name in ("AWS_DEFAULT_REGION", "AWS_REGION")}
-    return {**region, **settings.values.for_tasks(), "METAFLOW_USER": settings.user}
+    travels = settings.values.for_tasks()
+    if settings.datastores.s3_verify:
+        travels.pop(S3_VERIFY_CERTIFICATE.name, None)  # a path here is none there
+    return {**region, **travels, "METAFLOW_USER": settings.user}
+
+
+def _certificates(workspace: Workspace) -> dict[str, str]:
+    """Return the variable with the certificates that this launcher trusts for its store."""
+    stores = workspace.settings.datastores
+    found = carried(stores.s3_certificates) if workspace.datastore == "s3" and stores.s3_verify else ""
+    return {CERTIFICATES: found} if found else {}

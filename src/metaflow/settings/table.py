@@ -229,7 +229,8 @@ S3_VERIFY_CERTIFICATE: Setting[bool | str] = _setting(
     "S3_VERIFY_CERTIFICATE",
     switch_or(string("the path of a file of certificates")),
     True,
-    "Whether to check the certificate of the S3 service, or the path of a file with the certificates to trust.",
+    "Whether to check the certificate of the S3 service, or the path of a file with the certificates to trust, which "
+    "go along with remote tasks.",
     travels=True,
 )
 S3_SERVER_SIDE_ENCRYPTION = _unset(

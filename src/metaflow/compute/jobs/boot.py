@@ -14,6 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+UNTRUSTED = (
+    "METAFLOW_S3_VERIFY_CERTIFICATE names the certificates to trust where the run is started, AWS_CA_BUNDLE or "
+    "SSL_CERT_FILE in the image"
+)
 OLD_PYTHON, UNREACHABLE, DENIED, DAMAGED, NO_SPACE, OTHER_PLATFORM = range(64, 70)
 
 
@@ -25,8 +29,9 @@ def main() -> "NoReturn":
         signal.signal(number, lambda number, frame: os._exit(128 + number))
     config = json.loads(os.environ.pop("MILLRACE_BOOT"))
     place = workplace()
+    certificates = trusted(place)
     for package in config["packages"]:
-        unpack(fetch(package), os.path.join(place, package["name"]))
+        unpack(fetch(package, certificates), os.path.join(place, package["name"]))
     runtime = os.path.join(place, "runtime")
     with open(os.path.join(runtime, "PLATFORM")) as file:
         wanted = file.read().strip()
@@ -45,7 +50,27 @@ def failure(status: int, sentence: str) -> SystemExit:
     return SystemExit(status)
 
 
-def fetch(package: "dict[str, str]") -> bytes:
+def trusted(place: str) -> "str | None":
+    """Write what is trusted besides the image's own list, for this program and for the task; return the path."""
+    text = os.environ.pop("MILLRACE_CERTIFICATES", "")
+    named = os.environ.get("AWS_CA_BUNDLE")
+    if named:
+        try:
+            with open(named) as file:
+                text += file.read()
+        except OSError as error:
+            sys.stderr.write(f"AWS_CA_BUNDLE is not used: {error}\n")
+    if not text:
+        return None
+    path = os.path.join(place, "certificates.pem")
+    with open(path, "w") as file:
+        file.write(text)
+    os.environ.setdefault("METAFLOW_S3_VERIFY_CERTIFICATE", path)
+    return path
+
+
+def fetch(package: "dict[str, str]", certificates: "str | None") -> bytes:
+    import ssl
     from hashlib import sha256
     from http.client import HTTPException
     from random import random
@@ -53,11 +78,17 @@ def fetch(package: "dict[str, str]") -> bytes:
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
+    context = ssl.create_default_context()
+    if certificates:
+        context.load_verify_locations(certificates)
+    if os.environ.get("METAFLOW_S3_VERIFY_CERTIFICATE", "").lower() in ("0", "f", "false", "n", "no", "off"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # what comes is checked by its hash
     status, problem = UNREACHABLE, ""
     place = "the {} package from {}".format(package["name"], package["url"].partition("?")[0])
     for pause in (0.2, 0.5, 1, 2, 4, 8, 16, 30, 0):
         try:
-            with urlopen(package["url"], timeout=60) as answer:
+            with urlopen(package["url"], timeout=60, context=context) as answer:
                 data: bytes = answer.read()
             if sha256(data).hexdigest() == package["sha256"]:
                 return data
@@ -69,7 +100,10 @@ def fetch(package: "dict[str, str]") -> bytes:
                 problem = "its signed URL has expired" if expired else "it is refused with " + problem
                 raise failure(DENIED, f"Cannot download {place}: {problem}.") from None
         except (HTTPException, OSError) as error:
-            status, problem = UNREACHABLE, str(getattr(error, "reason", error)) or repr(error)
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                raise failure(DENIED, f"Cannot download {place}: {reason.verify_message}: {UNTRUSTED}.") from None
+            status, problem = UNREACHABLE, str(reason) or repr(error)
         sleep(pause * (0.5 + random()))
     raise failure(status, f"Cannot download {place}: {problem}.")
 

@@ -15,6 +15,9 @@ BOOT_FAILED = range(64, 80)
 
 VARIABLE = "MILLRACE_BOOT"
 
+CERTIFICATES = "MILLRACE_CERTIFICATES"
+"""Variable with the certificates, as PEM, that a task trusts besides those of its image."""
+
 SPOT = "MILLRACE_SPOT"
 """Variable that names whose notices of machines that are taken away the supervisor waits for: ``aws``."""
 

@@ -148,10 +148,18 @@ def _cause(message: str) -> str:
     found = _LAST_CAUSE.findall(message)
     if found:
         return str(found[-1]).removeprefix("failed to lookup address information: ")
-    for word, reason in (("TimedOut", "no response in time"), ("IncompleteMessage", "the connection was cut")):
+    for word, reason in _CAUSES.items():
         if word in message:
             return reason
     return message.partition("\n")[0].removeprefix("Generic S3 error: ")[:300]
+
+
+_CAUSES = {
+    # What `openssl req -x509` makes is such a one.
+    "CaUsedAsEndEntity": "it is that of an authority (CA:TRUE); a server needs one with CA:FALSE, also if self-signed",
+    "TimedOut": "no response in time",
+    "IncompleteMessage": "the connection was cut",
+}
 
 
 def _first(pattern: re.Pattern[str], message: str) -> str:

@@ -75,6 +75,7 @@ def test_classes(error: Exception, kind: str) -> None:
         ("HTTP error: x reqwest::Error { kind: Request, source: TimedOut }", "transient", "no response in time"),
         ("HTTP error: hyper::Error(IncompleteMessage)", "transient", "the connection was cut"),
         ('HTTP error: x "invalid peer certificate: UnknownIssuer"', "certificate", "certificate"),
+        ("HTTP error: InvalidCertificate(Other(OtherError(CaUsedAsEndEntity)))", "certificate", "one with CA:FALSE"),
         ("Generic S3 error: Received redirect without LOCATION, this normally indicates a wrong region", "region", ""),
         ("Generic GCS error: Error performing token request: Error performing GET http://169.254.169.254/x - Server "
          "returned non-2xx status code: 403 Forbidden: ", "credentials", "403"),
