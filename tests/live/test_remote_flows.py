@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -204,10 +205,13 @@ def test_an_import_that_fails_in_the_container(where: str, backend: str, remote:
 def test_a_private_authority_before_the_store(setting: str, backend: str, remote: RemoteSite) -> None:
     store = urlsplit(os.environ["METAFLOW_S3_ENDPOINT_URL"])
     host, port = str(store.hostname), store.port or 80
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, port))
+        here = probe.getsockname()[0]  # this machine, as those beside the store see it
     authority = certificate(remote.home / "authority.pem", is_authority=True)
-    shown = certificate(remote.home / "server.pem", host, authority)
+    shown = certificate(remote.home / "server.pem", here, authority)
     with tls_before(host, port, shown, "0.0.0.0") as secure:
-        env = {"METAFLOW_S3_ENDPOINT_URL": f"https://{host}:{secure}", setting: str(authority.path)}
+        env = {"METAFLOW_S3_ENDPOINT_URL": f"https://{here}:{secure}", setting: str(authority.path)}
         finished = run_on(remote, backend, "linear.py", env=env).succeeded()
     assert finished.run.successful
 
