@@ -470,7 +470,7 @@ def _without_pauses(container: Container) -> None:
 
 
 def test_the_whole_of_it_is_short() -> None:
-    assert len(json.dumps(Path(boot.__file__).read_text())) < 5000  # job definitions and overrides have limits
+    assert len(json.dumps(Path(boot.__file__).read_text())) < 7000  # a job definition has 24 KiB for all
 
 
 # --- a private authority before the object store ---------------------------------------------------------------------
