@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
+from metaflow.compute.local.shelf import Shelf
+
 _MOST_BYTES = 1 << 20
 _ROOMS = ("metaflow.app", "metaflow.cli", "metaflow.runtime")
 """What a command line is made of; its modules are imported, wherever they are now."""
@@ -74,10 +76,14 @@ def _server() -> _Server:
 
 
 def _serve(connection: socket.socket) -> None:
+    importlib.import_module("metaflow.cli.main")
+    known = set(sys.modules)
     for room in _ROOMS:
         if importlib.util.find_spec(room) is not None:
             for module in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
                 importlib.import_module(module.name)
+    # What these bring along is not what a flow file has imported.
+    Shelf().put([name for name in sys.modules if name not in known and not name.startswith("metaflow")])
     gc.collect()
     gc.freeze()
     while True:

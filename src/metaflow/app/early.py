@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 
 from metaflow.app.workspace import Workspace
+from metaflow.compute.local.proven import candidates
 from metaflow.compute.local.zygote_process import ZygoteProcess
+from metaflow.settings import table
 from metaflow.store.objects import KINDS, PRELOADED
 
 
@@ -17,6 +19,8 @@ class EarlyZygote:
 
     def __init__(self) -> None:
         self._process: ZygoteProcess | None = None
+        # Before a command imports what it needs itself, these are what the flow file has imported.
+        self._imported = dict(sys.modules)
 
     def start(self, workspace: Workspace, *, object_store: bool | None = None) -> None:
         """Start it.
@@ -31,8 +35,14 @@ class EarlyZygote:
         if object_store is None:
             object_store = workspace.datastore in KINDS
         isolation = workspace.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
-        modules = PRELOADED if object_store else ()
-        self._process = ZygoteProcess(workspace.script, workspace.path, fork=isolation == "fork", modules=modules)
+        decorators = [name for name in self._imported if name.startswith("metaflow.decorators.")]
+        self._process = ZygoteProcess(
+            workspace.script,
+            workspace.path,
+            fork=isolation == "fork",
+            modules=[*decorators, *(PRELOADED if object_store else ())],
+            libraries=candidates(self._imported, workspace.settings.values[table.LOCAL_PRELOAD]),
+        )
 
     def take(self, workspace: Workspace) -> ZygoteProcess:
         """Hand over the process, starting it if need be; the taker stops it."""

@@ -95,14 +95,20 @@ def make_targets(
         zygote.stop()
     packages = task_packages(workspace, remark) if backends != ["local"] else None
     return {
-        backend: _local(workspace, frame, packages, zygote)
+        backend: _local(workspace, frame, packages, zygote, remark)
         if packages is None or backend == "local"
         else _remote(workspace, frame, packages, backend, remark)
         for backend in backends
     }
 
 
-def _local(workspace: Workspace, frame: RunFrame, packages: TaskPackages | None, zygote: EarlyZygote) -> Target:
+def _local(
+    workspace: Workspace,
+    frame: RunFrame,
+    packages: TaskPackages | None,
+    zygote: EarlyZygote,
+    remark: Callable[[str], None],
+) -> Target:
     environment = {LOCAL_ROOT: workspace.local_root}
     if packages is not None:
         environment[CODE_PACKAGE] = packages.fact
@@ -115,7 +121,7 @@ def _local(workspace: Workspace, frame: RunFrame, packages: TaskPackages | None,
         frame.tags,
         tuple(environment.items()),
     )
-    return Target(registry.load("launcher", "local")(zygote.take(workspace)), command)
+    return Target(registry.load("launcher", "local")(zygote.take(workspace), remark), command)
 
 
 def _remote(

@@ -48,6 +48,8 @@ def run_main(code: CodeType | None, path: str, on_error: Callable[[BaseException
     main.__annotations__ = {}
     main.__loader__ = SourceFileLoader("__main__", path)
     sys.modules["__main__"] = main
+    if "__mp_main__" in sys.modules:  # set by multiprocessing, when it is imported
+        sys.modules["__mp_main__"] = main
     status = 0
     try:
         exec(code, main.__dict__)

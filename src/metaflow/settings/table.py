@@ -158,6 +158,14 @@ LOCAL_ISOLATION = _unset(
     one_of("fork", "exec"),
     "How the processes of local tasks are started, `fork` or `exec`; if not set, `fork` on Linux and `exec` elsewhere.",
 )
+LOCAL_PRELOAD: Setting[list[str]] = _setting(
+    "LOCAL_PRELOAD",
+    strings("modules", lambda name: all(part.isidentifier() for part in name.split("."))),
+    [],
+    "More modules to import once for all local tasks, separated by commas, beside those that are known to be safe. "
+    "You answer for them: whatever such a module computes when it is imported, random seeds included, is the same in "
+    "all tasks, and it does not see variables that a step sets before it imports it.",
+)
 
 # --- data ------------------------------------------------------------------------------------------------------------
 

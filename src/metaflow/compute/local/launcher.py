@@ -32,6 +32,11 @@ from metaflow.store.logs.pipe import LineReader
 _GRACE = 1.0
 """Seconds between the polite and the forced end of a cancelled task."""
 
+_IMPORT_SECONDS = 60.0
+"""How long the zygote may take to import one library."""
+
+_DIED = "ended the process or did not come to an end"
+
 
 _NO_ROOM = {
     "pipes": "raise the limit of open files (ulimit -n), or run fewer tasks at a time (--max-workers)",
@@ -63,19 +68,24 @@ class LocalLauncher:
     ----------
     zygote : ZygoteProcess
         Where the processes come from.
+    say : callable, optional
+        Tells the user something.
     """
 
     kind = "local"
     stores_logs = False
 
-    def __init__(self, zygote: ZygoteProcess) -> None:
+    def __init__(self, zygote: ZygoteProcess, say: Callable[[str], None] = lambda text: None) -> None:
         self._zygote = zygote
+        self._say = say
         self._processes: dict[int, _Process] = {}
         self._report: Callable[[Report], None] = lambda report: None
         self._exec = not zygote.fork
+        self._unfit = _DIED
         self._is_lost = False
         self._fault: str | None = None
         self._pidfd = -1
+        self._deadline: asyncio.TimerHandle | None = None
         self._outbox: deque[tuple[int, bytes, list[int]]] = deque()  # task, message, descriptors
 
     async def open(self, report: Callable[[Report], None]) -> None:
@@ -84,6 +94,10 @@ class LocalLauncher:
         self._children_before = children()
         self._memory = MemoryWatch()
         self._loop = asyncio.get_running_loop()
+        self._connect()
+
+    def _connect(self) -> None:
+        self._is_lost = False
         self._zygote.socket.setblocking(False)
         self._loop.add_reader(self._zygote.socket, self._hear)
         try:
@@ -130,6 +144,7 @@ class LocalLauncher:
 
     async def close(self) -> None:
         self._disconnect()
+        self._clear_outbox()
         for process in self._processes.values():
             for stream in process.streams.values():
                 self._loop.remove_reader(stream.fd)
@@ -146,8 +161,19 @@ class LocalLauncher:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
+        self._await_import(None)
+
+    def _clear_outbox(self) -> None:
         while self._outbox:
             _close_all(self._outbox.popleft()[2])
+
+    def _await_import(self, seconds: float | None) -> None:
+        """Give the zygote some time for what it imports; then it is killed."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if seconds is not None:
+            self._deadline = self._loop.call_later(seconds, os.kill, self._zygote.pid, signal.SIGKILL)
 
     def _kill(self, task: int, process: _Process) -> None:
         if self._processes.get(task) is process:
@@ -159,7 +185,7 @@ class LocalLauncher:
 
     def _send(self, task: int, data: bytes, descriptors: list[int]) -> None:
         self._outbox.append((task, data, descriptors))
-        if len(self._outbox) == 1:
+        if len(self._outbox) == 1 and self._zygote.ready:
             self._send_on()
 
     def _send_on(self) -> None:
@@ -206,10 +232,19 @@ class LocalLauncher:
                     process.report = TaskReport.from_json(message)
             elif "failed" in message:
                 self._fault = message["failed"]
-            else:
+            elif "unlike" in message:
+                self._exec = True
+            elif "ready" in message:
                 self._zygote.ready = True
+                self._await_import(None)
                 # A preloaded module may have started a thread, which no forked child would have.
                 self._exec = self._exec or message["threads"] > 1
+                self._send_on()
+            elif "importing" in message:
+                self._zygote.importing = message["importing"]
+                self._await_import(_IMPORT_SECONDS)
+            else:
+                self._unfit = message["unfit"]
 
     def _on_started(self, task: int, pid: int) -> None:
         process = self._processes[task]
@@ -262,6 +297,14 @@ class LocalLauncher:
         if self._is_lost:
             return
         self._disconnect()
+        library = self._zygote.importing
+        if library and not self._zygote.ready and self._fault is None:
+            self._say(f"{library} is left for each task to import: imported once for all of them, it {self._unfit}.")
+            self._unfit = _DIED
+            self._zygote.start_without(library)
+            self._connect()
+            return
+        self._clear_outbox()
         for process in self._processes.values():
             if process.pid:
                 kill_group(process.pid)

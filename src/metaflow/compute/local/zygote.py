@@ -2,11 +2,12 @@
 
 An interpreter start and its imports cost a hundred times what a small task does, so they are paid once: the zygote is
 a fresh, single-threaded interpreter, started by exec beside the engine with the environment as the flow file left it.
-It preloads our own package and the third-party modules that the flow imports (`imports`), then forks one child per
-task. The child becomes what ``python flow.py … step …`` would be: flow file executed from its top as ``__main__``,
-own process group, own streams, exit as an interpreter exits. Why imports only: libraries that have computed something
-in the parent hang in a forked child (polars and torch do), and no count of threads warns of it. A request may ask for
-exec instead; then the child execs the same command line, and the zygote only watches it.
+It preloads our own package and those libraries that the flow file has imported and that are proven to bear it
+(`preloading`), then forks one child per task. The child becomes what ``python flow.py … step …`` would be: flow file
+executed from its top as ``__main__``, own process group, own streams, exit as an interpreter exits. Why imports only:
+libraries that have computed something in the parent hang in a forked child (polars and torch do), and no count of
+threads warns of it. A request may ask for exec instead; then the child execs the same command line, and the zygote
+only watches it. So does a child that finds the libraries other than it would have imported them.
 
 Messages go over one SOCK_SEQPACKET pair, one JSON document each, so children may write to it too: a task's own account
 of its outcome is queued before its end is reported.
@@ -14,7 +15,8 @@ of its outcome is queued before its end is reported.
 ==========  ============================================================================================
 to zygote   ``{"spawn": id, "argv": […], "env": {…}, "exec": bool}`` with two descriptors: stdout, stderr
             ``{"kill": id, "signal": number}``
-to engine   ``{"ready": true}``, ``{"started": id, "pid": n}``, ``{"outcome": id, …}`` (from the child),
+to engine   ``{"importing": library}``, ``{"unfit": why}`` (and it exits), ``{"ready": true}``,
+            ``{"started": id, "pid": n}``, ``{"unlike": id}`` and ``{"outcome": id, …}`` (from the child),
             ``{"ended": id, "status": wait status, "peak_mb": most memory of the task or one of its processes}``,
             ``{"failed": sentence}``, the last message after a fault of ours
 ==========  ============================================================================================
@@ -34,14 +36,19 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from types import CodeType
 from typing import Any, NoReturn
 
-from metaflow import registry
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.local import processes
-from metaflow.compute.local.imports import imported_names, preload, third_party_imports
+from metaflow.compute.local.preloading import Preloading, Unfit
+from metaflow.compute.local.proven import Candidate
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 from metaflow.compute.report import CHANNEL, report_unbegun
 
@@ -52,9 +59,10 @@ _LOOK_AGAIN = 100
 def main() -> NoReturn:
     """Run the zygote; the first message is its configuration."""
     control = socket.socket(fileno=CONTROL_FD)
-    config = json.loads(control.recv(MESSAGE_BYTES) or b"null")
-    if config is None:
+    data = control.recv(MESSAGE_BYTES)
+    if not data:
         os._exit(0)
+    config = json.loads(zlib.decompress(data))
     prctl = processes.system_call()
     processes.die_with_parent(prctl, signal.SIGTERM)  # ends it in the middle of an import; later the closed socket does
     processes.become_subreaper(prctl)
@@ -63,6 +71,8 @@ def main() -> NoReturn:
     try:
         zygote.prepare()
         zygote.serve()
+    except Unfit as reason:
+        zygote.send({"unfit": str(reason)})
     except (OSError, KeyboardInterrupt):
         status = 1
     except Exception as error:  # noqa: BLE001 - a fault of ours: the engine tells it, since our stderr may be elsewhere
@@ -81,7 +91,7 @@ class Zygote:
         To the engine.
     config : dict
         ``path`` and ``script`` of the flow file, ``fork`` (whether children will be forked at all), ``python`` (the
-        command line of the interpreter).
+        command line of the interpreter), ``modules`` of ours and ``libraries`` (`Candidate`) to preload.
     prctl : callable
         The system call.
     """
@@ -94,6 +104,8 @@ class Zygote:
         self._fork: bool = config["fork"]
         self._python: list[str] = config["python"]
         self._modules: list[str] = config["modules"]
+        self._candidates = [Candidate(*each) for each in config["libraries"]]
+        self._libraries: Preloading | None = None
         self._prctl = prctl
         self._code: CodeType | None = None
         self._pids: dict[int, int] = {}  # pid → id
@@ -103,19 +115,15 @@ class Zygote:
     def prepare(self) -> None:
         """Preload what tasks will import, and compile the flow file."""
         if self._fork:
-            null = os.open(os.devnull, os.O_WRONLY)
-            kept = [(fd, os.dup(fd)) for fd in (1, 2)]
-            for fd, _ in kept:
-                os.dup2(null, fd)
-            os.close(null)
-            preload([*_OWN, *self._modules, *_decorators(self._path), *third_party_imports(self._path)])
-            for fd, copy in kept:
-                os.dup2(copy, fd)
-                os.close(copy)
+            for module in (*_OWN, *self._modules):
+                import_module(module)
+            with tempfile.TemporaryFile() as output, _output_to(output.fileno()):
+                self._libraries = Preloading(output.fileno())
+                self._libraries.load(self._candidates, lambda name: self.send({"importing": name}))
             self._code = compile_file(self._path)
             gc.collect()
             gc.freeze()
-        self._send({"ready": True, "threads": _python_threads()})
+        self.send({"ready": True, "threads": _python_threads()})
 
     def serve(self) -> None:
         """Answer requests until the engine is gone."""
@@ -152,7 +160,7 @@ class Zygote:
             trace = trace.tb_next
         where = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
         try:
-            self._send({"failed": f"{type(error).__name__}: {error}{where}"})
+            self.send({"failed": f"{type(error).__name__}: {error}{where}"})
         except OSError:
             pass  # it is gone as well
 
@@ -173,7 +181,7 @@ class Zygote:
             # A debugger puts its own in the place of `os.fork` and `os.execve`, and can follow a process only once.
             pid = posix.fork() if message["exec"] else os.fork()
         except OSError as error:
-            self._send({"ended": id, "status": None, "reason": f"no process for it: {error.strerror}"})
+            self.send({"ended": id, "status": None, "reason": f"no process for it: {error.strerror}"})
             for fd in descriptors:
                 os.close(fd)
             return
@@ -182,7 +190,7 @@ class Zygote:
         for fd in descriptors:
             os.close(fd)
         self._pids[pid] = id
-        self._send({"started": id, "pid": pid})
+        self.send({"started": id, "pid": pid})
 
     def _reap(self) -> None:
         """Report what has ended, once nothing is left of it."""
@@ -193,9 +201,10 @@ class Zygote:
                 self._over.append((time.monotonic(), {"ended": id, "status": status, "peak_mb": peak_mb}))
         left = processes.kill_strangers(self._pids)  # their deaths wake us again
         while self._over and (not left or time.monotonic() > self._over[0][0] + processes.PATIENCE):
-            self._send(self._over.pop(0)[1])
+            self.send(self._over.pop(0)[1])
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
+        """Tell the engine."""
         self._control.send(json.dumps(message).encode())
 
 
@@ -212,8 +221,7 @@ class _Child:
             self._detach()
             argv = self._message["argv"]
             if self._message["exec"] or self._zygote._code is None:
-                command = [*self._zygote._python, self._zygote._script, *argv]
-                os.execve(command[0], command, dict(os.environ))
+                self._execute(dict(os.environ))
             self._become_fresh(argv)
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go back to serve()
             os.write(2, f"The task could not be started: {error!r}\n".encode())
@@ -244,10 +252,32 @@ class _Child:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = [self._zygote._script, *argv]
         open_streams()
-        # `random`, `uuid` and `tempfile` take care of themselves after a fork; numpy's global generator does not.
-        numpy_random = sys.modules.get("numpy.random")
-        if numpy_random is not None:
-            numpy_random.seed()
+        if self._zygote._libraries is not None:
+            environment = dict(os.environ)
+            self._zygote._libraries.begin(lambda: self._begin_anew(environment))
+
+    def _begin_anew(self, environment: dict[str, str]) -> NoReturn:
+        """Be an interpreter of its own after all, and tell the engine that the other tasks should."""
+        self._zygote.send({"unlike": self._message["spawn"]})
+        self._execute(environment)
+
+    def _execute(self, environment: dict[str, str]) -> NoReturn:
+        command = [*self._zygote._python, self._zygote._script, *self._message["argv"]]
+        os.execve(command[0], command, environment)
+
+
+@contextmanager
+def _output_to(file: int) -> Iterator[None]:
+    """Have standard output and standard error go elsewhere."""
+    kept = [(fd, os.dup(fd)) for fd in (1, 2)]
+    for fd, _ in kept:
+        os.dup2(file, fd)
+    try:
+        yield
+    finally:
+        for fd, copy in kept:
+            os.dup2(copy, fd)
+            os.close(copy)
 
 
 _OWN = (
@@ -256,13 +286,6 @@ _OWN = (
     "metaflow.flow.includefile", "metaflow.metadata_provider.local", "metaflow.settings", "metaflow.store.local",
 )  # fmt: skip
 """What every task needs of ours and of the standard library."""
-
-
-def _decorators(path: str) -> list[str]:
-    """Return the modules of those of our decorators that the flow file imports."""
-    known = registry.names("step decorator")
-    given = [name.removeprefix("metaflow.") for name in imported_names(path, "") if name.startswith("metaflow.")]
-    return [registry.module("step decorator", name) for name in given if name in known]
 
 
 def _python_threads() -> int:

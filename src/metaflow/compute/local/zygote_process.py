@@ -7,8 +7,11 @@ import os
 import signal
 import socket
 import sys
+import zlib
 from collections.abc import Sequence
 from typing import Any
+
+from metaflow.compute.local.proven import Candidate
 
 CONTROL_FD = 3
 """The zygote's end of the socket, in the zygote and in its children."""
@@ -33,11 +36,33 @@ class ZygoteProcess:
     fork : bool
         Whether tasks are forked (and so modules preloaded); else they are exec'ed.
     modules : sequence of str
-        What is preloaded beside what every task needs and what the flow file imports.
+        Modules of ours that are preloaded beside what every task needs.
+    libraries : sequence of Candidate
+        What is imported once for all tasks.
+
+    Attributes
+    ----------
+    ready : bool
+        Whether it can fork tasks.
+    importing : str
+        The library that it is importing, if it is not ready.
     """
 
-    def __init__(self, script: str, path: str, *, fork: bool, modules: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        script: str,
+        path: str,
+        *,
+        fork: bool,
+        modules: Sequence[str] = (),
+        libraries: Sequence[Candidate] = (),
+    ) -> None:
         self.fork = fork
+        self._config = {"path": path, "script": script, "fork": fork, "modules": list(modules)}
+        self._libraries = list(libraries)
+        self._start(path)
+
+    def _start(self, path: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
@@ -54,26 +79,35 @@ class ZygoteProcess:
         )
         theirs.close()
         self.ready = False
+        self.importing = ""
         self.socket = ours
-        config = {"path": path, "script": script, "fork": fork, "python": python, "modules": list(modules)}
-        ours.send(json.dumps(config).encode())
+        config = {**self._config, "python": python, "libraries": self._libraries}
+        try:
+            ours.send(zlib.compress(json.dumps(config).encode()))
+        except BrokenPipeError:
+            pass  # it is dead already, which is found out when it is asked for something
+
+    def start_without(self, library: str) -> None:
+        """Start another process in the place of this one, which has failed to import a library.
+
+        Parameters
+        ----------
+        library : str
+            It is left to the tasks.
+        """
+        self.stop()
+        self._libraries = [each for each in self._libraries if each.name != library]
+        self._start(str(self._config["path"]))
 
     def stop(self) -> None:
         """End the zygote and all that it has started, and wait for it."""
-        if not self.ready and not self._has_spoken():
-            # It has started nothing, and may be in the middle of a long import.
-            os.kill(self.pid, signal.SIGKILL)
+        if not self.ready:
+            os.kill(self.pid, signal.SIGKILL)  # it has started nothing, and may be in the middle of a long import
         self.socket.close()
         try:
             os.waitpid(self.pid, 0)
         except ChildProcessError:
             pass
-
-    def _has_spoken(self) -> bool:
-        try:
-            return bool(self.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK))
-        except OSError:
-            return False
 
 
 def _descriptors(control: int) -> list[tuple[Any, ...]]:
