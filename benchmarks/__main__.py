@@ -16,7 +16,9 @@ from pathlib import Path
 
 from benchmarks import remote, report
 from benchmarks.measure import Failure, Measure, Side
-from benchmarks.works import FULL, QUICK, Sizes, Work, works
+from benchmarks.works import FULL, LIBRARY, QUICK, Sizes, Work, works
+
+GROUPS = (*remote.GROUPS, LIBRARY)
 
 
 def main() -> int:
@@ -51,7 +53,7 @@ def _works(sizes: Sizes, ours: Side) -> list[Work]:
 
 
 def _is_chosen(name: str, only: list[str] | None) -> bool:
-    return not only or name in only or any(name.startswith(f"{group}-") for group in remote.GROUPS if group in only)
+    return not only or name in only or any(name.startswith(f"{group}-") for group in GROUPS if group in only)
 
 
 def _options() -> argparse.Namespace:
@@ -60,7 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=[*remote.GROUPS, *names],
+        choices=[*GROUPS, *names],
         help="measure this work only, or this group of works; may be repeated",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes and at most two repetitions")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from benchmarks.measure import Measure, Side, run
@@ -18,6 +20,14 @@ class Sizes(NamedTuple):
     array_mb: int
     quick: bool
 
+
+LIBRARY = "library"
+"""Works of this group show what a library costs that a flow imports at module level."""
+
+LIBRARIES = (
+    "numpy", "pandas", "sklearn.ensemble", "scipy.stats", "pyarrow.parquet", "polars", "matplotlib.pyplot", "xgboost",
+    "lightgbm", "torch",
+)  # fmt: skip
 
 FULL = Sizes(narrow=200, middle=1000, wide=10_000, array_mb=512, quick=False)
 QUICK = Sizes(narrow=20, middle=50, wide=200, array_mb=64, quick=True)
@@ -94,6 +104,18 @@ def works(sizes: Sizes, ours: Side) -> list[Work]:
             disk_gb=3 * mb / 1000,
         ),
         Work("client", client_title, "3x", "10x", turns(3, 1), partial(_client, wide), "engine", prepare, wide_gb),
+        *(
+            Work(
+                f"{LIBRARY}-{name.partition('.')[0]}",
+                f"foreach {narrow // 10:,}, in a flow that imports {name}",
+                "",
+                "",
+                turns(3, 1),
+                partial(_library, name, narrow // 10),
+                lack=_lack(name, ours),
+            )
+            for name in LIBRARIES
+        ),
     ]
 
 
@@ -128,6 +150,17 @@ def _array(mb: int, side: Side, directory: str) -> Measure:
 
 def _client(width: int, side: Side, directory: str) -> Measure:
     return run(side, "read_all.py", directory=directory, expect=f"total {_total(width)}")[0]
+
+
+def _library(name: str, width: int, side: Side, directory: str) -> Measure:
+    arguments = ("run", "--width", str(width))
+    variables = {"BENCH_LIBRARY": name}
+    return run(side, "library.py", *arguments, directory=directory, expect=f"total {width}", environment=variables)[0]
+
+
+def _lack(name: str, ours: Side) -> str:
+    top = name.partition(".")[0]
+    return f"{top} is not installed" if ours.python == sys.executable and find_spec(top) is None else ""
 
 
 def _total(width: int) -> int:

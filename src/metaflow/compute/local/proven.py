@@ -95,7 +95,7 @@ def _multiprocessing(process: Any) -> None:
     process._current_process._config["authkey"] = process.AuthenticationString(os.urandom(32))
 
 
-_BROUGHT_ALONG = (
+BROUGHT_ALONG = (
     "_plotly_utils", "annotated_types", "attr", "attrs", "botocore", "certifi", "charset_normalizer", "cloudpickle",
     "contourpy", "cuda", "cycler", "dill", "filelock", "fontTools", "fsspec", "functorch", "idna", "jmespath",
     "kiwisolver", "markdown_it", "markupsafe", "mdurl", "mpl_toolkits", "mpmath", "narwhals", "opt_einsum", "packaging",
@@ -138,7 +138,7 @@ PROVEN: Mapping[str, Library] = {
     "joblib": _NOTHING,
     "psutil": Library({"psutil": _psutil}),
     # What those bring along.
-    **dict.fromkeys(_BROUGHT_ALONG, _NOTHING),
+    **dict.fromkeys(BROUGHT_ALONG, _NOTHING),
 }
 """The table, by the name of the package."""
 
