@@ -12,6 +12,7 @@
     ├── ParameterFieldFailed                  a function given for a parameter's field raised
     │   └── ParameterFieldTypeMismatch        … or returned something of another type
     ├── MetaflowDataMissing                   an artifact or blob is not in the storage
+    │   ├── DataDamaged                       … or a stored file does not hold what its name promises
     │   └── BlobCorrupt                       … or its bytes are not those of its name
     ├── UnpicklableArtifact                   an artifact cannot be saved (path to the offending member)
     ├── StorageUnavailable                    the storage refuses: full, read-only, gone
@@ -55,8 +56,25 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+
+def text_of(error: BaseException) -> str:
+    """Return ``str(error)``, or what can be said where the class of an exception does not allow that."""
+    return _told(str, error)
+
+
+def repr_of(value: object) -> str:
+    """Return ``repr(value)``, or what can be said where the class of the value does not allow that."""
+    return _told(repr, value)
+
+
+def _told(tell: Callable[[Any], str], value: object) -> str:
+    try:
+        return tell(value)
+    except Exception as error:  # noqa: BLE001 - the user's code
+        return f"<{type(value).__name__} whose __{tell.__name__}__ raised {type(error).__name__}>"
 
 
 class MetaflowException(Exception):
@@ -145,6 +163,24 @@ class ParameterFieldTypeMismatch(ParameterFieldFailed):
 
 class MetaflowDataMissing(MetaflowException):
     headline = "Data missing"
+
+
+class DataDamaged(MetaflowDataMissing):
+    """A stored file or object that does not hold what its name promises.
+
+    Parameters
+    ----------
+    path : str
+        Where it is stored.
+    reason : str
+        What is wrong, such as ``it is empty``.
+    """
+
+    headline = "Stored data damaged"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}.", hint="restore it from a backup, or run the flow again")
+        self.path = path
 
 
 class BlobCorrupt(MetaflowDataMissing):
@@ -481,7 +517,7 @@ class MetaflowExceptionWrapper(Exception):
         self.type: str | None = None
         self.stacktrace: str | None = None
         if exc is not None:
-            self.exception = str(exc)
+            self.exception = text_of(exc)
             self.type = f"{type(exc).__module__}.{type(exc).__qualname__}"
             self.stacktrace = stacktrace if stacktrace is not None else "".join(traceback.format_exception(exc))
 

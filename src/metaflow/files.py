@@ -35,8 +35,7 @@ _NOT_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
 TEMPORARY = ".tmp-millrace-"
 """How the names of temporary files begin; no listing shows them."""
 
-NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""What is raised where no file has the name; any other `OSError` is trouble."""
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 _HINTS = {
     errno.ENOSPC: "free some space; `resume` continues from the tasks that finished",
@@ -55,6 +54,11 @@ def unavailable(error: OSError, path: str, verb: str = "write") -> NoReturn:
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = _HINTS.get(error.errno or 0) if verb == "write" else None
     raise StorageUnavailable(f"Cannot {verb} {path}: {reason}.", hint=hint) from error
+
+
+def is_absent(error: OSError) -> bool:
+    """Tell whether it is raised because no file has, or can have, the name; any other is trouble."""
+    return error.errno in _NOT_THERE
 
 
 def make_directory(path: str) -> None:
@@ -335,9 +339,9 @@ def read(path: str) -> bytes | None:
                     parts.append(os.read(fd, _FURTHER_READ))
         finally:
             os.close(fd)
-    except NOT_THERE:
-        return None
     except OSError as error:
+        if is_absent(error):
+            return None
         unavailable(error, path, "read")
     return b"".join(parts)
 

@@ -14,6 +14,7 @@ import pytest
 from metaflow import exception
 from metaflow.exception import (
     BlobCorrupt,
+    DataDamaged,
     MetaflowException,
     MetaflowExceptionWrapper,
     MissingInMergeArtifactsException,
@@ -44,6 +45,7 @@ CLASSES = list(dict.fromkeys(tree(MetaflowException)))
 
 OWN_ARGUMENTS: dict[type[MetaflowException], tuple[Any, ...]] = {
     BlobCorrupt: ("da39a3", "/data/da39a3"),
+    DataDamaged: ("/data/latest_run", "it is empty"),
     RunInterrupted: ("Interrupted.", 2),
     TimeoutException: ("Too long.",),
     UnpicklableArtifact: ("model", "self.model[2]", "_thread.lock", "no"),

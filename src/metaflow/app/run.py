@@ -25,7 +25,7 @@ from metaflow.app.requests import resource_requests
 from metaflow.app.targets import RunFrame, make_targets, shared_storage
 from metaflow.app.workspace import Workspace
 from metaflow.compute.resources import ResourceRequest
-from metaflow.exception import CommandException, MetaflowException, TaskFailed
+from metaflow.exception import CommandException, MetaflowException, TaskFailed, text_of
 from metaflow.metadata_provider.lease import Lease, RunStatus, lease_of
 from metaflow.metadata_provider.tags import check_first_tags
 from metaflow.options import check
@@ -396,7 +396,7 @@ class _Run:
 
         for decorator in self._workspace.plan.decorators:
             for name, error in decorator.after_run(ok, open_run):
-                self._callbacks.warning(f"The exit hook {name} failed: {type(error).__name__}: {error}")
+                self._callbacks.warning(f"The exit hook {name} failed: {type(error).__name__}: {text_of(error)}")
 
 
 def _to_its_end(work: Callable[[], Coroutine[Any, Any, T]], cancel: Callable[[str], None]) -> T:

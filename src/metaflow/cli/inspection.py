@@ -15,7 +15,8 @@ from metaflow.cli.session import Session
 from metaflow.client import Step, Task
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
-from metaflow.exception import CommandException, MetaflowException, MetaflowNotFound
+from metaflow.exception import CommandException, MetaflowNotFound
+from metaflow.flow.failure import failure_of_error
 from metaflow.store.layout import STREAMS
 from metaflow.store.logs import stored as stored_logs
 from metaflow.store.logs.lines import Line
@@ -40,18 +41,26 @@ _PATH = "RUN/STEP[/TASK]"
 def dump(session: Session, path: str, private: bool, max_value_size: int, include: str, target: str | None) -> None:
     """Print the artifacts of a task, or of all tasks of a step."""
     wanted = {name.strip() for name in include.split(",") if name.strip()}
-    collected = {}
+    collected: dict[str, dict[str, Any]] = {}
+    all_read = True
     for task in _tasks(session, path):
         names = [name for name in _names(task) if (not wanted or name in wanted) and (private or name[0] != "_")]
         session.say(f"Artifacts of {_short(task)}:")
-        if target is not None:
-            collected[_short(task)] = {name: task[name].data for name in names}
-        else:
-            for name in names:
-                session.echo(_described(task, name, max_value_size))
+        for name in names:
+            try:
+                if target is not None:
+                    collected.setdefault(_short(task), {})[name] = task[name].data
+                else:
+                    session.echo(_described(task, name, max_value_size))
+            except Exception as error:  # noqa: BLE001 - of what is stored, and of the user's classes
+                all_read = False
+                tell = session.echo if target is None else session.warn
+                tell(f"{name} = (cannot be read: {_reason(error)})")
     if target is not None:
         _pickle(collected, target)
         session.say(f"The artifacts of {len(collected)} tasks are in {target}.")
+    if not all_read:
+        click.get_current_context().exit(1)
 
 
 def _names(task: Task) -> list[str]:
@@ -63,13 +72,14 @@ def _described(task: Task, name: str, limit: int) -> str:
     artifact = task[name]
     index, _ = artifact._index()
     size, type_name = artifact.size, index.info.get(name, {}).get("type", "unknown")
-    head = f"{name} [size: {size} type: {type_name}] = "
-    if size > limit or not limit:
-        return head + "(left out: --max-value-size)"
-    try:
-        return f"{head}{artifact.data}"
-    except MetaflowException as error:
-        return f"{head}(cannot be read: {error.message})"
+    shown = artifact.data if limit and size <= limit else "(left out: --max-value-size)"
+    return f"{name} [size: {size} type: {type_name}] = {shown}"
+
+
+def _reason(error: Exception) -> str:
+    """Say why an artifact cannot be read, with the line of the user's code that raised."""
+    failure = failure_of_error(error, "")
+    return f"{failure.message}, {failure.values['where']}" if "where" in failure.values else failure.message
 
 
 def _pickle(values: dict[str, dict[str, Any]], path: str) -> None:
@@ -80,6 +90,8 @@ def _pickle(values: dict[str, dict[str, Any]], path: str) -> None:
             pickle.dump(values, file)
     except OSError as error:
         raise CommandException(f"--file: {path} cannot be written: {error.strerror}.") from error
+    except Exception as error:
+        raise CommandException(f"--file: the artifacts cannot be pickled: {_reason(error)}") from error
 
 
 class _Logs(click.Group):

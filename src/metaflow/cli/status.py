@@ -10,7 +10,7 @@ from metaflow.cli.session import Session
 from metaflow.client import Flow, Run, Step
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
-from metaflow.exception import CommandException
+from metaflow.exception import CommandException, MetaflowInvalidPathspec, MetaflowNotFound
 
 _STATES = ("successful", "caught", "running", "failed", "lost")
 
@@ -50,9 +50,10 @@ def _find(session: Session, run_id: str | None) -> Run:
             )
         return latest
     run_id = run_id.removeprefix(f"{name}/")
-    if "/" in run_id or run_id not in session.workspace.metadata.names((name,)):
-        raise CommandException(f"There is no run {run_id} of the flow {name} here.", hint="`tag list` shows the runs")
-    return Run(f"{name}/{run_id}")
+    try:
+        return Run(f"{name}/{run_id}")
+    except (MetaflowNotFound, MetaflowInvalidPathspec) as error:
+        raise CommandException(f"There is no run {run_id} of the flow {name} here.", hint=error.hint) from error
 
 
 def _counts(step: Step) -> str:

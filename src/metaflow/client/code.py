@@ -41,12 +41,17 @@ class MetaflowCode:
     def __init__(self, storage: Storage, flow: str, package: str) -> None:
         self._blobs = Blobs(storage, flow)
         self._flow = flow
-        self._package: dict[str, Any] = json.loads(package)
+        try:
+            self._package = {name: str(json.loads(package)[name]) for name in ("sha", "location")}
+        except (ValueError, KeyError, TypeError) as error:
+            raise MetaflowDataMissing(
+                f"What a task of {flow} has recorded of its code package cannot be read: {package!r}."
+            ) from error
 
     @property
     def path(self) -> str:
         """Where the package is stored."""
-        return str(self._package["location"])
+        return self._package["location"]
 
     @cached_property
     def _bytes(self) -> bytes:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from metaflow.client import errors
 from metaflow.client.scope import scope
 from metaflow.exception import MetaflowInvalidPathspec, MetaflowNotFound
+from metaflow.flow.parameter_types import quoted
 
 if TYPE_CHECKING:
     from metaflow.client.site import Site
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _STATE_VERSION = "2.12.27"
 _FORMS = ("FlowName", "RunID", "StepName", "TaskID", "ArtifactName")
+_LONGEST_NAME = 255
+"""Bytes that a file system allows."""
 _ID_KEYS = ("flow_id", "run_number", "step_name", "task_id")
 
 Child = TypeVar("Child", bound="MetaflowObject")
@@ -102,7 +105,7 @@ class MetaflowObject:
         components = tuple(pathspec.split("/"))
         if len(components) != cls._DEPTH or not all(map(_is_name, components)):
             raise MetaflowInvalidPathspec(
-                f"'{pathspec}' is not the path of a {cls._NAME.lower()}.", hint=f"it should look like '{form}'"
+                f"{quoted(pathspec)} is not the path of a {cls._NAME.lower()}.", hint=f"it should look like '{form}'"
             )
         return components
 
@@ -282,4 +285,10 @@ def moment(milliseconds: float) -> datetime:
 
 
 def _is_name(text: str) -> bool:
-    return text not in ("", ".", "..") and "/" not in text
+    """Tell whether an object may be called so: a directory or file is."""
+    if text in ("", ".", "..") or "/" in text or "\0" in text:
+        return False
+    try:
+        return len(text.encode()) <= _LONGEST_NAME
+    except UnicodeEncodeError:
+        return False

@@ -84,7 +84,7 @@ class Site:
             return self._storage(place["ds-type"], place["ds-root"])
         # Of the parameters of a run there are no such facts, but those of its artifacts.
         document = self.catalog.get((*task, "_task_ok"))
-        if document is None or "ds_type" not in document:
+        if document is None or not {"ds_type", "location"} <= document.keys():
             return self.storage
         return self._storage(str(document["ds_type"]), str(document["location"]).removeprefix(":root:"))
 

@@ -15,6 +15,8 @@ from metaflow.exception import (
     TaskOutOfMemory,
     TaskTimedOut,
     TimeoutException,
+    repr_of,
+    text_of,
 )
 from metaflow.flow.spec import FlowSpec, hint_for_missing
 
@@ -82,13 +84,13 @@ def _out_of_memory(sentence: str, step: str, values: dict[str, float | str]) -> 
 def failure_sentence(error: BaseException, step: str) -> str:
     """Say in one sentence why a step failed."""
     if isinstance(error, SystemExit):
-        code = "" if error.code is None else repr(error.code)
+        code = "" if error.code is None else repr_of(error.code)
         return f"the step '{step}' called sys.exit({code}) before it had finished"
     if isinstance(error, KeyboardInterrupt):
         return f"the step '{step}' was interrupted"
     if isinstance(error, MetaflowException):
         return error.message
-    text = str(error).strip().partition("\n")[0]
+    text = text_of(error).strip().partition("\n")[0]
     return f"{_name(error)}: {text}" if text else _name(error)
 
 

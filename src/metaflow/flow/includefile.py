@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
-from metaflow.exception import CommandException, ParameterFieldFailed
+from metaflow.exception import CommandException, ParameterFieldFailed, text_of
 from metaflow.flow.included import LARGEST, IncludedFile, LocalFile, store_included
 from metaflow.flow.parameter_types import Kind, decode_json, quoted
 from metaflow.flow.parameters import Parameter
@@ -99,7 +99,7 @@ class IncludeFile(Parameter):
             return _function(self.parser)(content)
         except Exception as error:
             raise ParameterFieldFailed(
-                f"The parser of parameter '{self.name}' raised {type(error).__name__}: {error}",
+                f"The parser of parameter '{self.name}' raised {type(error).__name__}: {text_of(error)}",
                 self.line,
                 self.source_file,
             ) from error

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from metaflow.exception import repr_of, text_of
+
 
 class Kind(NamedTuple):
     """One kind of value.
@@ -81,7 +83,7 @@ def kind_of(declared: Any, default: Any) -> Kind | None:
 
 def quoted(value: object) -> str:
     """Return `value` for a message: its repr, shortened."""
-    text = repr(value)
+    text = repr_of(value)
     return text if len(text) <= 60 else f"{text[:50]}…{text[-5:]}"
 
 
@@ -197,5 +199,5 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:
-        reason = getattr(error, "message", None) or str(error) or type(error).__name__
+        reason = getattr(error, "message", None) or text_of(error) or type(error).__name__
         raise ValueError(str(reason).rstrip(".")) from error

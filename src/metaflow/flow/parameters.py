@@ -18,6 +18,7 @@ from metaflow.exception import (
     InvalidFlow,
     ParameterFieldFailed,
     ParameterFieldTypeMismatch,
+    text_of,
 )
 from metaflow.flow.parameter_types import JSONType, JSONTypeClass, kind_of, quoted
 
@@ -325,7 +326,7 @@ class Parameter:
             source_file, line = place or (self.source_file, self.line)
             raise ParameterFieldFailed(
                 f"The function that gives the default of parameter '{self.name}' raised "
-                f"{type(error).__name__}: {error}",
+                f"{type(error).__name__}: {text_of(error)}",
                 line,
                 source_file,
                 hint=None if place else "it is called with one argument, a ParameterContext",

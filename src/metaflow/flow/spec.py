@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from metaflow import registry
-from metaflow.exception import CannotAssign, InvalidNextException
+from metaflow.exception import CannotAssign, InvalidNextException, repr_of
 from metaflow.flow.binding import INTERNAL, Binding, Transition, is_immutable, is_indexable
 from metaflow.flow.merge import merge
 from metaflow.flow.step import steps_of
@@ -172,9 +172,9 @@ class FlowSpec:
         try:
             return Transition((cases[value],), recursive=step in cases.values())
         except (KeyError, TypeError):
-            keys = ", ".join(repr(key) for key in cases)
+            keys = ", ".join(map(repr_of, cases))
             raise RuntimeError(
-                f"self.{condition} is {value!r} in the step '{step}', and no case of the switch has this key\n"
+                f"self.{condition} is {repr_of(value)} in the step '{step}', and no case of the switch has this key\n"
                 f"    hint: its keys are {keys}"
             ) from None
 

@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from metaflow import files, registry
-from metaflow.exception import RunFailed, StorageUnavailable, TaskFailed
+from metaflow.exception import DataDamaged, RunFailed, StorageUnavailable, TaskFailed
 
 if TYPE_CHECKING:
     from metaflow.metadata_provider.protocol import Catalog, Recorder
@@ -29,6 +29,7 @@ RENEWED_EVERY = 10.0
 LOST_AFTER = 90.0
 """Seconds without a renewal after which a holder that cannot be looked at counts as gone."""
 
+_STATES = ("running", "successful", "failed", "interrupted")
 _ROOM = 2048
 """Bytes that the file takes from the beginning, enough for every ending."""
 
@@ -120,18 +121,28 @@ class LocalLease:
             pass  # then the run counts as lost as soon as this process has ended
 
     def status(self) -> RunStatus | None:
-        """Return how the run is doing; None if it has no lease, as runs of Metaflow have none."""
+        """Return how the run is doing; None if it has no lease, as runs of Metaflow have none.
+
+        Raises
+        ------
+        DataDamaged
+            The lease cannot be read.
+        """
+        data = files.read(self._path)
+        if data is None:
+            if os.path.isdir(self._path):
+                raise DataDamaged(self._path, "it is a directory")
+            return None
         try:
-            data = files.read(self._path)
-            document = json.loads(data) if data else None
-            if document is None:
-                return None
+            document = json.loads(data)
+            if document["state"] not in _STATES:
+                raise ValueError(f"state {document['state']!r}")
             if document["state"] != "running":
                 record = document.get("failure")
                 return RunStatus(document["state"], TaskFailed.from_record(record) if record else None)
             reason = self._why_lost(document["holder"])
-        except (ValueError, KeyError, TypeError):
-            return None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DataDamaged(self._path, f"it is no lease ({type(error).__name__}: {error})") from error
         if reason is None:
             return RunStatus("running")
         holder = document["holder"]

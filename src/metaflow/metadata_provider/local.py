@@ -9,9 +9,9 @@ The layout is that of Metaflow 2.19, below one root::
 
 Every task of a run writes some two dozen of these files, so writing is what this module is shaped by: one descriptor
 per directory, the common part of the texts rendered once; no fsync. A task that is known whole gets its own document
-last, so that nobody sees it before. Reading takes what it finds: other files (such as a run's
-lease, `metaflow.metadata_provider.lease`) and texts that are no JSON are passed over. Start at `LocalMetadata.record`
-for the writing, at `LocalMetadata.get` for the reading.
+last, so that nobody sees it before. Reading passes over files with other names, such as a run's lease
+(`metaflow.metadata_provider.lease`); a document that is damaged is an error that names it. Start at
+`LocalMetadata.record` for the writing, at `LocalMetadata.get` for the reading.
 """
 
 from __future__ import annotations
@@ -19,17 +19,25 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
+from typing import Any, cast
 
 from metaflow import files
-from metaflow.exception import MetaflowNotFound
+from metaflow.exception import DataDamaged, MetaflowNotFound
 from metaflow.metadata_provider import tags as tag_rules
 from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt
 
 _META = "_meta"
 _SELF = "_self.json"
+_OWN_NAME = ("flow_id", "run_number", "step_name", "task_id", "name")
+"""What the document of an object has its own name under, by the depth of its path."""
+_told: dict[Any, Any] = {}
+"""Which directories that cannot be read were told about in this process."""
+_LATEST = 253_402_300_800_000
+"""Milliseconds from the epoch to the year 10000."""
 
 
 class LocalMetadata:
@@ -77,8 +85,18 @@ class LocalMetadata:
         return run
 
     def latest_run(self, flow: str) -> str | None:
-        text = files.read(f"{self.root}/{flow}/latest_run")
-        return text.decode().strip() if text else None
+        path = f"{self.root}/{flow}/latest_run"
+        data = files.read(path)
+        if data is None:
+            if os.path.isdir(path):
+                raise DataDamaged(path, "it is a directory")
+            return None
+        run = data.decode(errors="replace").strip()
+        if not run.isprintable() or not run or "/" in run:
+            raise DataDamaged(path, "it does not name a run")
+        if not os.path.isdir(f"{self.root}/{flow}/{run}"):
+            raise DataDamaged(path, f"it names the run '{run}', which is not there")
+        return run
 
     def register_task(
         self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
@@ -204,17 +222,17 @@ class LocalMetadata:
 
     def get(self, path: Sequence[str], attempt: int = 0) -> Document | None:
         name = _SELF if len(path) < 5 else f"{attempt}_artifact_{path[4]}.json"
-        return _read("/".join((self.root, *path[:4], _META, name)))
+        return _read("/".join((self.root, *path[:4], _META, name)), _OWN_NAME[len(path) - 1])
 
     def names(self, path: Sequence[str]) -> list[str]:
+        directory = "/".join((self.root, *path))
         try:
-            fd = os.open("/".join((self.root, *path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        try:
-            return [name for name in os.listdir(fd) if os.access(f"{name}/{_META}/{_SELF}", os.F_OK, dir_fd=fd)]
-        finally:
-            os.close(fd)
+            names = os.listdir(directory)
+        except OSError as error:
+            if files.is_absent(error):
+                return []
+            files.unavailable(error, directory, "read")
+        return [name for name in names if _is_registered(f"{directory}/{name}")]
 
     def children(self, path: Sequence[str]) -> Iterator[Document]:
         for name in self.names(path):
@@ -226,18 +244,21 @@ class LocalMetadata:
         directory = "/".join((self.root, *path, _META))
         try:
             names = os.listdir(directory)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        except OSError as error:
+            if files.is_absent(error):
+                _read(f"{directory}/{_SELF}")  # raises if the directory is a file
+                return []
+            files.unavailable(error, directory, "read")
         found = []
         for name in names:
             prefix, _, stamp = name.rpartition("_")
             if not prefix.startswith("sysmeta_") or not stamp.endswith(".json"):
                 continue
             if field is None or prefix == f"sysmeta_{field}":
-                document = _read(f"{directory}/{name}")
-                if document is not None and "field_name" in document and "value" in document:
+                document = _read(f"{directory}/{name}", "field_name", "value")
+                if document is not None:
                     found.append(document)
-        found.sort(key=lambda document: (document.get("ts_epoch", 0), document["field_name"]))
+        found.sort(key=lambda document: (document["ts_epoch"], document["field_name"]))
         return found
 
     def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
@@ -253,9 +274,9 @@ class LocalMetadata:
             files.unavailable(error, target)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            document = _read(target)
+            document = self.get((flow, run))
             if document is None:
-                raise MetaflowNotFound(f"The document of the run {flow}/{run} at {target} cannot be read.")
+                raise MetaflowNotFound(f"There is no run {flow}/{run}.")
             system = document.get("system_tags", [])
             user = tag_rules.changed(document.get("tags", []), system, add=add, remove=remove)
             files.write(target, json.dumps(document | {"tags": user}).encode())
@@ -279,16 +300,64 @@ def _listed(texts: tuple[str, ...]) -> str:
     return json.dumps(texts)
 
 
-def _read(path: str) -> Document | None:
-    """Return the JSON object in a file, or None if there is no such file or no such thing in it."""
+def _read(path: str, *needed: str) -> Document | None:
+    """Return the JSON object in a file, which has `needed`, or None if there is no such file.
+
+    Raises
+    ------
+    DataDamaged
+        The file holds something else.
+    """
     data = files.read(path)
-    if not data:
+    if data is None:
+        for each, is_wrong in ((path, os.path.isdir), (os.path.dirname(path), os.path.isfile)):
+            if is_wrong(each):
+                raise DataDamaged(each, f"it is {'a' if each == path else 'no'} directory")
         return None
+    if not data:
+        raise DataDamaged(path, "it is empty")
     try:
         document = json.loads(data)
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
+    except (ValueError, RecursionError) as error:
+        raise DataDamaged(path, f"it is not JSON ({error})") from error
+    fault = _fault(document, needed)
+    if fault is not None:
+        raise DataDamaged(path, fault)
+    return cast(Document, document)
+
+
+def _is_registered(path: str) -> bool:
+    """Tell whether a directory has the document of an object; one that cannot be looked into is told about."""
+    try:
+        os.stat(f"{path}/{_META}/{_SELF}")
+    except NotADirectoryError:
+        if os.path.isdir(path):
+            raise DataDamaged(f"{path}/{_META}", "it is no directory") from None
+        return False
+    except OSError as error:
+        if files.is_absent(error):
+            return False
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        warnings.warn_explicit(f"cannot be read, and is left out: {reason}", UserWarning, path, 1, registry=_told)
+        return False
+    return True
+
+
+def _fault(document: Any, needed: Iterable[str]) -> str | None:
+    """Return what is wrong with a document, None if nothing is."""
+    if not isinstance(document, dict):
+        return "it is not a JSON object"
+    missing = [name for name in ("ts_epoch", *needed) if name not in document]
+    if missing:
+        return f"'{missing[0]}' is missing"
+    when = document["ts_epoch"]
+    if not isinstance(when, (int, float)) or not 0 <= when < _LATEST:
+        return "'ts_epoch' is not a time"
+    for name in ("tags", "system_tags"):
+        tags = document.get(name, [])
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            return f"'{name}' is not a list of strings"
+    return None
 
 
 def _open_directory(path: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metaflow.exception import MetaflowException, RunFailed, TaskFailed
+from metaflow.exception import MetaflowException, RunFailed, TaskFailed, text_of
 from metaflow.metadata_provider.lease import RunStatus
 from metaflow.runtime.events import Finish
 
@@ -39,4 +39,4 @@ def status_after(error: BaseException) -> RunStatus:
         return RunStatus("interrupted", RunFailed("interrupted before the first task", hint=None, signal=2))
     if isinstance(error, MetaflowException):
         return RunStatus("failed", RunFailed(error.message, hint=error.hint))
-    return RunStatus("failed", RunFailed(f"the run broke down: {type(error).__name__}: {error}"))
+    return RunStatus("failed", RunFailed(f"the run broke down: {type(error).__name__}: {text_of(error)}"))

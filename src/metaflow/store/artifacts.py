@@ -11,9 +11,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from metaflow.exception import MetaflowDataMissing, MetaflowException
+from metaflow.exception import DataDamaged, MetaflowException
 from metaflow.store import layout, serializers
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs, Sha1
 from metaflow.store.overlap import overlap
@@ -38,19 +38,19 @@ class TaskIndex:
         Names of the task's files, if the index was read by `read_indexes`.
     """
 
-    __slots__ = ("_info", "_text", "attempt", "names", "objects")
+    __slots__ = ("_info", "_place", "_text", "attempt", "names", "objects")
 
     def __init__(self, objects: dict[str, str], info: dict[str, dict[str, Any]] | None, attempt: int = 0) -> None:
         self.objects = objects
         self._info = info
-        self._text = ""
+        self._text = self._place = ""
         self.attempt = attempt
         self.names: list[str] = []
 
     @property
     def info(self) -> dict[str, dict[str, Any]]:
         if self._info is None:
-            self._info = json.loads(self._text)["info"]
+            self._info = _parsed(self._text, self._place).info
         return self._info
 
     @property
@@ -59,27 +59,59 @@ class TaskIndex:
         return self._text or None
 
     @classmethod
-    def parse(cls, data: bytes, attempt: int) -> TaskIndex:
-        """Return the index in the content of a file.
+    def parse(cls, data: bytes, attempt: int, place: str) -> TaskIndex:
+        """Return the index in the content of the file at `place`.
 
         Of an index as both programs write it the names and keys are read, a fifth of the text; the rest when somebody
         asks for it.
 
         Raises
         ------
-        ValueError, KeyError, TypeError
-            It is no index.
+        DataDamaged
+            It is no index; also by `info`, later.
         """
-        text = data.decode()
+        if not data:
+            raise DataDamaged(place, "it is empty")
+        text = data.decode(errors="replace")
         start, end = text.find('"objects": {'), text.rfind(', "info": {')
         if 0 < start < end and text.endswith("}}}"):
-            objects, stop = _DECODER.raw_decode(text, start + len('"objects": '))
-            if stop == end:
+            try:
+                objects, stop = _DECODER.raw_decode(text, start + len('"objects": '))
+            except ValueError:
+                stop = -1
+            if stop == end and _names_keys(objects):
                 index = cls(objects, None, attempt)
-                index._text = text
+                index._text, index._place = text, place
                 return index
+        parsed = _parsed(text, place)
+        return cls(parsed.objects, parsed.info, attempt)
+
+
+class _Parsed(NamedTuple):
+    objects: dict[str, str]
+    info: dict[str, dict[str, Any]]
+
+
+def _parsed(text: str, place: str) -> _Parsed:
+    try:
         document = json.loads(text)
-        return cls(dict(document["objects"]), dict(document.get("info", {})), attempt)
+    except (ValueError, RecursionError) as error:
+        raise DataDamaged(place, f"it is not JSON ({error})") from error
+    objects = document.get("objects") if isinstance(document, dict) else None
+    if objects is None or not _names_keys(objects):
+        raise DataDamaged(place, "it is no index of artifacts: 'objects' does not name their hashes")
+    info = document.get("info", {})
+    if not isinstance(info, dict) or not all(map(_is_info, info.values())):
+        raise DataDamaged(place, "it is no index of artifacts: 'info' does not say their sizes")
+    return _Parsed(objects, info)
+
+
+def _names_keys(objects: Any) -> bool:
+    return isinstance(objects, dict) and all(isinstance(key, str) for key in objects.values())
+
+
+def _is_info(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("size", 0), int)
 
 
 class Artifacts(Mapping[str, Any]):
@@ -285,8 +317,21 @@ class TaskStore:
         self._storage.put([item], overwrite=True)
 
     def names(self) -> list[str]:
-        """Return the names of the task's files."""
-        return [layout.file_name(key) for key, is_object in self._storage.list(self.prefix) if is_object]
+        """Return the names of the task's files.
+
+        Raises
+        ------
+        DataDamaged
+            What should be a file is a directory.
+        """
+        names = []
+        for key, is_object in self._storage.list(self.prefix):
+            name = layout.file_name(key)
+            if is_object:
+                names.append(name)
+            elif layout.is_attempt_file(name):
+                raise DataDamaged(self._storage.describe(key), "it is a directory")
+        return names
 
     def attempts(self) -> tuple[list[int], list[int]]:
         """Return the numbers of the attempts that have begun, and of those that are done; both sorted."""
@@ -308,16 +353,17 @@ class TaskStore:
 
         Raises
         ------
-        MetaflowDataMissing
-            It is damaged.
+        DataDamaged
+            It is no index.
         """
-        if content is None:
-            return None
-        try:
-            return TaskIndex.parse(content, attempt)
-        except (ValueError, KeyError, TypeError) as error:
-            place = self._storage.describe(layout.attempt_file(self.prefix, attempt, layout.INDEX))
-            raise MetaflowDataMissing(f"The index {place} is damaged: {error}.") from error
+        return None if content is None else TaskIndex.parse(content, attempt, self._index_place(attempt))
+
+    def missing_index(self, attempt: int) -> DataDamaged:
+        """Return the error for an attempt that is done, and so must have an index, and has none."""
+        return DataDamaged(self._index_place(attempt), "it is not there, though the attempt is done")
+
+    def _index_place(self, attempt: int) -> str:
+        return self._storage.describe(layout.attempt_file(self.prefix, attempt, layout.INDEX))
 
 
 def read_index(storage: Storage, task: str, attempt: int | None = None) -> TaskIndex | None:
@@ -347,8 +393,9 @@ def _latest(store: TaskStore, names: list[str], first: bytes | None) -> TaskInde
         return None
     attempt = done[-1]
     index = store.parse(attempt, first if first is not None and attempt == 0 else store.index_content(attempt))
-    if index is not None:
-        index.names = names
+    if index is None:
+        raise store.missing_index(attempt)
+    index.names = names
     return index
 
 

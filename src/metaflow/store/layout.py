@@ -93,6 +93,12 @@ def attempts_with(file: str, names: Iterable[str]) -> list[int]:
     return sorted({int(number) for number, _, rest in split if rest == file and number.isdecimal()})
 
 
+def is_attempt_file(name: str) -> bool:
+    """Tell whether this is the name of a file of an attempt."""
+    number, _, rest = name.partition(".")
+    return number.isdecimal() and (rest in (INDEX, BEGUN, DONE, _OUTCOME) or rest.endswith(".log"))
+
+
 def files_of_attempt(attempt: int, names: Iterable[str]) -> list[str]:
     """Return which of an attempt's files are among the names of a task's files: `INDEX`, `DONE`, …"""
     split = (name.partition(".") for name in names)

@@ -84,9 +84,9 @@ class LocalStorage:
     def open(self, key: str) -> OpenFile | None:
         try:
             return OpenFile(self.describe(key))
-        except files.NOT_THERE:
-            return None
         except OSError as error:
+            if files.is_absent(error):
+                return None
             files.unavailable(error, self.describe(key), "read")
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
@@ -98,9 +98,9 @@ class LocalStorage:
     def list(self, prefix: str) -> Iterator[Entry]:
         try:
             scan = os.scandir(self.describe(prefix))
-        except files.NOT_THERE:
-            return
         except OSError as error:
+            if files.is_absent(error):
+                return
             files.unavailable(error, self.describe(prefix), "list")
         with scan:
             for entry in scan:
@@ -111,9 +111,9 @@ class LocalStorage:
         for key in keys:
             try:
                 os.unlink(self.describe(key))
-            except files.NOT_THERE:
-                pass
             except OSError as error:
+                if files.is_absent(error):
+                    continue
                 files.unavailable(error, self.describe(key), "remove")
 
     def log_sink(self) -> FileLogs:
@@ -130,9 +130,9 @@ class LocalStorage:
     def _size(path: str) -> int | None:
         try:
             status = os.stat(path)
-        except files.NOT_THERE:
-            return None
         except OSError as error:
+            if files.is_absent(error):
+                return None
             files.unavailable(error, path, "read")
         return None if S_ISDIR(status.st_mode) else status.st_size
 

@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from metaflow.exception import MetaflowDataMissing, StorageUnavailable, TimeoutException, UnpicklableArtifact
+from metaflow.exception import (
+    MetaflowDataMissing,
+    StorageUnavailable,
+    TimeoutException,
+    UnpicklableArtifact,
+    repr_of,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from metaflow.store.blobs import BlobReader, BlobWriter, Sha1
@@ -66,7 +73,7 @@ def _load(source: BinaryIO, name: str) -> Any:
         return _Unpickler(source).load()
     except (ImportError, AttributeError) as error:
         raise MetaflowDataMissing(
-            f"The artifact '{name}' cannot be loaded here: {error}.",
+            f"The artifact '{name}' cannot be loaded here: {text_of(error)}.",
             hint="the library or class it was created with must be importable where it is loaded",
         ) from error
 
@@ -87,7 +94,7 @@ def explain(name: str, value: Any, error: Exception) -> UnpicklableArtifact:
     kind = type(value).__qualname__
     if type(value).__module__ != "builtins":
         kind = f"{type(value).__module__}.{kind}"
-    return UnpicklableArtifact(name, path, kind, str(error) or type(error).__name__)
+    return UnpicklableArtifact(name, path, kind, text_of(error) or type(error).__name__)
 
 
 def _culprit(path: str, value: Any, error: Exception) -> tuple[str, Any, Exception]:
@@ -139,7 +146,7 @@ def _members(value: Any) -> Iterator[tuple[str, Any]]:
         return  # pickled by name, or not at all
     if isinstance(value, dict):
         for key, member in value.items():
-            yield f"[{key!r}]", member
+            yield f"[{repr_of(key)}]", member
     elif isinstance(value, (list, tuple)):
         for index, member in enumerate(value):
             yield f"[{index}]", member

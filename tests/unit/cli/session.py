@@ -21,6 +21,7 @@ class Looking:
         )
         self.results: list[str] = []
         self.remarks: list[str] = []
+        self.status = 0
 
     def echo(self, text: str = "") -> None:
         self.results.append(text)
@@ -34,5 +35,6 @@ class Looking:
 def invoke(place: Place, command: click.Command, *arguments: str, flow: str = "Numbers") -> Looking:
     """Run a command in a new session and return the session."""
     session = Looking(place, flow)
-    command.main(list(arguments), prog_name="flow.py", standalone_mode=False, obj=session)
+    status = command.main(list(arguments), prog_name="flow.py", standalone_mode=False, obj=session)
+    session.status = status if isinstance(status, int) else 0
     return session

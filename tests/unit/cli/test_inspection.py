@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,9 +45,42 @@ def test_dump_of_a_task(place: Place, run: WrittenRun) -> None:
 def test_dump_of_what_cannot_be_read(place: Place, run: WrittenRun) -> None:
     (blob,) = (path for path in Path(place.root, "Numbers", "data").rglob("*") if path.name == _sha(run))
     blob.write_bytes(b"other")
-    (line,) = invoke(place, dump, f"{run.id}/work/3").results
-    assert "cannot be read" in line
+    shown = invoke(place, dump, f"{run.id}/work/3")
+    (line,) = shown.results
+    assert line.startswith("doubled = (cannot be read: The blob ")
     assert "damaged" in line
+    assert shown.status == 1
+
+
+class Shy:
+    def __repr__(self) -> str:
+        raise ZeroDivisionError("no text")
+
+
+class Locked:
+    def __reduce__(self) -> Any:
+        return _unlock, ()
+
+
+def _unlock() -> None:
+    raise PermissionError("locked")
+
+
+def test_dump_of_what_the_users_code_refuses(place: Place, run: WrittenRun, tmp_path: Path) -> None:
+    """Each is told about with the user's line, and the others are shown."""
+    run.task("end", "9", fine=1, locked=Locked(), shy=Shy())
+    shown = invoke(place, dump, f"{run.id}/end/9")
+    assert shown.results[0] == "fine [size: 5 type: <class 'int'>] = 1"
+    lines = [function.__code__.co_firstlineno + 1 for function in (_unlock, Shy.__repr__)]
+    assert shown.results[1:] == [
+        f"locked = (cannot be read: PermissionError: locked, {__file__}:{lines[0]})",
+        f"shy = (cannot be read: ZeroDivisionError: no text, {__file__}:{lines[1]})",
+    ]
+    assert shown.status == 1
+    shown = invoke(place, dump, f"{run.id}/end/9", "--file", str(tmp_path / "values"), "--include", "fine,locked")
+    assert pickle.loads((tmp_path / "values").read_bytes()) == {f"{run.id}/end/9": {"fine": 1}}
+    assert any("locked = (cannot be read: PermissionError" in remark for remark in shown.remarks)
+    assert shown.status == 1
 
 
 def _sha(run: WrittenRun) -> str:

@@ -48,12 +48,26 @@ from .written import Place
         (Task, "Numbers/1/start"),
         (Task, "Numbers/1/../.."),
         (DataArtifact, "Numbers/1/start/1"),
+        (Flow, "Num\0bers"),
+        (Run, f"Numbers/{'9' * 256}"),
+        (Run, f"Numbers/{'9' * 5000}"),
+        (Step, "Numbers/1/\ud800"),
     ],
 )
 def test_paths_of_another_depth(place: Place, level: Any, path: Any) -> None:
     with pytest.raises(MetaflowInvalidPathspec) as caught:
         level(path)
     assert "FlowName" in str(caught.value.hint)
+    assert len(caught.value.message) < 120
+
+
+@pytest.mark.parametrize("name", ["9" * 256, "9" * 5000, "a\0b", "\ud800", "ü" * 128])
+def test_names_that_no_object_can_have(place: Place, name: str) -> None:
+    run = place.run()
+    for there in (Flow("Numbers"), Run(run.path)):
+        assert name not in there
+        with pytest.raises(KeyError):
+            there[name]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from metaflow.exception import (
     InvalidNextException,
+    MetaflowExceptionWrapper,
     StepRaised,
     TaskExited,
     TaskFailed,
@@ -23,6 +24,13 @@ from support.present import present
 
 class Unlucky(Exception):
     pass
+
+
+class Rude(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError("no text")
+
+    __repr__ = __str__
 
 
 def raised(error: BaseException) -> TaskFailed:
@@ -95,6 +103,25 @@ def test_an_import_that_fails_in_a_container_has_its_image_in_the_hint(source: s
     assert present(failure.hint).startswith(words)
     assert present(failure.hint).endswith("@kubernetes(image=…)")
     assert present(failure.hint) in printed
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence", "told"),
+    [
+        (Rude(), f"{__name__}.Rude: <Rude whose __str__ raised ZeroDivisionError>", "Rude: <exception str() failed>"),
+        (SystemExit(Rude()), "called sys.exit(<Rude whose __repr__ raised", "called sys.exit(<Rude whose"),
+    ],
+)
+def test_what_cannot_tell_of_itself(error: BaseException, sentence: str, told: str) -> None:
+    """The user's line is shown, and none of the class's own trouble with its text."""
+    failure = raised(error)
+    assert sentence in failure.message
+    assert failure.values["where"] == "flow.py:2"
+    described = describe_failure(error, "train")
+    assert 'File "flow.py", line 2, in work' in described
+    assert told in described
+    assert "ZeroDivisionError" not in described.partition(told)[0]
+    assert MetaflowExceptionWrapper(error, described).stacktrace == described
 
 
 def test_our_own_errors_keep_their_hint() -> None:

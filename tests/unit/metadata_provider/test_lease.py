@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from metaflow.exception import RunFailed, TaskFailed
+from metaflow.exception import DataDamaged, RunFailed, TaskFailed
 from metaflow.metadata_provider.lease import LOST_AFTER, LocalLease, NoLease, RunStatus, lease_of
 from metaflow.metadata_provider.local import LocalMetadata
 
@@ -108,10 +108,11 @@ def test_a_holder_elsewhere_lives_as_long_as_it_renews(
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '"x"', "{}", '{"state": "running"}', '{"state": "failed", "failure": 3}']
 )
-def test_a_damaged_lease_says_nothing(lease: LocalLease, path: Path, text: str) -> None:
+def test_a_damaged_lease_is_named(lease: LocalLease, path: Path, text: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert lease.status() is None
+    with pytest.raises(DataDamaged, match=str(path)):
+        lease.status()
 
 
 def test_the_ending_needs_no_room(lease: LocalLease, path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from metaflow.exception import StorageUnavailable
+from metaflow.exception import DataDamaged, StorageUnavailable
 from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import ArtifactFact, Fact, TaskPath, WholeAttempt
 from support.catalog_contract import *  # noqa: F403
@@ -170,24 +172,65 @@ def test_names_are_of_what_is_registered(metadata: LocalMetadata, task: TaskPath
     assert [document["task_id"] for document in metadata.children(task[:3])] == ["1"]
 
 
-def test_reading_passes_over_rubbish(metadata: LocalMetadata, task: TaskPath) -> None:
+def test_reading_passes_over_other_files(metadata: LocalMetadata, task: TaskPath) -> None:
     metadata.record(task, 0, [Fact("attempt", "0", "attempt")])
     directory = meta(metadata, *task)
-    for name, text in {
-        "sysmeta_half_1.json": '{"field_name": "ha',
-        "sysmeta_empty_1.json": "",
-        "sysmeta_list_1.json": "[1]",
-        "sysmeta_other_1.json": '{"a": 1}',
-        "sysmeta_none": "{}",
-        "readme": "x",
-        ".tmp-sysmeta_attempt_1.json": "{",
-        "0_artifact_x.json": "\xff",
-    }.items():
-        (directory / name).write_text(text)
+    for name in ("sysmeta_none", "readme", ".tmp-sysmeta_attempt_1.json", "lease.json"):
+        (directory / name).write_text("{")
     assert [fact["value"] for fact in metadata.facts(task)] == ["0"]
-    assert metadata.get((*task, "x")) is None
     assert metadata.get(("F", "nope")) is None
     assert metadata.facts(("F", "nope", "s", "1")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", '{"field_name": "ha', "[1]", '{"a": 1}', "\xff", "[" * 100_000, '{"ts_epoch": "1"}', '{"ts_epoch": 1e300}',
+        '{"ts_epoch": 1, "task_id": "1", "name": "x", "field_name": "x", "value": "", "tags": "x"}', None,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["_self.json", "0_artifact_x.json", "sysmeta_x_1.json"])
+def test_damage_is_named(name: str, text: str | None, metadata: LocalMetadata, task: TaskPath) -> None:
+    path = meta(metadata, *task) / name
+    path.unlink(missing_ok=True)
+    if text is None:
+        path.mkdir()
+    else:
+        path.write_text(text)
+    reading: dict[str, Callable[[], object]] = {
+        "_self.json": lambda: metadata.get(task),
+        "0_artifact_x.json": lambda: metadata.get((*task, "x")),
+        "sysmeta_x_1.json": lambda: metadata.facts(task, "x"),
+    }
+    with pytest.raises(DataDamaged, match=str(path)):
+        reading[name]()
+
+
+def test_a_file_in_the_place_of_a_directory(metadata: LocalMetadata, task: TaskPath) -> None:
+    directory = meta(metadata, *task)
+    shutil.rmtree(directory)
+    directory.write_text("")
+    for read in (lambda: metadata.get(task), lambda: metadata.names(task[:3]), lambda: metadata.facts(task)):
+        with pytest.raises(DataDamaged, match=str(directory)):
+            read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as somebody else")
+def test_what_may_not_be_read_is_told_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    metadata = LocalMetadata("root")
+    public, private = (metadata.new_run("F", tags=[], system_tags=[]) for _ in range(2))
+    Path(f"root/F/{private}").chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.warns(UserWarning, match="left out: Permission denied") as told:
+            assert metadata.names(["F"]) == [public]
+        with pytest.raises(StorageUnavailable, match=f"Cannot read root/F/{private}"):
+            metadata.names(["F", private])
+    finally:
+        os.seteuid(0)
+    assert [warning.filename for warning in told] == [f"root/F/{private}"]
 
 
 def swap(root: str, run: str, number: int) -> list[str]:

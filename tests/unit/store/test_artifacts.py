@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaflow.exception import BlobCorrupt, MetaflowDataMissing, StorageUnavailable, UnpicklableArtifact
+from metaflow.exception import BlobCorrupt, DataDamaged, MetaflowDataMissing, StorageUnavailable, UnpicklableArtifact
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, load_artifact, read_index, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
 from metaflow.store.local import LocalStorage
@@ -286,6 +286,6 @@ def test_an_index_that_the_original_wrote_without_info_is_read(storage: LocalSto
 def test_a_damaged_index_is_named(damage: bytes, storage: LocalStorage) -> None:
     key = f"{TASK}/0.data.json"
     storage.put([(key, damage), (f"{TASK}/0.DONE.lock", b"")])
-    with pytest.raises(MetaflowDataMissing, match="damaged") as caught:
+    with pytest.raises(DataDamaged) as caught:
         read_index(storage, TASK)
     assert storage.describe(key) in caught.value.message
