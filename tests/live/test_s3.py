@@ -169,6 +169,7 @@ def test_lists(anywhere: str) -> None:
         assert [each.text for each in s3.get_all()] == ["a", "d/e/y", "d/x", "dd/z"]
         assert [each.key for each in s3.get_recursive(["d/", "dd"])] == ["e/y", "x", "z"]
         assert [each.key for each in s3.get_recursive(["d"])] == ["e/y", "x", "d/z"]  # a text that keys begin with
+        assert [each.key for each in s3.get_recursive(["d/", "dd"], return_info=True)] == ["d/e/y", "d/x", "dd/z"]
 
 
 def test_what_is_there_is_left_alone(anywhere: str) -> None:
@@ -246,7 +247,9 @@ def test_empty_objects_that_stand_for_folders(root: str) -> None:
             f"{root}/{key}" for key in ("empty", "folder/", "folder/x")
         ]
         assert [each.text for each in s3.get_all()] == ["", "", "x"]
-        assert [each.key for each in s3.list_paths(["folder"])] == ["x"]
+        assert [each.url for each in s3.list_paths(["empty", "folder/"])] == [f"{root}/folder/", f"{root}/folder/x"]
+        assert [each.url for each in s3.list_recursive(["folder"])] == [f"{root}/folder/", f"{root}/folder/x"]
+        assert [each.text for each in s3.get_recursive(["folder/"])] == ["", "x"]
 
 
 def test_more_than_one_page(root: str) -> None:
@@ -257,8 +260,10 @@ def test_more_than_one_page(root: str) -> None:
         assert [each.key for each in s3.get_recursive(["010"])] == [f"{number:02}" for number in range(100)]
 
 
-def test_full_urls_without_a_root(root: str) -> None:
-    with S3() as s3:
+@pytest.mark.parametrize("given", [None, "elsewhere"])
+def test_full_urls_without_a_root(given: str | None, root: str) -> None:
+    """`bucket` says where the data of a run is: without a run nothing."""
+    with S3(bucket=given) as s3:
         assert s3.put(f"{root}/a", "x") == f"{root}/a"
         found = s3.get(f"{root}/a")
         assert (found.key, found.prefix, found.url) == (f"{root}/a", None, f"{root}/a")

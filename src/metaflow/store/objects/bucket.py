@@ -175,12 +175,15 @@ class Bucket:
         )
 
     def list_level(self, prefix: str) -> list[Row]:
-        """List what is directly below `prefix`, which is empty or ends with a slash: objects, then prefixes."""
+        """List what is directly below `prefix`, which is empty or ends with a slash: objects, then prefixes.
+
+        An object of that very name, which ends with the slash, comes first.
+        """
         folder = prefix[:-1]
 
         def list_level(store: Any) -> list[Row]:
             found = _obstore().list_with_delimiter(store, folder or None)
-            rows = [Row(each["path"], each["size"]) for each in found["objects"] if each["path"] != folder]
+            rows = [_row_below(prefix, each) for each in found["objects"]]
             return sorted(rows) + sorted(Row(f"{name}/", None) for name in found["common_prefixes"])
 
         return self._ask(list_level)
@@ -193,7 +196,7 @@ class Bucket:
             rows: list[Row] = []
             offset = _just_before(prefix) if name else None
             for chunk in _obstore().list(store, folder or None, offset=offset, chunk_size=1000):
-                rows += [Row(each["path"], each["size"]) for each in chunk if each["path"].startswith(prefix)]
+                rows += [row for row in (_row_below(prefix, each) for each in chunk) if row.key.startswith(prefix)]
                 if name and chunk and chunk[-1]["path"] > prefix and not chunk[-1]["path"].startswith(prefix):
                     break
             return sorted(rows)
@@ -324,6 +327,12 @@ def _chunks(response: Any, length: int) -> Iterator[Any]:
 
 def _cut(come: int, length: int) -> ConnectionError:
     return ConnectionError(f"HTTP error: the connection was cut after {come} of {length} bytes")
+
+
+def _row_below(prefix: str, listed: Any) -> Row:
+    """Return what obstore lists; it leaves off a last slash, which below ``a/`` only the object ``a/`` itself has."""
+    path = listed["path"]
+    return Row(prefix if f"{path}/" == prefix else path, listed["size"])
 
 
 def _just_before(prefix: str) -> str | None:

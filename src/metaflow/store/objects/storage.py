@@ -117,6 +117,8 @@ class ObjectStorage:
     def list(self, prefix: str) -> Iterator[Entry]:
         level = self._name(f"{prefix}/" if prefix else "")
         for key, size in self._ask("list", prefix, Bucket.list_level, level):
+            if key == level:
+                continue  # what some tools make to show a folder
             yield Entry(key.removeprefix(self._prefix).removesuffix("/"), size is not None)
 
     def delete(self, keys: Sequence[str]) -> None:

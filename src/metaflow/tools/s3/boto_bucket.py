@@ -105,14 +105,14 @@ class BotoBucket:
     def list_level(self, prefix: str) -> list[Row]:
         rows, prefixes = [], []
         for page in self._pages(prefix, Delimiter="/"):
-            rows += [Row(each["Key"], each["Size"]) for each in page.get("Contents", ()) if each["Key"] != prefix]
+            rows += [Row(each["Key"], each["Size"]) for each in page.get("Contents", ())]
             prefixes += [Row(each["Prefix"], None) for each in page.get("CommonPrefixes", ())]
         return rows + prefixes
 
     def list_below(self, prefix: str) -> list[Row]:
-        """List all objects whose key begins with `prefix`; not one for the folder that this may name."""
+        """List all objects whose key begins with `prefix`."""
         found = (each for page in self._pages(prefix) for each in page.get("Contents", ()))
-        return [Row(each["Key"], each["Size"]) for each in found if each["Key"] != prefix or prefix[-1:] != "/"]
+        return [Row(each["Key"], each["Size"]) for each in found]
 
     def _pages(self, prefix: str, **more: str) -> Iterator[Any]:
         with _readable():

@@ -40,7 +40,7 @@ class S3:
     tmproot : str, optional
         Directory in which the temporary one is made; METAFLOW_TEMPDIR or the working directory by default.
     bucket, prefix : str, optional
-        With `run`: go before the parts of METAFLOW_DATATOOLS_S3ROOT.
+        With `run`: go before the parts of METAFLOW_DATATOOLS_S3ROOT. Without it they mean nothing.
     run : FlowSpec or Run, optional
         ``self`` in a step, or a client object: the root is ``<datatools root>/<flow>/<run id>``.
     s3root : str, optional
@@ -182,7 +182,8 @@ class S3:
         Returns
         -------
         list of S3Object
-            For each of `keys` in the order given, its objects, sorted; the keys of these are relative to it.
+            For each of `keys` in the order given, its objects, sorted. As in Metaflow the keys of these are relative
+            to it, but with `return_info` to the root.
         """
         prefixes = [self._location(key) for key in arguments.several("get_recursive", keys)]
         return self._get_below(prefixes, [prefix.url for prefix in prefixes], return_info)
@@ -390,7 +391,7 @@ class S3:
                 request.path,
                 facts,
                 return_info,
-                prefix=self._prefix() if request.address.url == prefix else prefix,
+                prefix=self._prefix() if return_info or request.address.url == prefix else prefix,
             )
             for request, facts, prefix in zip(requests, found, relative_to, strict=True)
             if isinstance(facts, ObjectInfo)

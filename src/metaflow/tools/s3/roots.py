@@ -29,11 +29,6 @@ def root(configured: str | None, bucket: str | None, prefix: str | None, run: An
     """
     if run is None:
         if s3root is None:
-            if bucket is not None or prefix is not None:
-                raise MetaflowS3URLException(
-                    "bucket= and prefix= change where a run's data is stored, but no run was given.",
-                    hint="add run=self, or give s3root='s3://bucket/prefix' instead",
-                )
             return None
         if not isinstance(s3root, str):
             raise MetaflowS3URLException(

@@ -59,15 +59,23 @@ class UserBucket:
         )
 
     def list_level(self, prefix: str) -> list[Row]:
-        return self._either(
+        rows = self._either(
             prefix[:-1] or "all", lambda: self._bucket.list_level(prefix), lambda boto: boto.list_level(prefix)
         )
+        return self._reachable(rows)
 
     def list_below(self, prefix: str) -> list[Row]:
         folder = prefix.rpartition("/")[0]
-        return self._either(
+        rows = self._either(
             folder or "all", lambda: self._bucket.list_below(prefix), lambda boto: boto.list_below(prefix)
         )
+        return self._reachable(rows)
+
+    def _reachable(self, rows: list[Row]) -> list[Row]:
+        """Leave out objects whose name ends with a slash where there is no way to read them."""
+        if self._bucket.address.kind == "s3":
+            return rows
+        return [row for row in rows if row.size is None or not row.key.endswith("/")]
 
     def encryption(self, key: str) -> str | None:
         """Return the server-side encryption of an object, which only boto3 tells."""
