@@ -114,7 +114,8 @@ class Recorder(Protocol):
 class Catalog(Protocol):
     """What a client reads, and the tags, which it may change.
 
-    Promises of every implementation: a document is whole or not there; tag changes are atomic for readers.
+    Promises of every implementation: a document is whole or not there, and one that is damaged is raised as
+    `metaflow.exception.DataDamaged`, which names its place; tag changes are atomic for readers.
     """
 
     kind: str

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ENDS_ALL = ("bucket", "certificate", "clock", "credentials", "denied", "disk", "name", "region", "transient")
 _BIG_AT_ONCE = 4
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -205,7 +206,7 @@ class _SharedFile:
     """An open file that several jobs write to; the last of them closes it."""
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._file = os.open(path, _NEW, 0o644)
         self._lock = Lock()
         self.users = 1
 

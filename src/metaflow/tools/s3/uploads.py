@@ -104,7 +104,7 @@ def _from_file(address: Address, plain: Content, file: Any, spool: Callable[[str
         rest = file.read()  # a raw file may give less than it has
         return plain._replace(data=bytes(first) + (rest or b""))
     path = spool("upload")
-    with open(path, "wb") as copy:
+    with open(path, "xb") as copy:
         while first:
             copy.write(first)
             first = file.read(_CHUNK)
