@@ -43,16 +43,27 @@ if TYPE_CHECKING:
     from metaflow.decorators.resources import resources
     from metaflow.decorators.retry import retry
     from metaflow.decorators.timeout import timeout
+    from metaflow.flow.config import Config
+    from metaflow.flow.config_expression import config_expr
+    from metaflow.flow.config_value import ConfigValue
     from metaflow.flow.current import current
     from metaflow.flow.includefile import IncludeFile
     from metaflow.flow.parameters import JSONType, JSONTypeClass, Parameter
     from metaflow.flow.spec import FlowSpec
     from metaflow.flow.step import step
+    from metaflow.tools.config_parsers import (
+        conda_environment_yml_parser,
+        pyproject_toml_parser,
+        requirements_txt_parser,
+        yaml_parser,
+    )
     from metaflow.tools.parallel import parallel_imap_unordered, parallel_map
     from metaflow.tools.profile import profile
     from metaflow.tools.s3.client import S3
 
 _HOME = {
+    "Config": "metaflow.flow.config",
+    "ConfigValue": "metaflow.flow.config_value",
     "DataArtifact": "metaflow.client",
     "Flow": "metaflow.client",
     "FlowSpec": "metaflow.flow.spec",
@@ -68,6 +79,8 @@ _HOME = {
     "batch": "metaflow.decorators.batch",
     "card": "metaflow.decorators.card",
     "catch": "metaflow.decorators.catch",
+    "conda_environment_yml_parser": "metaflow.tools.config_parsers",
+    "config_expr": "metaflow.flow.config_expression",
     "current": "metaflow.flow.current",
     "default_metadata": "metaflow.client",
     "default_namespace": "metaflow.client",
@@ -81,14 +94,19 @@ _HOME = {
     "parallel_imap_unordered": "metaflow.tools.parallel",
     "parallel_map": "metaflow.tools.parallel",
     "profile": "metaflow.tools.profile",
+    "pyproject_toml_parser": "metaflow.tools.config_parsers",
+    "requirements_txt_parser": "metaflow.tools.config_parsers",
     "resources": "metaflow.decorators.resources",
     "retry": "metaflow.decorators.retry",
     "step": "metaflow.flow.step",
     "timeout": "metaflow.decorators.timeout",
+    "yaml_parser": "metaflow.tools.config_parsers",
 }
 
 __all__ = [
     "S3",
+    "Config",
+    "ConfigValue",
     "DataArtifact",
     "Flow",
     "FlowSpec",
@@ -104,6 +122,8 @@ __all__ = [
     "batch",
     "card",
     "catch",
+    "conda_environment_yml_parser",
+    "config_expr",
     "current",
     "default_metadata",
     "default_namespace",
@@ -117,10 +137,13 @@ __all__ = [
     "parallel_imap_unordered",
     "parallel_map",
     "profile",
+    "pyproject_toml_parser",
+    "requirements_txt_parser",
     "resources",
     "retry",
     "step",
     "timeout",
+    "yaml_parser",
 ]
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 NAMES = frozenset(
     {
-        "Config", "ConfigValue", "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner",
+        "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner",
         "StepMutator", "USER_SKIP_STEP", "UserStepDecorator", "airflow_external_task_sensor", "airflow_s3_key_sensor",
-        "conda", "conda_base", "config_expr", "inspect_spin", "namespaced_event_name", "package_sources", "parallel",
+        "conda", "conda_base", "inspect_spin", "namespaced_event_name", "package_sources", "parallel",
         "project", "pypi", "pypi_base", "pytorch_parallel", "schedule", "secrets", "trigger", "trigger_on_finish",
         "user_step_decorator",
     }

@@ -4,6 +4,7 @@
 
     MetaflowException                         what happened; where; hint
     ├── CommandException                      the command line asks for something that cannot be
+    │   ├── InvalidConfig                     a config is missing, cannot be read, or is not as it should be
     │   └── MetaflowUnknownUser               nobody can say who runs this
     ├── InvalidFlow                           the flow's source breaks a rule of the language (file and line)
     │   ├── InvalidNextException              the arguments of self.next fit no transition
@@ -131,6 +132,10 @@ def _restore(cls: type[MetaflowException], message: str, state: dict[str, Any]) 
 
 class CommandException(MetaflowException):
     headline = "Invalid command"
+
+
+class InvalidConfig(CommandException):
+    headline = "Invalid config"
 
 
 class MetaflowUnknownUser(CommandException):

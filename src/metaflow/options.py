@@ -60,7 +60,8 @@ class Row(NamedTuple):
     word : str
         ``--max-workers``.
     kind : type
-        ``bool`` for a flag, ``int``, ``str``, or ``tuple`` for one that can be repeated.
+        ``bool`` for a flag, ``int``, ``str``, ``tuple`` for one that can be repeated, or ``dict`` for one that can be
+        repeated and takes a name and a value each time: pairs.
     is_required : bool
         Whether it has no default.
     default : object
@@ -83,7 +84,8 @@ class Row(NamedTuple):
 
 
 _KINDS: dict[Any, type] = {
-    bool: bool, int: int, int | None: int, str: str, str | None: str, tuple[str, ...]: tuple
+    bool: bool, int: int, int | None: int, str: str, str | None: str, tuple[str, ...]: tuple,
+    tuple[tuple[str, str], ...]: dict,
 }  # fmt: skip
 _ROWS: dict[type, tuple[Row, ...]] = {}
 
@@ -126,6 +128,8 @@ def write(values: tuple[Any, ...], *, only_forwarded: bool = False) -> list[str]
             words.append(row.word if value else f"--{row.option.negative}")
         elif row.kind is tuple:
             words += [f"{row.word}={each}" for each in value]
+        elif row.kind is dict:
+            words += [word for pair in value for word in (row.word, *pair)]
         else:
             words.append(f"{row.word}={value}")
     return words
@@ -138,7 +142,7 @@ def read(table: type[Table], words: Sequence[str]) -> Table | None:
     for word in words:
         name, equals, value = word.partition("=")
         row = by_word.get(name)
-        if row is None or bool(equals) == (row.kind is bool):
+        if row is None or row.kind is dict or bool(equals) == (row.kind is bool):
             return None
         if row.kind is int:
             if not value.isdecimal():

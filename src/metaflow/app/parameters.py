@@ -34,7 +34,7 @@ def parameter_values(
         There is no such parameter; a value is missing or of the wrong kind, a default cannot be computed, a file
         cannot be read.
     """
-    parameters = workspace.plan.parameters
+    parameters, configs = workspace.plan.parameters, workspace.plan.configs
     names = [parameter.name for parameter in parameters.values()]
     for name in given:
         if name not in names:
@@ -49,7 +49,7 @@ def parameter_values(
         parameter_name="",
         logger=lambda *words: log(" ".join(str(word) for word in words)),
         ds_type=workspace.storage.kind,
-        configs={},
+        configs=configs.by_any_name(),
     )
     values = {}
     for attribute, parameter in parameters.items():

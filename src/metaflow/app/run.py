@@ -26,6 +26,7 @@ from metaflow.app.targets import RunFrame, make_targets, shared_storage
 from metaflow.app.workspace import Workspace
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException, MetaflowException, TaskFailed, text_of
+from metaflow.flow.config import configs_of
 from metaflow.metadata_provider.lease import Lease, RunStatus, lease_of
 from metaflow.metadata_provider.tags import check_first_tags
 from metaflow.options import check
@@ -169,13 +170,19 @@ def resume(
         As for `run`; or there is no such run or step, or the flow has parameters without a default that
         the earlier run had not.
     """
-    workspace, requests = _prepare(workspace, options, callbacks, handle_signals)
+    if workspace.options.config or workspace.options.config_value:
+        raise CommandException(
+            "--config and --config-value cannot be given to resume: its configs are those of the run that it resumes.",
+            hint=f"`python {workspace.script} run` starts a run with other values",
+        )
+    run = _origin_run(workspace, origin_run)
+    workspace, requests = _prepare(_with_configs_of(workspace, run), options, callbacks, handle_signals)
     if step_to_rerun is not None and step_to_rerun not in workspace.plan.graph:
         raise CommandException(
             f"The flow {workspace.name} has no step '{step_to_rerun}' to rerun.",
             hint=f"its steps are: {', '.join(workspace.plan.graph)}",
         )
-    origin = _origin(workspace, origin_run)
+    origin = Origin(workspace.storage, workspace.name, run)
     values = _new_parameters(workspace, origin, callbacks)
     tags = (workspace.metadata.get((workspace.name, origin.run)) or {}).get("tags", ())
     if tags:
@@ -237,7 +244,18 @@ def _new_parameters(workspace: Workspace, origin: Origin, callbacks: RunCallback
     return values
 
 
-def _origin(workspace: Workspace, given: str | None) -> Origin:
+def _with_configs_of(workspace: Workspace, run: str) -> Workspace:
+    """Return a workspace with the configs of an earlier run, in whichever storage that is."""
+    if not configs_of(workspace.flow_class):
+        return workspace
+    places = [workspace]
+    if workspace.datastore == "local":
+        places += [workspace.with_options(datastore=kind) for kind in workspace.settings.datastores.roots]
+    place = next((place for place in places if place.has_run(run)), workspace)
+    return workspace.with_configs_of(run, place.storage)
+
+
+def _origin_run(workspace: Workspace, given: str | None) -> str:
     flow, _, run = given.rpartition("/") if given is not None else ("", "", None)
     if flow not in ("", workspace.name):
         raise CommandException(f"--origin-run-id {given}: this is a run of {flow}, not of {workspace.name}.")
@@ -249,7 +267,7 @@ def _origin(workspace: Workspace, given: str | None) -> Origin:
             f"The flow {workspace.name} has no run here to resume.",
             hint=f"`{workspace.invocation} run` starts one; use --origin-run-id to resume another user's run",
         )
-    return Origin(workspace.storage, workspace.name, run)
+    return run
 
 
 class _Run:

@@ -43,6 +43,7 @@ def run_task(
     """
     if step not in workspace.flow_class._steps:
         raise CommandException(f"The flow {workspace.name} has no step '{step}'.")
+    workspace = workspace.with_configs_of(options.run_id)
     settings, namespace = workspace.settings, options.namespace or None
     # The client of the step looks where the run is, wherever the step changes directory to.
     scope.adopt(Site(workspace.metadata, workspace.storage), namespace)

@@ -15,10 +15,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from metaflow import registry, settings
+from metaflow.app.configs import Given, LoadedConfigs, read_configs, stored_configs
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import MetaflowException, SettingsError
 from metaflow.flow import plan
+from metaflow.flow.config import Declaration, configs_of
+from metaflow.flow.parameters import ParameterContext
 from metaflow.flow.with_option import join_with, parse_with, parse_without
+from metaflow.settings import table
+from metaflow.settings.groups import ConfigSettings
+from metaflow.store.artifacts import Artifacts, read_index
+from metaflow.store.blobs import Blobs
+from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
     from metaflow.flow.plan import FlowPlan
@@ -51,6 +59,8 @@ class Workspace:
         Directory of local metadata, if it is not that of the settings.
     initial : mapping of str to object
         What the flow's own ``__init__`` has assigned on self; every task begins with it.
+    configs : LoadedConfigs, optional
+        The flow's configs, if they have been read; read when they are first asked for by default.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class Workspace:
         settings: Settings | None = None,
         local_root: str | None = None,
         initial: Mapping[str, Any] = _NONE,
+        configs: LoadedConfigs | None = None,
     ) -> None:
         self.flow_class = flow_class
         self.name = flow_class.__name__
@@ -72,18 +83,82 @@ class Workspace:
         self.settings = settings or _settings()
         self.local_root = local_root or self.settings.local_root
         self.initial = initial
+        self._configs = configs
 
     def with_options(self, **changes: Any) -> Workspace:
-        """Return the same flow with other options."""
+        """Return the same flow with other options; its configs, once read, stay."""
+        options = self.options._replace(**changes)
+        as_before = (options.config, options.config_value) == (self.options.config, self.options.config_value)
+        return self._changed(options, self._configs if as_before else None)
+
+    def has_run(self, run: str) -> bool:
+        """Tell whether a run is in the storage."""
+        return read_index(self.storage, f"{self.name}/{run}/{PARAMETERS}/0") is not None
+
+    def with_configs_of(self, run: str, storage: Storage | None = None) -> Workspace:
+        """Return the same flow with the configs of a run; those that the flow has got since are read as for a new one.
+
+        Parameters
+        ----------
+        run : str
+            Its id.
+        storage : Storage, optional
+            Where it is kept, if it is elsewhere than what this workspace works with.
+
+        Raises
+        ------
+        MetaflowException
+            One of the configs cannot be read.
+        """
+        declared = configs_of(self.flow_class)
+        if not declared:
+            return self
+        storage = storage or self.storage
+        index = read_index(storage, f"{self.name}/{run}/{PARAMETERS}/0")
+        stored = Artifacts(Blobs(storage, self.name), index) if index is not None else {}
+        configs = stored_configs(declared, stored, run)
+        added = {attribute: each for attribute, each in declared.items() if attribute not in configs.origins}
+        return self._changed(self.options, configs | self._read(added) if added else configs)
+
+    def _changed(self, options: FlowOptions, configs: LoadedConfigs | None) -> Workspace:
         return Workspace(
             self.flow_class,
-            self.options._replace(**changes),
+            options,
             script=self.script,
             path=self.path,
             settings=self.settings,
             local_root=self.local_root,
             initial=self.initial,
+            configs=configs,
         )
+
+    @property
+    def configs(self) -> LoadedConfigs:
+        """The configs of the flow, read once.
+
+        Raises
+        ------
+        MetaflowException
+            One of them cannot be used.
+        """
+        if self._configs is None:
+            declared, options = configs_of(self.flow_class), self.options
+            # What the settings say is for other flows, if this one has no configs.
+            self._configs = (
+                self._read(declared) if declared or options.config or options.config_value else LoadedConfigs()
+            )
+        return self._configs
+
+    def _read(self, declared: Mapping[str, Declaration]) -> LoadedConfigs:
+        settings = ConfigSettings.of(self.settings.values)
+        given = [
+            Given(table.FLOW_CONFIG.name, files=settings.files),
+            Given(table.FLOW_CONFIG_VALUE.name, values=settings.values),
+            Given("--config", files=dict(self.options.config)),
+            Given("--config-value", values=dict(self.options.config_value)),
+        ]
+        context = ParameterContext(self.name, self.settings.user, "", print, self.datastore, None)
+        return read_configs(declared, given, context, os.path.dirname(self.path))
 
     def planned_with(self, decospecs: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> Workspace:
         """Return the same flow with all decorators that a run has.
@@ -128,7 +203,13 @@ class Workspace:
             A decorator cannot be as it is written, in the source or in the options.
         """
         given = self.options
-        return plan.read(self.flow_class, with_=given.decospecs, without=given.without, initial=self.initial)
+        return plan.read(
+            self.flow_class,
+            with_=given.decospecs,
+            without=given.without,
+            configs=self.configs.configs,
+            initial=self.initial,
+        )
 
     @property
     def invocation(self) -> str:

@@ -20,6 +20,7 @@ from metaflow.cli.session import Session
 from metaflow.cli.structure import check_and_say
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException
+from metaflow.flow.config import configs_of
 from metaflow.settings.table import NAMES
 
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -87,6 +88,12 @@ class FlowGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, text in _sentences().items() if name not in _HIDDEN])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        configs = configs_of(ctx.obj.workspace.flow_class).values()
+        if configs:
+            with formatter.section("Configs"):
+                formatter.write_dl([(config.name, config.help or "") for config in configs])
 
 
 def _no_such_command(name: str) -> click.UsageError:

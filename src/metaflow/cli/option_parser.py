@@ -26,8 +26,9 @@ def options_of(table: type[tuple[Any, ...]]) -> list[click.Option]:
                 metavar=option.metavar or None,
                 help=option.help,
                 required=row.is_required,
-                default=None if row.kind is tuple else row.default,
-                multiple=row.kind is tuple,
+                default=None if row.kind in (tuple, dict) else row.default,
+                multiple=row.kind in (tuple, dict),
+                nargs=2 if row.kind is dict else 1,
                 show_default=row.kind is int and row.default is not None,
                 hidden=option.is_hidden,
             )

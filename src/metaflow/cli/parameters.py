@@ -8,13 +8,11 @@ from typing import Any
 import click
 
 from metaflow.app.workspace import Workspace
-from metaflow.flow.parameters import check_parameters, parameters_of
+from metaflow.flow.parameters import Parameter, check_parameters, parameters_of
 
 
-def parameter_options(workspace: Workspace) -> list[click.Option]:
+def parameter_options(parameters: Mapping[str, Parameter]) -> list[click.Option]:
     """Return an option for each parameter, in order of definition."""
-    parameters = parameters_of(workspace.flow_class)
-    check_parameters(parameters)
     options = []
     for parameter in parameters.values():
         described = parameter.option()
@@ -40,8 +38,23 @@ def parameter_options(workspace: Workspace) -> list[click.Option]:
 def given_parameters(workspace: Workspace, read: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the command line gives to parameters, by their names, from the dictionary that click has read."""
     given = {}
-    for parameter in parameters_of(workspace.flow_class).values():
+    for parameter in configured_parameters(workspace).values():
         value = read[parameter.option()["destination"]]
         if value is not None and value is not False and value != ():
             given[parameter.name] = parameter.flag_value if parameter.is_flag else value
     return given
+
+
+def configured_parameters(workspace: Workspace) -> dict[str, Parameter]:
+    """Return the parameters by attribute name, with what they take from configs.
+
+    Raises
+    ------
+    MetaflowException
+        A config cannot be read, or a parameter cannot be as it is declared.
+    """
+    configs = workspace.configs.configs
+    declared = parameters_of(workspace.flow_class)
+    parameters = {name: parameter.with_configs(configs) for name, parameter in declared.items()}
+    check_parameters(parameters)
+    return parameters

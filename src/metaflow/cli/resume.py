@@ -14,6 +14,7 @@ from metaflow.cli.parameters import parameter_options
 from metaflow.cli.run import callbacks, conclude, greet
 from metaflow.cli.session import Session
 from metaflow.exception import CommandException
+from metaflow.flow.parameters import parameters_of
 
 
 def resume(session: Session) -> click.Command:
@@ -27,7 +28,7 @@ def resume(session: Session) -> click.Command:
             click.Argument(["step_to_rerun"], required=False),
             *options_of(ResumeOptions),
             *options_of(RunOptions),
-            *(_refused(option) for option in parameter_options(session.workspace)),
+            *(_refused(option) for option in parameter_options(parameters_of(session.workspace.flow_class))),
         ],
     )
 

@@ -13,7 +13,7 @@ from metaflow.app.options import RunOptions
 from metaflow.app.run import FinishedRun, RunCallbacks
 from metaflow.app.run import run as run_flow
 from metaflow.cli.option_parser import options_of, values_of
-from metaflow.cli.parameters import given_parameters, parameter_options
+from metaflow.cli.parameters import configured_parameters, given_parameters, parameter_options
 from metaflow.cli.session import Session
 from metaflow.exception import MetaflowException, RunFailed, RunInterrupted
 from metaflow.runtime.console import Console, PlainConsole
@@ -26,7 +26,7 @@ def run(session: Session) -> click.Command:
         "run",
         callback=_run,
         help="Run the flow: on this machine, or where the decorators of its steps send them.",
-        params=[*parameter_options(session.workspace), *options_of(RunOptions)],
+        params=[*parameter_options(configured_parameters(session.workspace)), *options_of(RunOptions)],
     )
 
 

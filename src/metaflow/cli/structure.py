@@ -37,7 +37,15 @@ def check_and_say(session: Session) -> None:
 @click.command(help="Print the steps of the flow and their order.")
 @click.pass_obj
 def show(session: Session) -> None:
-    session.echo(picture.show(planned(session).plan.graph))
+    workspace = planned(session)
+    session.echo(picture.show(workspace.plan.graph))
+    origins = workspace.configs.origins
+    if origins:
+        names = {attribute: name for name, attribute in workspace.configs.configs.names.items()}
+        width = max(map(len, names.values()))
+        session.echo("\nConfigs:")
+        for attribute, origin in origins.items():
+            session.echo(f"  {names[attribute]:{width}}  {origin}")
 
 
 @click.command(help="Print the graph in Graphviz format.")

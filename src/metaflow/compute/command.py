@@ -52,6 +52,12 @@ class FlowOptions(NamedTuple):
     without: Annotated[
         tuple[str, ...], Option("Remove a decorator from all steps.", metavar="NAME", is_forwarded=True)
     ] = ()
+    config: Annotated[
+        tuple[tuple[str, str], ...], Option("Read a config of the flow from a file.", metavar="NAME FILE")
+    ] = ()
+    config_value: Annotated[
+        tuple[tuple[str, str], ...], Option("Give a config of the flow as JSON.", metavar="NAME JSON")
+    ] = ()
     pylint: Annotated[bool, Option("Has no effect: pylint is not used.", negative="no-pylint")] = True
     event_logger: Annotated[str | None, Option("Has no effect.", is_hidden=True)] = None
     monitor: Annotated[str | None, Option("Has no effect.", is_hidden=True)] = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Self, TypedDict
 
 from metaflow.exception import (
     CannotAssign,
@@ -20,6 +20,7 @@ from metaflow.exception import (
     ParameterFieldTypeMismatch,
     text_of,
 )
+from metaflow.flow.config_expression import Configs, evaluate, has_expression
 from metaflow.flow.parameter_types import JSONType, JSONTypeClass, kind_of, quoted
 
 __all__ = [
@@ -129,6 +130,14 @@ class Parameter:
     arguments = frozenset(("envvar", "flag_value", "hidden", "is_flag", "metavar", "multiple", "nargs", "separator"))
     """What `kwargs` may hold."""
 
+    _declared_with: tuple[tuple[Any, ...], dict[str, Any]]
+    """The arguments as the user gave them."""
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+        parameter = super().__new__(cls)
+        parameter._declared_with = (arguments, keywords)
+        return parameter
+
     def __init__(
         self,
         name: str,
@@ -152,14 +161,14 @@ class Parameter:
         self.nargs: int = kwargs.get("nargs") or 1
         many = (self.multiple or self.nargs != 1) and isinstance(default, (list, tuple)) and default
         self.kind = kind_of(type, default[0] if many else default)
-        self.source_file, self.line = _place_of_definition()
+        self.source_file, self.line = place_of_definition()
         self.attribute = ""
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
 
     def __get__(self, instance: Any, owner: object) -> Any:
-        return self if instance is None else instance._parameter(self)
+        return self if instance is None else instance._parameter(self, self)
 
     def __set__(self, instance: object, value: object) -> None:
         raise CannotAssign(f"self.{self.attribute} is a parameter, the same in all steps.", hint=_OTHER_NAME)
@@ -183,6 +192,21 @@ class Parameter:
     def problem(self) -> str | None:
         """Return what is wrong with the declaration, beyond what is the same for all parameters."""
         return None
+
+    def with_configs(self, configs: Configs) -> Parameter:
+        """Return the parameter with the parts of configs in its declaration replaced by their values.
+
+        Raises
+        ------
+        metaflow.exception.InvalidFlow
+            One of them has no value.
+        """
+        if not has_expression(self._declared_with):
+            return self
+        arguments, keywords = evaluate(self._declared_with, configs, (self.source_file, self.line))
+        known = type(self)(*arguments, **keywords)
+        known.source_file, known.line, known.attribute = self.source_file, self.line, self.attribute
+        return known
 
     def parse(self, text: str) -> Any:
         """Convert one text of the command line.
@@ -350,7 +374,7 @@ class Parameter:
             return self.show_default if isinstance(self.show_default, str) else None
         if isinstance(self.show_default, str):
             return self.show_default
-        if callable(self.default):
+        if callable(self.default) or has_expression(self.default):
             return "computed when a run starts"
         if isinstance(self.default, (list, tuple, dict)) and self.kind and self.kind.metavar == "JSON":
             import json
@@ -388,7 +412,7 @@ def check_parameters(parameters: Mapping[str, Parameter]) -> None:
         parameter_checks.check(parameters)
 
 
-def _place_of_definition() -> tuple[str, int]:
+def place_of_definition() -> tuple[str, int]:
     frame = sys._getframe(2)
     while frame.f_globals.get("__package__") == __package__ and frame.f_back:
         frame = frame.f_back

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from metaflow import registry
 from metaflow.exception import CommandException
-from metaflow.flow.decorator import StepDecorator
+from metaflow.flow.config_expression import NO_CONFIGS, Configs, evaluate
+from metaflow.flow.decorator import Decorator, StepDecorator
 from metaflow.flow.flow_decorator import FlowDecorator
 from metaflow.flow.node import DecoratorSpec
-from metaflow.flow.notes import notes_on
+from metaflow.flow.notes import Note, notes_on
 from metaflow.flow.parameters import parameters_of
 from metaflow.flow.step import steps_of
 from metaflow.flow.with_option import parse_with, parse_without
@@ -83,6 +84,8 @@ class FlowPlan:
         Those of base classes first, innermost first.
     parameters : mapping of str to Parameter
         By attribute name.
+    configs : Configs
+        Of the run.
     removed : mapping of str to tuple of str
         What ``--without`` took away: name of a decorator to the steps that had it.
     initial : mapping of str to object
@@ -93,6 +96,7 @@ class FlowPlan:
     steps: Mapping[str, StepPlan]
     decorators: tuple[FlowDecorator, ...]
     parameters: Mapping[str, Parameter]
+    configs: Configs
     removed: Mapping[str, tuple[str, ...]]
     initial: Mapping[str, Any]
 
@@ -102,6 +106,7 @@ class FlowPlan:
         steps: Mapping[str, StepPlan],
         decorators: Sequence[FlowDecorator] = (),
         parameters: Mapping[str, Parameter] | None = None,
+        configs: Configs = NO_CONFIGS,
         removed: Mapping[str, tuple[str, ...]] | None = None,
         initial: Mapping[str, Any] | None = None,
     ) -> None:
@@ -110,6 +115,7 @@ class FlowPlan:
             steps=MappingProxyType(dict(steps)),
             decorators=tuple(decorators),
             parameters=MappingProxyType(dict(parameters or {})),
+            configs=configs,
             removed=MappingProxyType(dict(removed or {})),
             initial=MappingProxyType(dict(initial or {})),
         )
@@ -134,6 +140,7 @@ class FlowPlan:
         from metaflow.flow.description import describe
 
         parameters = [(attribute, type(parameter).__name__) for attribute, parameter in self.parameters.items()]
+        parameters += [(attribute, "Config") for attribute in self.configs.values]
         specs = [DecoratorSpec(each.name, each.recorded()) for each in self.decorators]
         return describe(self.graph, parameters, specs)
 
@@ -152,10 +159,10 @@ class Draft:
         The flow's own.
     """
 
-    def __init__(self, flow_class: type[FlowSpec]) -> None:
+    def __init__(self, flow_class: type[FlowSpec], configs: Configs = NO_CONFIGS) -> None:
         self.functions = steps_of(flow_class)
-        self.steps = {name: _noted(name, function) for name, function in self.functions.items()}
-        self.decorators = _flow_decorators(flow_class)
+        self.steps = {name: _noted(name, function, configs) for name, function in self.functions.items()}
+        self.decorators = _flow_decorators(flow_class, configs)
 
     def add(self, step: str, decorator: StepDecorator) -> None:
         """Put a decorator on a step.
@@ -213,6 +220,7 @@ def read(
     without: Iterable[str] = (),
     mutators: Iterable[Mutator] = (),
     initial: Mapping[str, Any] = MappingProxyType({}),
+    configs: Configs = NO_CONFIGS,
 ) -> FlowPlan:
     """Plan a flow.
 
@@ -228,6 +236,8 @@ def read(
         Each gets the `Draft` and may change it.
     initial : mapping of str to object
         What the flow's own ``__init__`` has assigned on self.
+    configs : Configs
+        Of the run: their values take the place of what stands for them in decorators and parameters.
 
     Returns
     -------
@@ -241,7 +251,7 @@ def read(
     CommandException
         An option names a decorator that does not exist or cannot be added.
     """
-    draft = Draft(flow_class)
+    draft = Draft(flow_class, configs)
     removed: dict[str, tuple[str, ...]] = {}
     for name in parse_without(without):
         removed[name] = (*removed.get(name, ()), *draft.remove(name))
@@ -250,27 +260,32 @@ def read(
     for mutate in mutators:
         mutate(draft)
     steps = {name: StepPlan(name, draft.functions[name], tuple(there)) for name, there in draft.steps.items()}
-    return FlowPlan(flow_class, steps, draft.decorators, parameters_of(flow_class), removed, initial)
+    parameters = {name: each.with_configs(configs) for name, each in parameters_of(flow_class).items()}
+    return FlowPlan(flow_class, steps, draft.decorators, parameters, configs, removed, initial)
 
 
-def _noted(step: str, function: Callable[..., Any]) -> list[StepDecorator]:
+def _made(note: Note, configs: Configs) -> Decorator:
+    return note.decorator(evaluate(note.attributes, configs, note.origin), note.origin)
+
+
+def _noted(step: str, function: Callable[..., Any], configs: Configs) -> list[StepDecorator]:
     """Make the decorators that the source puts on a step, and check them from the step's line upwards."""
     made: list[StepDecorator] = []
     for note in reversed(notes_on(function)):
-        assert issubclass(note.decorator, StepDecorator)
-        decorator = note.decorator(note.attributes, note.origin)
+        decorator = _made(note, configs)
+        assert isinstance(decorator, StepDecorator)
         _check_fits(step, made, decorator)
         made.insert(0, decorator)
     return made
 
 
-def _flow_decorators(flow_class: type) -> list[FlowDecorator]:
+def _flow_decorators(flow_class: type, configs: Configs) -> list[FlowDecorator]:
     made: list[FlowDecorator] = []
     for owner in reversed(flow_class.__mro__):
         own: list[FlowDecorator] = []
         for note in reversed(notes_on(owner)):
-            assert issubclass(note.decorator, FlowDecorator)
-            decorator = note.decorator(note.attributes, note.origin)
+            decorator = _made(note, configs)
+            assert isinstance(decorator, FlowDecorator)
             if not decorator.is_repeatable and any(other.name == decorator.name for other in own):
                 raise decorator.error(f"The flow '{owner.__name__}' has @{decorator.name} twice.", "keep one of them")
             own.append(decorator)

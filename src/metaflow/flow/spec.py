@@ -24,6 +24,7 @@ from metaflow.flow.merge import merge
 from metaflow.flow.step import steps_of
 
 if TYPE_CHECKING:
+    from metaflow.flow.config import Declaration
     from metaflow.flow.parameters import Parameter
 
 _OTHER_NAME = "assign to an artifact of another name"
@@ -327,14 +328,15 @@ class FlowSpec:
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
+        from metaflow.flow.config import configs_of
         from metaflow.flow.parameters import parameters_of
 
-        return list(parameters_of(cls))
+        return [*parameters_of(cls), *configs_of(cls)]
 
-    def _parameter(self, parameter: Parameter) -> Any:
+    def _parameter(self, parameter: Parameter | Declaration, unbound: object) -> Any:
         binding = self.__dict__.get("_binding")
         if binding is None:
-            return parameter
+            return unbound
         if parameter.attribute not in binding.parameters:
             if parameter.attribute not in binding.artifacts:
                 raise AttributeError(_missing(self, parameter.attribute, binding))

@@ -72,7 +72,7 @@ def steps_of(flow_class: type) -> dict[str, Callable[..., Any]]:
     steps: dict[str, Callable[..., Any]] = {}
     for owner in reversed(flow_class.__mro__):
         for name, member in vars(owner).items():
-            if getattr(member, "is_step", False):
+            if getattr(member, "is_step", False) is True:
                 steps[name] = member
             elif name in steps:
                 del steps[name]

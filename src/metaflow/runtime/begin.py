@@ -1,7 +1,7 @@
 """How a run begins: an id, and the parameters stored as the artifacts of a pseudo-task.
 
-Every later task gets these artifacts by reference: parameters, the plain values of the flow's class, the graph, and the
-flow's name.
+Every later task gets these artifacts by reference: configs, parameters, the plain values of the flow's class, the
+graph, and the flow's name.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from metaflow.flow.config_value import plain
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import constants_of
 from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
@@ -59,6 +60,7 @@ def begin_run(
         **constants_of(plan.flow_class),
         "name": flow,
         **plan.initial,
+        **{name: plain(value) for name, value in plan.configs.values.items()},
         **parameters,
         "_configs_processed": True,
         "_foreach_stack": [],

@@ -38,6 +38,25 @@ class RunSettings(NamedTuple):
         )
 
 
+class ConfigSettings(NamedTuple):
+    """What the configs of a flow are given from outside, by their names.
+
+    Attributes
+    ----------
+    files : dict of str to object
+        METAFLOW_FLOW_CONFIG: paths.
+    values : dict of str to object
+        METAFLOW_FLOW_CONFIG_VALUE: texts for the parser, or dictionaries.
+    """
+
+    files: dict[str, object]
+    values: dict[str, object]
+
+    @classmethod
+    def of(cls, values: Values) -> ConfigSettings:
+        return cls(values[table.FLOW_CONFIG], values[table.FLOW_CONFIG_VALUE])
+
+
 class PackageSettings(NamedTuple):
     """What goes into the packages of remote tasks.
 

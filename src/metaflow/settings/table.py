@@ -284,6 +284,18 @@ AZURE_STORAGE_BLOB_SERVICE_ENDPOINT = _unset(
 
 # --- runs ------------------------------------------------------------------------------------------------------------
 
+FLOW_CONFIG: Setting[dict[str, object]] = _setting(
+    "FLOW_CONFIG",
+    json_object("files of configs by name", '{"config": "production.json"}'),
+    {},
+    "Files that configs of the flow are read from, by name of the config; --config takes precedence.",
+)
+FLOW_CONFIG_VALUE: Setting[dict[str, object]] = _setting(
+    "FLOW_CONFIG_VALUE",
+    json_object("values of configs by name", '{"config": {"size": 3}}'),
+    {},
+    "Values of configs of the flow, by name of the config; --config-value takes precedence.",
+)
 DEFAULT_DECOSPECS: Setting[tuple[str, ...]] = _setting(
     "DEFAULT_DECOSPECS",
     words("decorators as `--with` takes them", "retry:times=3 kubernetes"),
@@ -517,7 +529,6 @@ _unused(
     """,
     travels=True,
 )
-_unused("FLOW_CONFIG FLOW_CONFIG_VALUE", "Config objects are not available in this version")
 
 # Internal to Metaflow, or about something that is done in another way here and needs no setting.
 _unused(

@@ -27,6 +27,8 @@ FLOW = st.builds(
     without=st.lists(TEXT, max_size=3).map(tuple),
     package_suffixes=st.none(),  # these are not forwarded
     pylint=st.just(True),
+    config=st.just(()),  # tasks have the configs of their run
+    config_value=st.just(()),
     event_logger=st.none(),
     monitor=st.none(),
 )

@@ -1,0 +1,1 @@
+"""The original's package of configs: artifacts that hold a `ConfigValue` name it."""
