@@ -51,6 +51,13 @@ if TYPE_CHECKING:
     from metaflow.flow.parameters import JSONType, JSONTypeClass, Parameter
     from metaflow.flow.spec import FlowSpec
     from metaflow.flow.step import step
+    from metaflow.flow.user_decorators import (
+        USER_SKIP_STEP,
+        FlowMutator,
+        StepMutator,
+        UserStepDecorator,
+        user_step_decorator,
+    )
     from metaflow.tools.config_parsers import (
         conda_environment_yml_parser,
         pyproject_toml_parser,
@@ -66,6 +73,7 @@ _HOME = {
     "ConfigValue": "metaflow.flow.config_value",
     "DataArtifact": "metaflow.client",
     "Flow": "metaflow.client",
+    "FlowMutator": "metaflow.flow.user_decorators",
     "FlowSpec": "metaflow.flow.spec",
     "IncludeFile": "metaflow.flow.includefile",
     "JSONType": "metaflow.flow.parameters",
@@ -75,7 +83,10 @@ _HOME = {
     "Run": "metaflow.client",
     "S3": "metaflow.tools.s3.client",
     "Step": "metaflow.client",
+    "StepMutator": "metaflow.flow.user_decorators",
     "Task": "metaflow.client",
+    "USER_SKIP_STEP": "metaflow.flow.user_decorators",
+    "UserStepDecorator": "metaflow.flow.user_decorators",
     "batch": "metaflow.decorators.batch",
     "card": "metaflow.decorators.card",
     "catch": "metaflow.decorators.catch",
@@ -100,15 +111,18 @@ _HOME = {
     "retry": "metaflow.decorators.retry",
     "step": "metaflow.flow.step",
     "timeout": "metaflow.decorators.timeout",
+    "user_step_decorator": "metaflow.flow.user_decorators",
     "yaml_parser": "metaflow.tools.config_parsers",
 }
 
 __all__ = [
     "S3",
+    "USER_SKIP_STEP",
     "Config",
     "ConfigValue",
     "DataArtifact",
     "Flow",
+    "FlowMutator",
     "FlowSpec",
     "IncludeFile",
     "JSONType",
@@ -117,7 +131,9 @@ __all__ = [
     "Parameter",
     "Run",
     "Step",
+    "StepMutator",
     "Task",
+    "UserStepDecorator",
     "__version__",
     "batch",
     "card",
@@ -143,6 +159,7 @@ __all__ = [
     "retry",
     "step",
     "timeout",
+    "user_step_decorator",
     "yaml_parser",
 ]
 

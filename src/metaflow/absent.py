@@ -7,11 +7,10 @@ from __future__ import annotations
 
 NAMES = frozenset(
     {
-        "DeployedFlow", "Deployer", "FlowMutator", "NBDeployer", "NBRunner", "Runner",
-        "StepMutator", "USER_SKIP_STEP", "UserStepDecorator", "airflow_external_task_sensor", "airflow_s3_key_sensor",
+        "DeployedFlow", "Deployer", "NBDeployer", "NBRunner", "Runner",
+        "airflow_external_task_sensor", "airflow_s3_key_sensor",
         "conda", "conda_base", "inspect_spin", "namespaced_event_name", "package_sources", "parallel",
         "project", "pypi", "pypi_base", "pytorch_parallel", "schedule", "secrets", "trigger", "trigger_on_finish",
-        "user_step_decorator",
     }
 )  # fmt: skip
 """Names in `metaflow` itself."""
@@ -21,7 +20,7 @@ MODULES = frozenset(
         "R", "cards", "clone_util", "cmd", "datastore", "debug", "event_logger", "events", "extension_support",
         "integrations", "lint", "metaflow_environment", "metaflow_git", "mflog", "monitor", "package", "plugins",
         "procpoll", "pylint_wrapper", "runner", "sidecar", "system", "system_context", "task", "tracing",
-        "unbounded_foreach", "user_configs", "user_decorators",
+        "unbounded_foreach",
     }
 )  # fmt: skip
 """Modules, with all below them; of `plugins` those that are not files here."""

@@ -78,14 +78,16 @@ def resume(site: Site, step: str, env: dict[str, str] | None = None) -> Any:
 def test_given_from_outside(configured: Site) -> None:
     other = {**CONFIG, "size": 4, "name": "other"}
     configured.write("other.json", json.dumps(other))
+    (configured.directory / "config.json").unlink()
     finished = configured.run_flow(
         "configured.py",
         *("--config", "config", "other.json", "--config-value", "not-given", '{"x": 1}', "run"),
         env={
-            "METAFLOW_FLOW_CONFIG": '{"config": "config.json"}',
+            "METAFLOW_FLOW_CONFIG": '{"config": "gone.json"}',
             "METAFLOW_FLOW_CONFIG_VALUE": '{"base": {"from": "setting"}}',
         },
     ).succeeded()
+    assert finished.data.size == 4, "also the defaults of parameters"
     seen = finished.values("start")["seen"]
     assert (seen["name"], seen["nothing"], seen["from"]) == ("other", {"x": 1}, ["setting", "derived"])
 
@@ -95,7 +97,11 @@ def test_given_from_outside(configured: Site) -> None:
     [
         (("--config", "config", "none.json", "run"), 2, ["Invalid config:", "none.json (--config)", "No such file"]),
         (("--config", "confg", "config.json", "run"), 2, ["did you mean 'config'?"]),
-        (("--config-value", "config", '{"size": 1}', "run"), 1, ["no key 'name' among 'size'", "configured.py:"]),
+        (
+            ("--config-value", "config", '{"size": 1}', "run"),
+            1,
+            ["has no key 'retries'", "its keys: size", "configured.py:"],
+        ),
         (("--config-value", "parsed", "nothing", "show"), 2, ["'parsed'", "refused by its parser: ValueError"]),
         (("--config", "config", "config.json", "resume"), 2, ["cannot be given to resume"]),
         (("--config", "config"), 2, ["requires 2 arguments"]),

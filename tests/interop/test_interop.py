@@ -31,6 +31,8 @@ WORKS = [
     Work("merge.py"),
     Work("artifacts.py"),
     Work("parameters.py"),
+    Work("configured.py", ("--size", "7")),
+    Work("mutated.py"),
     Work("parameters.py", PARAMETERS),
     Work("own_limits.py"),
     Work("only_step.py"),

@@ -20,7 +20,9 @@ from metaflow.compute.command import FlowOptions
 from metaflow.exception import MetaflowException, SettingsError
 from metaflow.flow import plan
 from metaflow.flow.config import Declaration, configs_of
-from metaflow.flow.parameters import ParameterContext
+from metaflow.flow.draft import Draft
+from metaflow.flow.parameters import Parameter, ParameterContext
+from metaflow.flow.user_decorators import step_decorator
 from metaflow.flow.with_option import join_with, parse_with, parse_without
 from metaflow.settings import table
 from metaflow.settings.groups import ConfigSettings
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 
 
 _AS_BY_DEFAULT = FlowOptions()
+
+_CONFIGS = ("config", "config_value")
+_DEPENDS = {"configs": _CONFIGS, "draft": _CONFIGS, "plan": (*_CONFIGS, "decospecs", "without")}
+"""What a workspace makes when it is first asked for, and the options that it depends on."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -59,8 +65,6 @@ class Workspace:
         Directory of local metadata, if it is not that of the settings.
     initial : mapping of str to object
         What the flow's own ``__init__`` has assigned on self; every task begins with it.
-    configs : LoadedConfigs, optional
-        The flow's configs, if they have been read; read when they are first asked for by default.
     """
 
     def __init__(
@@ -73,7 +77,6 @@ class Workspace:
         settings: Settings | None = None,
         local_root: str | None = None,
         initial: Mapping[str, Any] = _NONE,
-        configs: LoadedConfigs | None = None,
     ) -> None:
         self.flow_class = flow_class
         self.name = flow_class.__name__
@@ -83,13 +86,14 @@ class Workspace:
         self.settings = settings or _settings()
         self.local_root = local_root or self.settings.local_root
         self.initial = initial
-        self._configs = configs
 
     def with_options(self, **changes: Any) -> Workspace:
-        """Return the same flow with other options; its configs, once read, stay."""
-        options = self.options._replace(**changes)
-        as_before = (options.config, options.config_value) == (self.options.config, self.options.config_value)
-        return self._changed(options, self._configs if as_before else None)
+        """Return the same flow with other options; what was read and planned stays if it does not depend on them."""
+        other = self._anew(self.options._replace(**changes))
+        for name, options in _DEPENDS.items():
+            if name in self.__dict__ and not any(option in changes for option in options):
+                other.__dict__[name] = self.__dict__[name]
+        return other
 
     def has_run(self, run: str) -> bool:
         """Tell whether a run is in the storage."""
@@ -118,9 +122,11 @@ class Workspace:
         stored = Artifacts(Blobs(storage, self.name), index) if index is not None else {}
         configs = stored_configs(declared, stored, run)
         added = {attribute: each for attribute, each in declared.items() if attribute not in configs.origins}
-        return self._changed(self.options, configs | self._read(added) if added else configs)
+        other = self._anew(self.options)
+        other.__dict__["configs"] = configs | self._read(added) if added else configs
+        return other
 
-    def _changed(self, options: FlowOptions, configs: LoadedConfigs | None) -> Workspace:
+    def _anew(self, options: FlowOptions) -> Workspace:
         return Workspace(
             self.flow_class,
             options,
@@ -129,10 +135,9 @@ class Workspace:
             settings=self.settings,
             local_root=self.local_root,
             initial=self.initial,
-            configs=configs,
         )
 
-    @property
+    @cached_property
     def configs(self) -> LoadedConfigs:
         """The configs of the flow, read once.
 
@@ -141,13 +146,9 @@ class Workspace:
         MetaflowException
             One of them cannot be used.
         """
-        if self._configs is None:
-            declared, options = configs_of(self.flow_class), self.options
-            # What the settings say is for other flows, if this one has no configs.
-            self._configs = (
-                self._read(declared) if declared or options.config or options.config_value else LoadedConfigs()
-            )
-        return self._configs
+        declared, options = configs_of(self.flow_class), self.options
+        # What the settings say is for other flows, if this one has no configs.
+        return self._read(declared) if declared or options.config or options.config_value else LoadedConfigs()
 
     def _read(self, declared: Mapping[str, Declaration]) -> LoadedConfigs:
         settings = ConfigSettings.of(self.settings.values)
@@ -184,7 +185,7 @@ class Workspace:
         for spec in self.settings.runs.decospecs:
             try:
                 name, attributes = parse_with(spec)
-                registry.load("step decorator", name)(attributes)
+                step_decorator(name)(attributes)
             except MetaflowException as error:
                 origin = self.settings.values.origin("METAFLOW_DEFAULT_DECOSPECS")
                 message = f"METAFLOW_DEFAULT_DECOSPECS in {origin}: {error.message}"
@@ -209,7 +210,24 @@ class Workspace:
             without=given.without,
             configs=self.configs.configs,
             initial=self.initial,
+            draft=self.draft,
         )
+
+    @cached_property
+    def draft(self) -> Draft:
+        """The flow before the command line's decorators are added: with its configs, and what mutators do first.
+
+        Raises
+        ------
+        MetaflowException
+            A config cannot be read, a decorator cannot be as it is written in the source, or a mutator has failed.
+        """
+        return Draft.of(self.flow_class, self.configs.configs)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters by attribute name; raises as `draft` does."""
+        return self.draft.parameters
 
     @property
     def invocation(self) -> str:

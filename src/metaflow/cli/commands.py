@@ -76,6 +76,12 @@ class FlowGroup(click.Group):
         command: click.Command = target if isinstance(target, click.Command) else target(ctx.obj)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        # Before a command is made: its options are those of the flow's parameters, which configs and mutators change.
+        session: Session = ctx.obj
+        session.workspace = session.workspace.with_options(**values_of(FlowOptions, ctx.params)._asdict())
+        return super().invoke(ctx)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -107,7 +113,7 @@ def _no_such_command(name: str) -> click.UsageError:
 
 def _top_level() -> FlowGroup:
     return FlowGroup(
-        callback=_remember,
+        callback=_begin,
         invoke_without_command=True,
         params=[*options_of(FlowOptions), help_option()],
         help="Run this flow and inspect its runs.",
@@ -134,17 +140,15 @@ def help_option() -> click.Option:
 
 
 @click.pass_context
-def _remember(context: click.Context, /, **read: Any) -> None:
+def _begin(context: click.Context, /, **read: Any) -> None:
     session: Session = context.obj
-    options = values_of(FlowOptions, read)
-    session.workspace = session.workspace.with_options(**options._asdict())
     for warning in session.workspace.settings.values.warnings():
         session.say(warning)
     if context.invoked_subcommand is not None:
         for remark in _misnamed(context.invoked_subcommand, context.meta[_COMMAND], session.environ):
             session.say(remark)
     for kind in ("datastore", "metadata"):
-        name = getattr(options, kind)
+        name = read[kind]
         if name is not None:
             _check_name(kind, name)
     if context.invoked_subcommand is None:

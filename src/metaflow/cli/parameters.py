@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from metaflow.app.workspace import Workspace
-from metaflow.flow.parameters import Parameter, check_parameters, parameters_of
+from metaflow.flow.parameters import Parameter, check_parameters
 
 
 def parameter_options(parameters: Mapping[str, Parameter]) -> list[click.Option]:
@@ -46,15 +46,13 @@ def given_parameters(workspace: Workspace, read: Mapping[str, Any]) -> dict[str,
 
 
 def configured_parameters(workspace: Workspace) -> dict[str, Parameter]:
-    """Return the parameters by attribute name, with what they take from configs.
+    """Return the parameters by attribute name, with what they take from configs, and those of mutators.
 
     Raises
     ------
     MetaflowException
         A config cannot be read, or a parameter cannot be as it is declared.
     """
-    configs = workspace.configs.configs
-    declared = parameters_of(workspace.flow_class)
-    parameters = {name: parameter.with_configs(configs) for name, parameter in declared.items()}
+    parameters = workspace.parameters
     check_parameters(parameters)
     return parameters

@@ -8,7 +8,7 @@ themselves live in `metaflow.decorators`, one file each, and are found by name t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from metaflow.exception import InvalidDecoratorAttribute, MetaflowExceptionWrapper, TaskFailed
@@ -78,13 +78,22 @@ class StepContext:
         The last one in which the step's code runs.
     only : frozenset of str
         Kinds of failure after which the code runs again, if an attempt is left; empty: all.
+    successors : callable
+        Returns the steps that the source names.
+    inputs : callable
+        Returns the inputs of a join, None elsewhere.
+    go_on : callable
+        Has the step go where its source says, as if it had called `self.next` with the arguments that are given here
+        and, for the rest, those of the source.
     caught : MetaflowExceptionWrapper or None
         Set by a decorator that has dealt with a failure, so that the run goes on.
     failure : TaskFailed or None
         Set with `caught`: the failure as it is recorded.
     """
 
-    __slots__ = ("attempt", "caught", "failure", "flow", "last_attempt", "only", "step", "successors")
+    __slots__ = (
+        "attempt", "caught", "failure", "flow", "go_on", "inputs", "last_attempt", "only", "step", "successors",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -94,6 +103,8 @@ class StepContext:
         last_attempt: int,
         successors: Callable[[], tuple[str, ...]],
         only: frozenset[str] = frozenset(),
+        inputs: Callable[[], Any] = lambda: None,
+        go_on: Callable[..., None] = lambda **arguments: None,
     ) -> None:
         self.flow = flow
         self.step = step
@@ -101,6 +112,8 @@ class StepContext:
         self.last_attempt = last_attempt
         self.successors = successors
         self.only = only
+        self.inputs = inputs
+        self.go_on = go_on
         self.caught: MetaflowExceptionWrapper | None = None
         self.failure: TaskFailed | None = None
 
@@ -137,6 +150,12 @@ class Decorator:
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {}
 
+    is_repeatable: ClassVar[bool] = False
+    """Whether a step or flow may have several of the name."""
+
+    inserted_by: tuple[str, ...] = ()
+    """The mutator that has added it, if one has."""
+
     def __init__(self, attributes: Mapping[str, Any], origin: tuple[str, int] | None = None) -> None:
         self.origin = origin
         for key in attributes:
@@ -164,8 +183,15 @@ class Decorator:
         return InvalidDecoratorAttribute(msg, line, file, hint=hint)
 
     @property
+    def is_static(self) -> bool:
+        """Whether the flow's source says that it is there; if not, the command line does."""
+        return self.origin is not None or bool(self.inserted_by)
+
+    @property
     def source(self) -> str:
         """Where the user wrote it, in few words."""
+        if self.inserted_by:
+            return f"@{self.name} (added by {', '.join(self.inserted_by)})"
         if self.origin is None:
             return f"--with {self.name}"
         return f"@{self.name} ({self.origin[0].rpartition('/')[2]}:{self.origin[1]})"
@@ -227,3 +253,21 @@ class StepDecorator(Decorator):
     def around(self, context: StepContext, run: Callable[[], None]) -> None:
         """Run the step; in the task's process."""
         run()
+
+
+def as_attached(decorators: Sequence[StepDecorator]) -> list[StepDecorator]:
+    """Return a step's decorators in the order in which they were put on it, as Metaflow lists them.
+
+    Parameters
+    ----------
+    decorators : sequence of StepDecorator
+        In the order of `StepPlan.decorators`.
+
+    Returns
+    -------
+    list of StepDecorator
+        Built-in ones, then wrappers of users, then their mutators; each innermost first, those that came late last.
+    """
+    late = [each for each in decorators if each.origin is None and each.rank >= 0]
+    written = [each for each in reversed(decorators) if each not in late]
+    return sorted([*written, *late], key=lambda each: max(-each.rank, 0))

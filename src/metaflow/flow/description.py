@@ -112,7 +112,7 @@ def _decorator(decorator: DecoratorSpec) -> dict[str, Any]:
         "name": decorator.name,
         "attributes": _plain(decorator.attributes),
         "statically_defined": decorator.static,
-        "inserted_by": None,
+        "inserted_by": list(decorator.inserted_by) or None,
     }
 
 

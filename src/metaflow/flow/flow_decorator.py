@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from metaflow.flow.decorator import Decorator
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class FlowDecorator(Decorator):
-    """One decorator of one flow; subclasses override the hooks that they need."""
+    """One decorator of one flow; subclasses override the hooks that they need.
 
-    is_repeatable: ClassVar[bool] = False
-    """Whether a flow may have several of the name; if not, one on a class replaces the ones on its base classes."""
+    One that is not repeatable replaces those of its name on base classes.
+    """
 
     def check_flow(self, graph: Graph) -> None:
         """Check that it may stand on this flow, before a run; raise `error(…)` if not."""

@@ -24,11 +24,14 @@ class DecoratorSpec(NamedTuple):
         All of them, defaults included.
     static : bool
         Whether it stands in the flow's source; False if it came from the command line.
+    inserted_by : tuple of str
+        The mutator that has added it, if one has.
     """
 
     name: str
     attributes: dict[str, Any]
     static: bool = True
+    inserted_by: tuple[str, ...] = ()
 
 
 class Node(NamedTuple):

@@ -346,7 +346,7 @@ class Parameter:
         try:
             value = self.default(context._replace(parameter_name=self.name))
         except Exception as error:
-            place = _place_of_failure(error, self.default)
+            place = place_of_failure(error, self.default)
             source_file, line = place or (self.source_file, self.line)
             raise ParameterFieldFailed(
                 f"The function that gives the default of parameter '{self.name}' raised "
@@ -419,7 +419,7 @@ def place_of_definition() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
-def _place_of_failure(error: BaseException, function: Any) -> tuple[str, int] | None:
+def place_of_failure(error: BaseException, function: Any) -> tuple[str, int] | None:
     """Return file and line in the user's code: the deepest in the function's own file, else the deepest of all."""
     code = getattr(function, "__code__", None)
     places: list[tuple[str, int] | None] = []

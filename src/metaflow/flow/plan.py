@@ -17,16 +17,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from metaflow import registry
-from metaflow.exception import CommandException
-from metaflow.flow.config_expression import NO_CONFIGS, Configs, evaluate
-from metaflow.flow.decorator import Decorator, StepDecorator
+from metaflow.flow.config_expression import NO_CONFIGS, Configs
+from metaflow.flow.decorator import Decorator, StepDecorator, as_attached
+from metaflow.flow.draft import Draft
 from metaflow.flow.flow_decorator import FlowDecorator
 from metaflow.flow.node import DecoratorSpec
-from metaflow.flow.notes import Note, notes_on
-from metaflow.flow.parameters import parameters_of
-from metaflow.flow.step import steps_of
-from metaflow.flow.with_option import parse_with, parse_without
+from metaflow.flow.with_option import parse_without
 
 if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
@@ -66,9 +62,8 @@ class StepPlan(NamedTuple):
         return next((decorator for decorator in self.decorators if decorator.name == name), None)
 
     def specs(self) -> tuple[DecoratorSpec, ...]:
-        """Return the decorators as the graph shows them: innermost first, those of the command line last."""
-        every = [DecoratorSpec(each.name, each.recorded(), each.origin is not None) for each in self.decorators]
-        return (*(spec for spec in reversed(every) if spec.static), *(spec for spec in every if not spec.static))
+        """Return the decorators as the graph shows them."""
+        return tuple(_spec(each) for each in as_attached(self.decorators))
 
 
 class FlowPlan:
@@ -141,76 +136,11 @@ class FlowPlan:
 
         parameters = [(attribute, type(parameter).__name__) for attribute, parameter in self.parameters.items()]
         parameters += [(attribute, "Config") for attribute in self.configs.values]
-        specs = [DecoratorSpec(each.name, each.recorded()) for each in self.decorators]
+        specs = [_spec(each) for each in self.decorators]
         return describe(self.graph, parameters, specs)
 
     def __repr__(self) -> str:
         return f"FlowPlan({self.name}: {', '.join(self.steps)})"
-
-
-class Draft:
-    """A flow that is being planned: what mutators see and change.
-
-    Attributes
-    ----------
-    steps : dict of str to list of StepDecorator
-        Each step's decorators, in the order of `StepPlan.decorators`.
-    decorators : list of FlowDecorator
-        The flow's own.
-    """
-
-    def __init__(self, flow_class: type[FlowSpec], configs: Configs = NO_CONFIGS) -> None:
-        self.functions = steps_of(flow_class)
-        self.steps = {name: _noted(name, function, configs) for name, function in self.functions.items()}
-        self.decorators = _flow_decorators(flow_class, configs)
-
-    def add(self, step: str, decorator: StepDecorator) -> None:
-        """Put a decorator on a step.
-
-        Raises
-        ------
-        InvalidDecoratorAttribute, CommandException
-            The step has it already, or would be sent to two backends.
-        """
-        _check_fits(step, self.steps[step], decorator)
-        self.steps[step].append(decorator)
-
-    def add_missing(self, spec: str) -> None:
-        """Put a decorator of ``--with`` on all steps that do not have it yet.
-
-        Raises
-        ------
-        CommandException
-            There is no such decorator, `spec` is malformed, or a step would be sent to two backends.
-        InvalidDecoratorAttribute
-            It has no such attribute.
-        """
-        name, attributes = parse_with(spec)
-        decorator: type[StepDecorator] = registry.load("step decorator", name)
-        for step, there in self.steps.items():
-            if all(other.name != name for other in there):
-                self.add(step, decorator(attributes))
-
-    def remove(self, name: str) -> tuple[str, ...]:
-        """Take a decorator away from all steps, and return those that had it.
-
-        Raises
-        ------
-        CommandException
-            There is no such decorator; the nearest name is the hint.
-        """
-        registry.load("step decorator", name)
-        had = []
-        for step, there in self.steps.items():
-            kept = [other for other in there if other.name != name]
-            if len(kept) < len(there):
-                had.append(step)
-                there[:] = kept
-        return tuple(had)
-
-
-Mutator = Callable[[Draft], None]
-"""Changes a draft, once, after the command line has had its say."""
 
 
 def read(
@@ -218,9 +148,9 @@ def read(
     *,
     with_: Iterable[str] = (),
     without: Iterable[str] = (),
-    mutators: Iterable[Mutator] = (),
     initial: Mapping[str, Any] = MappingProxyType({}),
     configs: Configs = NO_CONFIGS,
+    draft: Draft | None = None,
 ) -> FlowPlan:
     """Plan a flow.
 
@@ -232,12 +162,12 @@ def read(
         What ``--with`` was given: decorators for all steps that do not have them.
     without : iterable of str
         What ``--without`` was given: names of decorators, taken away before those of `with_` are added.
-    mutators : iterable of callable
-        Each gets the `Draft` and may change it.
     initial : mapping of str to object
         What the flow's own ``__init__`` has assigned on self.
     configs : Configs
         Of the run: their values take the place of what stands for them in decorators and parameters.
+    draft : Draft, optional
+        Of the class and the configs, if there is one.
 
     Returns
     -------
@@ -251,57 +181,16 @@ def read(
     CommandException
         An option names a decorator that does not exist or cannot be added.
     """
-    draft = Draft(flow_class, configs)
+    draft = (draft or Draft.of(flow_class, configs)).copy()
     removed: dict[str, tuple[str, ...]] = {}
     for name in parse_without(without):
         removed[name] = (*removed.get(name, ()), *draft.remove(name))
     for spec in with_:
         draft.add_missing(spec)
-    for mutate in mutators:
-        mutate(draft)
+    draft.mutate()
     steps = {name: StepPlan(name, draft.functions[name], tuple(there)) for name, there in draft.steps.items()}
-    parameters = {name: each.with_configs(configs) for name, each in parameters_of(flow_class).items()}
-    return FlowPlan(flow_class, steps, draft.decorators, parameters, configs, removed, initial)
+    return FlowPlan(flow_class, steps, draft.decorators, draft.parameters, configs, removed, initial)
 
 
-def _made(note: Note, configs: Configs) -> Decorator:
-    return note.decorator(evaluate(note.attributes, configs, note.origin), note.origin)
-
-
-def _noted(step: str, function: Callable[..., Any], configs: Configs) -> list[StepDecorator]:
-    """Make the decorators that the source puts on a step, and check them from the step's line upwards."""
-    made: list[StepDecorator] = []
-    for note in reversed(notes_on(function)):
-        decorator = _made(note, configs)
-        assert isinstance(decorator, StepDecorator)
-        _check_fits(step, made, decorator)
-        made.insert(0, decorator)
-    return made
-
-
-def _flow_decorators(flow_class: type, configs: Configs) -> list[FlowDecorator]:
-    made: list[FlowDecorator] = []
-    for owner in reversed(flow_class.__mro__):
-        own: list[FlowDecorator] = []
-        for note in reversed(notes_on(owner)):
-            decorator = _made(note, configs)
-            assert isinstance(decorator, FlowDecorator)
-            if not decorator.is_repeatable and any(other.name == decorator.name for other in own):
-                raise decorator.error(f"The flow '{owner.__name__}' has @{decorator.name} twice.", "keep one of them")
-            own.append(decorator)
-        names = {decorator.name for decorator in own if not decorator.is_repeatable}
-        made = [*(decorator for decorator in made if decorator.name not in names), *own]
-    return made
-
-
-def _check_fits(step: str, there: Sequence[StepDecorator], added: StepDecorator) -> None:
-    """Refuse a decorator that the step has already, and a second backend."""
-    if any(other.name == added.name for other in there):
-        raise added.error(f"The step '{step}' has @{added.name} twice.", hint="keep one of them")
-    other = next((each for each in there if each.backend is not None), None)
-    if other is None or added.backend is None:
-        return
-    message = f"The step '{step}' is sent to two backends: by {other.source} and by {added.source}."
-    if added.origin is not None:
-        raise added.error(message, hint="keep one of them")
-    raise CommandException(message, hint=f"to take @{other.name} away from all steps, add --without {other.name}")
+def _spec(decorator: Decorator) -> DecoratorSpec:
+    return DecoratorSpec(decorator.name, decorator.recorded(), decorator.is_static, decorator.inserted_by)

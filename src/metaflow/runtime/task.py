@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from metaflow.compute.report import TaskReport
@@ -134,8 +134,12 @@ class Task:
             plan.last_code_attempt,
             lambda: self._flow.graph[plan.step].next,
             frozenset().union(*(decorator.attempts().only for decorator in self._step.decorators)),
+            inputs=cache(
+                lambda: Inputs(paths, self._open_inputs, self._storage.concurrency) if self._is_join else None
+            ),
+            go_on=partial(self._go_on, flow),
         )
-        error = self._call(context, paths)
+        error = self._call(context)
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
         return self._finish(context, incoming, error)
 
@@ -251,7 +255,7 @@ class Task:
         )
         current._set_lazily("graph", lambda: values["_graph_info"])
 
-    def _call(self, context: StepContext, paths: list[str]) -> BaseException | None:
+    def _call(self, context: StepContext) -> BaseException | None:
         """Run the step with its decorators around it, the outermost first; return what it raised."""
 
         def code() -> None:
@@ -266,7 +270,7 @@ class Task:
             if context.attempt > context.last_attempt:
                 raise self._earlier_failure()
             if self._is_join:
-                self._function(context.flow, Inputs(paths, self._open_inputs, self._storage.concurrency))
+                self._function(context.flow, context.inputs())
             else:
                 self._function(context.flow)
             self._check_transition(context.flow)
@@ -295,6 +299,24 @@ class Task:
         return AttemptsExhausted(
             f"The step '{plan.step}' did not come to its end in any of its attempts ({plan.attempt})."
         )
+
+    def _inputs(self, paths: list[str]) -> Inputs | None:
+        return Inputs(paths, self._open_inputs, self._storage.concurrency) if self._is_join else None
+
+    def _go_on(self, flow: FlowSpec, **arguments: Any) -> None:
+        """Have the step go where its source says, with these arguments of `self.next` in place of the source's."""
+        node = self._flow.graph[self._plan.step]
+        if not node.next:
+            return
+        if node.kind == "switch":
+            cases = {key: getattr(flow, target) for key, target in node.cases}
+            flow.next(cases, **{"condition": node.condition, **arguments})
+            return
+        flow.next(
+            *(getattr(flow, name) for name in node.next),
+            **({"foreach": node.foreach} if node.kind == "foreach" else {}) | arguments,
+        )
+        self._check_transition(flow)
 
     def _check_transition(self, flow: FlowSpec) -> None:
         step, transition = self._plan.step, flow._binding.transition

@@ -13,12 +13,12 @@ from metaflow.decorators.catch import catch
 from metaflow.decorators.exit_hook import exit_hook
 from metaflow.decorators.kubernetes import kubernetes
 from metaflow.decorators.resources import ResourcesDecorator, resources
-from metaflow.decorators.retry import RetryDecorator, retry
+from metaflow.decorators.retry import retry
 from metaflow.decorators.timeout import timeout
 from metaflow.exception import CommandException, InvalidDecoratorAttribute, InvalidFlow
 from metaflow.flow import lint
 from metaflow.flow.parameters import Parameter
-from metaflow.flow.plan import Draft, FlowPlan, read
+from metaflow.flow.plan import FlowPlan, read
 from metaflow.flow.spec import FlowSpec
 from metaflow.flow.step import step
 
@@ -225,33 +225,6 @@ def test_without_what_is_not() -> None:
     with pytest.raises(CommandException, match="no step decorator 'resource'") as caught:
         read(Sample, without=["resource"])
     assert caught.value.hint == "did you mean 'resources'?"
-
-
-# --- mutators --------------------------------------------------------------------------------------------------------
-
-
-def test_a_mutator_sees_the_command_line_s_decorators_and_changes_this_plan_only() -> None:
-    seen: list[list[str]] = []
-
-    def retry_what_is_big(draft: Draft) -> None:
-        seen.append([each.name for each in draft.steps["big"]])
-        for name, there in draft.steps.items():
-            if any(each.name == "resources" for each in there) and name == "big":
-                draft.add(name, RetryDecorator({"times": 7}))
-        draft.steps["end"].clear()
-
-    plan = read(Sample, with_=["kubernetes"], mutators=[retry_what_is_big])
-    assert seen == [["resources", "kubernetes"]]
-    assert shown(plan)["big"] == ["@resources(cpu=8)", "@kubernetes()", "@retry(times=7)"]
-    assert shown(plan)["end"] == []
-    assert shown(read(Sample))["end"] == ["@retry()"]
-
-
-def test_a_mutator_cannot_send_a_step_to_two_backends() -> None:
-    from metaflow.decorators.batch import BatchDecorator
-
-    with pytest.raises(CommandException, match="two backends"):
-        read(Sample, with_=["kubernetes"], mutators=[lambda draft: draft.add("big", BatchDecorator({}))])
 
 
 # --- backends --------------------------------------------------------------------------------------------------------
