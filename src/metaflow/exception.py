@@ -403,6 +403,12 @@ class TaskFailed(MetaflowException):
         self.values = values
         self.__dict__.update(values)
 
+    def at(self, foreach: str) -> TaskFailed:
+        """Note where its task stands in the foreaches around it, as the value `foreach`; return itself."""
+        if foreach:
+            self.values["foreach"] = self.__dict__["foreach"] = foreach
+        return self
+
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object; `from_record` makes it again."""
         return {"kind": self.kind, "message": self.message, "hint": self.hint, "values": self.values}

@@ -308,11 +308,14 @@ def check_ended(site: Site, shape: str, kind: str) -> None:
         values = {"step": task.parent.id, "task": task.id, "cause": CLASSES[kind]}
         if kind != "killed":
             values["where"] = f"{finished.flow_file}:{line_of(finished.flow_file, RAISES[kind])}"
-        assert present(run.failure).values == values
+        told = dict(present(run.failure).values)
+        place = told.pop("foreach", "")
+        assert told == values
+        assert f"[{task.index}]" in str(place) if place else task.index is None or kind == "killed"
         ending = finished.stdout[finished.stdout.rindex("Workflow failed.") :] + finished.stderr
         assert values.get("where", "") in ending
         assert SAYS[kind] in ending
-        assert f"Step {task.parent.id} (task-id {task.id}) failed." in ending
+        assert f"Step {task.parent.id} (task-id {task.id}) failed{f': {place}' if place else ''}." in ending
 
 
 SIBLINGS = """
@@ -355,13 +358,19 @@ def test_the_first_cause_is_named_and_not_what_it_took_along(site: Site) -> None
     assert "SIGBUS" in ending
     assert "hint: a file that it had mapped became shorter" in ending
     (culprit,) = re.findall(r"Step work \(task-id (\d+)\) failed", ending)
-    assert finished.stdout.count("Task failed.") == 1
+    assert finished.stdout.count("Task failed (numbers[2]).") == 1
+    assert f"Step work (task-id {culprit}) failed: numbers[2]." in ending
     assert finished.stdout.count("Task ended, since the run ends.") == 3
     run = finished.run
     kinds = {task.index: present(task.failure).kind for task in run["work"]}
     assert kinds == {0: "cancelled", 1: "cancelled", 2: "crashed", 3: "cancelled"}
     assert [task.id for task in run["work"] if present(task.failure).kind == "crashed"] == [culprit]
-    assert present(run.failure).values == {"step": "work", "task": culprit, "cause": "crashed"}
+    assert present(run.failure).values == {
+        "step": "work",
+        "task": culprit,
+        "cause": "crashed",
+        "foreach": "numbers[2]",
+    }
 
 
 @pytest.mark.ours

@@ -295,6 +295,17 @@ GRAPH = [
         ),
         ("input",),
     ),
+    Case("assignment to a step", _simple(start=f"self.end = 5  {HERE}"), ("start", "self.end", "step")),
+    Case(
+        "assignment to a parameter in the source",
+        _simple(before="limit = Parameter('limit', default=1)", start=f"self.limit = 2  {HERE}"),
+        ("start", "self.limit", "parameter"),
+    ),
+    Case(
+        "assignment to an attribute of the class",
+        _simple(before="limit = 1", start=f"self.limit += 2  {HERE}"),
+        ("start", "self.limit", "attribute of the flow's class"),
+    ),
 ]
 
 PARAMETERS = [
@@ -443,15 +454,15 @@ TASKS = [
         ),
         ("thing", "self.thing.inner.lock", "lock"),
     ),
-    Case("artifact with the name of a step", _simple(start=f"self.end = 5  {HERE}"), ("end", "step")),
+    Case("artifact with the name of a step", _simple(start=f"setattr(self, 'end', 5)  {HERE}"), ("end", "step")),
     Case(
         "artifact with the name of the step itself",
-        _simple(start=f"self.start = 5  {HERE}"),
+        _simple(start=f"setattr(self, 'start', 5)  {HERE}"),
         ("start", "step"),
     ),
     Case(
         "assignment to a parameter",
-        _simple(before="limit = Parameter('limit', default=1)", start=f"self.limit = 2  {HERE}"),
+        _simple(before="limit = Parameter('limit', default=1)", start=f"setattr(self, 'limit', 2)  {HERE}"),
         ("limit",),
         hint=False,
     ),

@@ -27,6 +27,8 @@ def check_flow(workspace: Workspace, remark: Callable[[str], None]) -> None:
     for name, steps in workspace.plan.removed.items():
         remark(f"Without @{name}: {', '.join(steps) or 'no step has it'}.")
     lint.check(workspace.plan)
+    for doubt in lint.doubts(workspace.plan):
+        remark(f"Warning: {doubt.message} It fails if it is reached.\n    {doubt.where}")
 
 
 def _check_environment(workspace: Workspace) -> None:

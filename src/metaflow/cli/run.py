@@ -17,6 +17,7 @@ from metaflow.cli.parameters import configured_parameters, given_parameters, par
 from metaflow.cli.session import Session
 from metaflow.exception import MetaflowException, RunFailed, RunInterrupted
 from metaflow.runtime.console import Console, PlainConsole
+from metaflow.runtime.run_status import culprit_line
 from metaflow.version import MILLRACE
 
 
@@ -75,7 +76,7 @@ def conclude(session: Session, finished: FinishedRun) -> None:
 
 
 def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
-    cause, culprit = finished.cause, finished.finish.culprit
+    cause = finished.cause
     lines = [
         f"    {finished.finish.reason}",
         *([f"    {cause.values['where']}"] if cause is not None and "where" in cause.values else []),
@@ -84,8 +85,9 @@ def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
     ]
     if finished.signal is not None:
         return RunInterrupted("\n".join(lines), finished.signal)
+    culprit = culprit_line(finished.status.failure) if finished.status.failure is not None else None
     if culprit is not None:
-        lines += ["    Step failure:", f"    Step {culprit.step} (task-id {culprit.id}) failed."]
+        lines += ["    Step failure:", f"    {culprit}"]
     return RunFailed("\n".join(lines))
 
 

@@ -11,6 +11,7 @@ from metaflow.client import Flow, Run, Step
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
 from metaflow.exception import CommandException, MetaflowInvalidPathspec, MetaflowNotFound
+from metaflow.runtime.run_status import culprit_line
 
 _STATES = ("successful", "caught", "running", "failed", "lost")
 
@@ -26,8 +27,9 @@ def status(session: Session, run_id: str | None) -> None:
         session.echo(f"    {failure.message}")
         if "where" in failure.values:
             session.echo(f"    {failure.values['where']}")
-        if "step" in failure.values:
-            session.echo(f"    Step {failure.values['step']} (task-id {failure.values['task']}) failed.")
+        culprit = culprit_line(failure)
+        if culprit is not None:
+            session.echo(f"    {culprit}")
         if failure.hint:
             session.echo(f"    hint: {failure.hint}")
     steps = sorted(run, key=lambda step: step.created_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -42,6 +43,14 @@ def frame_value(item: object) -> str | None:
         return str(item)[:MAX_VALUE_CHARACTERS]
     except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
         return None
+
+
+def place_in(frames: Sequence[ForeachFrame]) -> str:
+    """Say where a task stands in the loops around it: ``models[2] = xgboost, folds[0] = 1``."""
+    return ", ".join(
+        f"{frame.var}[{frame.index}]" + (f" = {' '.join(frame.value.split())}" if frame.value is not None else "")
+        for frame in frames
+    )
 
 
 class PicklableFrames:

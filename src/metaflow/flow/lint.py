@@ -10,9 +10,10 @@ Start reading at `CHECKS`. The rules about splits and joins are in `metaflow.flo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from metaflow.exception import InvalidFlow
 from metaflow.flow.graph import Graph
 from metaflow.flow.lint_splits import SPLIT_CHECKS, quoted
 from metaflow.flow.parameters import check_parameters
@@ -41,10 +42,38 @@ def check(plan: FlowPlan) -> None:
     """
     check_parameters(plan.parameters)
     check_graph(plan.graph)
+    for error in _wrong_assignments(plan, certain=True):
+        raise error
     for step in plan.steps.values():
         _decorators_fit(plan, step)
     for decorator in plan.decorators:
         decorator.check_flow(plan.graph)
+
+
+def doubts(plan: FlowPlan) -> Iterator[InvalidFlow]:
+    """Yield an error for each line that fails if it is reached, which the source does not tell."""
+    return _wrong_assignments(plan, certain=False)
+
+
+def _wrong_assignments(plan: FlowPlan, *, certain: bool) -> Iterator[InvalidFlow]:
+    """Yield an error for each assignment to what a step cannot set."""
+    for node in plan.graph.nodes.values():
+        for name, line, is_certain in node.definition.assignments:
+            if is_certain != certain:
+                continue
+            if name in plan.parameters:
+                what = "a parameter, the same in all steps"
+            elif name in plan.steps:
+                what = "a step of the flow"
+            elif name in plan.flow_class._constants:
+                what = "an attribute of the flow's class, the same in all steps"
+            else:
+                continue
+            yield node.error(
+                f"The step '{node.name}' assigns self.{name}, which is {what}.",
+                "assign to an artifact of another name",
+                line,
+            )
 
 
 def check_graph(graph: Graph) -> None:

@@ -60,6 +60,24 @@ class Transition(NamedTuple):
     alone: bool = True
 
 
+class Assignment(NamedTuple):
+    """An assignment to an attribute of self, in the step itself.
+
+    Attributes
+    ----------
+    name : str
+        The attribute.
+    line : int
+        Its line in the file.
+    certain : bool
+        Whether it happens each time the step runs to its end.
+    """
+
+    name: str
+    line: int
+    certain: bool
+
+
 class Definition(NamedTuple):
     """What the source says of one step.
 
@@ -81,6 +99,8 @@ class Definition(NamedTuple):
         The `self.next` that is the last statement.
     others : tuple of Transition
         Those elsewhere in the step.
+    assignments : tuple of Assignment
+        What it assigns on self, but for what stands in a `try` that handles errors.
     """
 
     source_file: str
@@ -92,6 +112,7 @@ class Definition(NamedTuple):
     fault: str
     last: Transition | None
     others: tuple[Transition, ...]
+    assignments: tuple[Assignment, ...] = ()
 
 
 class Sources:
@@ -236,7 +257,7 @@ def _key(key: ast.expr, me: str) -> tuple[bool, Any]:
     return True, value
 
 
-def _target(argument: ast.expr, me: str) -> str | None:
+def _target(argument: ast.AST, me: str) -> str | None:
     if isinstance(argument, ast.Attribute) and isinstance(argument.value, ast.Name) and argument.value.id == me:
         return argument.attr
     return None
@@ -268,6 +289,7 @@ def _definition(node: Def, class_line: int, code: Any, lines: list[bytes]) -> De
         _fault(node, code),
         last,
         tuple(others),
+        tuple(_assignments(node.body, me)),
     )
 
 
@@ -296,6 +318,36 @@ def _statements(body: list[ast.stmt], alone: bool = True) -> Iterator[tuple[ast.
         if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for block in _blocks(statement):
                 yield from _statements(block, alone=False)
+
+
+def _assignments(body: list[ast.stmt], me: str, certain: bool = True) -> Iterator[Assignment]:
+    for statement in body:
+        for target in _targets(statement):
+            for part in ast.walk(target):
+                name = _target(part, me) if isinstance(getattr(part, "ctx", None), ast.Store) else None
+                if name is not None:
+                    yield Assignment(name, target.lineno, certain)
+        if isinstance(statement, Def | ast.ClassDef):
+            continue
+        if getattr(statement, "handlers", None):
+            certain = False  # a handler may leave the step
+            continue
+        for block in _blocks(statement):
+            yield from _assignments(block, me, certain and isinstance(statement, ast.With))
+        certain = certain and not any(isinstance(part, ast.Return | ast.Raise) for part in ast.walk(statement))
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    match statement:
+        case ast.Assign(targets=targets):
+            return targets
+        case ast.AnnAssign(target=target, value=value):
+            return [target] if value is not None else []
+        case ast.AugAssign(target=target) | ast.For(target=target):
+            return [target]
+        case ast.With(items=items):
+            return [item.optional_vars for item in items if item.optional_vars is not None]
+    return []
 
 
 def _functions(body: list[ast.stmt], class_line: int = 0) -> Iterator[tuple[int, tuple[Def, int]]]:

@@ -79,7 +79,9 @@ class FlowSpec:
         if use_cli:
             from metaflow.cli.main import main
 
-            main(type(self), initial=attributes_of(self))
+            initial = attributes_of(self)
+            fixed = self._constants | self._steps.keys()
+            main(type(self), initial={name: initial[name] for name in initial.keys() - fixed})
 
     # --- where the task stands --------------------------------------------------------------------------------------
 
@@ -283,6 +285,9 @@ class FlowSpec:
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
+        if "_binding" not in self.__dict__:
+            object.__setattr__(self, name, value)
+            return
         if name in cls._steps:
             raise CannotAssign(f"self.{name} is a step of this flow.", hint=_OTHER_NAME)
         if name in cls._constants:

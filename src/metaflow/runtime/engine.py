@@ -390,6 +390,9 @@ class Engine:
         result = classify_end(ended, context, stored)
         trouble = None
         if stored is None and result.report.failure is not None:
+            if launch.split_index is not None:
+                opener = self._graph[self._graph[launch.step].split_parents[-1]]
+                result.report.failure.at(f"{opener.foreach or 'foreach'}[{launch.split_index}]")
             try:
                 await self._record.close(launch, result.report.failure, attempt.target.command.tags)
             except StorageUnavailable as error:

@@ -112,7 +112,8 @@ class Messages:
             self._console.task(label, lines_of(failure), self._clock.now())
         if trouble is not None:
             self._console.status(label, f"Its end could not be recorded. {trouble.message}")
-        self._console.status(label, "Task failed.")
+        place = failure.values.get("foreach") if failure is not None else None
+        self._console.status(label, f"Task failed ({place})." if place else "Task failed.")
         self._count_failure(label)
 
     def task_stopped(self, label: TaskLabel) -> None:

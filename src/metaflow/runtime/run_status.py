@@ -28,9 +28,16 @@ def status_of(finish: Finish, interrupted: int | None, cause: TaskFailed | None)
         values = {"step": finish.culprit.step, "task": str(finish.culprit.id)}
     if cause is not None:
         values["cause"] = cause.kind
-        if "where" in cause.values:
-            values["where"] = cause.values["where"]
+        values |= {name: cause.values[name] for name in ("where", "foreach") if name in cause.values}
     return RunStatus("failed", RunFailed(finish.reason, hint=cause.hint if cause is not None else None, **values))
+
+
+def culprit_line(failure: TaskFailed) -> str | None:
+    """Name the task that made a run fail, and its place in the foreaches around it; None if there is none."""
+    if "step" not in failure.values:
+        return None
+    place = f": {failure.values['foreach']}" if "foreach" in failure.values else ""
+    return f"Step {failure.values['step']} (task-id {failure.values['task']}) failed{place}."
 
 
 def status_after(error: BaseException) -> RunStatus:

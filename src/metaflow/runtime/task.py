@@ -33,7 +33,7 @@ from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.current import current
 from metaflow.flow.decorator import StepContext
 from metaflow.flow.failure import describe_failure, failure_of_error
-from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
+from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value, place_in
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec, attributes_of
 from metaflow.flow.step import limits
@@ -376,7 +376,7 @@ class Task:
             except UnpicklableArtifact as refusal:
                 error = refusal
         if error is not None:
-            failure = failure_of_error(error, self._plan.step)
+            failure = failure_of_error(error, self._plan.step).at(place_in(flow._binding.frames))
             self._save_failed(index, assigned, flow._binding, error, failure)
         return self._close(index, flow._binding.transition, error is None, failure)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from metaflow.exception import InvalidFlow
-from metaflow.flow import lint
-from support.sketch import graph_of, source
+from metaflow.flow import lint, plan
+from support.sketch import flow_class, graph_of, source
 
 J = "j(inputs) > end; end"
 
@@ -334,3 +334,16 @@ def test_a_wide_split_is_checked_quickly(tmp_path: Path) -> None:
     branches = [f"b{n}" for n in range(300)]
     sketch = f"start > {', '.join(branches)}; {'; '.join(f'{b} > j' for b in branches)}; {J}"
     lint.check_graph(graph_of(tmp_path, sketch))
+
+
+def test_assignments_that_fail_if_they_are_reached(tmp_path: Path) -> None:
+    text = source("start = if self.go:\n    self.limit = 2 / self.next(self.end); end").replace(
+        "(FlowSpec):\n", "(FlowSpec):\n    limit = 1\n"
+    )
+    planned = plan.read(flow_class(tmp_path, text))
+    lint.check(planned)
+    (doubt,) = lint.doubts(planned)
+    assert "'start' assigns self.limit, which is an attribute of the flow's class" in doubt.message
+    certain = text.replace("if self.go:\n            self.limit", "self.limit")
+    with pytest.raises(InvalidFlow, match=r"assigns self\.limit"):
+        lint.check(plan.read(flow_class(tmp_path, certain)))

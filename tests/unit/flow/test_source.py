@@ -153,6 +153,37 @@ def test_only_the_last_statement_counts(tmp_path: Path, body: str) -> None:
     assert [other.targets for other in definition.others] == [("end",)]
 
 
+def test_assignments_to_self_and_whether_they_are_certain(tmp_path: Path) -> None:
+    body = """
+    self.a = self.b = 1
+    self.c, (self.d, *self.e), other.f = values
+    self.g: int = 2
+    self.h: int
+    self.i += 1
+    self.j[0] = self.k.l = 3
+    with thing as self.m:
+        self.n = 1
+    for self.o in values:
+        self.p = 1
+    def inner():
+        self.q = 1
+    if self.a:
+        self.r = 1
+        return
+    self.s = 1
+    try:
+        self.t = 1
+    except AttributeError:
+        pass
+    self.u = 1
+    """
+    graph = graph_of(tmp_path, "start > end; end = pass" + body.replace("\n    ", "\n"))
+    found = graph["end"].definition.assignments
+    assert [each.name for each in found if each.certain] == [*"abcdegimn", "o"]
+    assert [each.name for each in found if not each.certain] == [*"prsu"]
+    assert found[0].line + 1 == found[2].line
+
+
 def test_lines_of_decorated_steps(tmp_path: Path) -> None:
     text = """from metaflow import FlowSpec, step
 import functools
