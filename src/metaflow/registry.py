@@ -63,7 +63,7 @@ _TABLE: dict[str, dict[str, str]] = {
 _PLANNED: dict[str, tuple[str, ...]] = {
     "metadata": ("service",),
     "environment": ("conda", "pypi", "uv"),
-    "step decorator": ("card", "conda", "pypi", "secrets"),
+    "step decorator": ("card", "conda", "parallel", "pypi", "pytorch_parallel", "secrets"),
     "flow decorator": ("conda_base", "project", "pypi_base", "schedule", "trigger", "trigger_on_finish"),
 }
 
@@ -109,6 +109,16 @@ def unknown(kind: str, name: str) -> CommandException:
     """Return the error for a name that is not in the table."""
     if name in _PLANNED.get(kind, ()):
         return CommandException(f"The {kind} '{name}' is not available in this version of Millrace.")
+    if kind == "step decorator" and (name in _TABLE["flow decorator"] or name in _PLANNED["flow decorator"]):
+        missing = "" if name in _TABLE["flow decorator"] else " It is not available in this version of Millrace."
+        hint = "write it above the class of the flow" if not missing else None
+        return CommandException(f"'{name}' is a decorator of flows, not of steps.{missing}", hint=hint)
+    if kind == "step decorator" and "." in name:
+        return CommandException(
+            f"There is no step decorator '{name}': decorators of your own are not available in this version of "
+            "Millrace.",
+            hint=f"known names: {', '.join(names(kind))}",
+        )
     near = difflib.get_close_matches(name, _TABLE[kind], n=1)
     known = ", ".join(names(kind)) or "none"
     return CommandException(

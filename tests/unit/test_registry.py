@@ -79,3 +79,21 @@ def test_a_kind_without_names(scratch: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(CommandException) as caught:
         registry.load("nothing", "x")
     assert caught.value.hint == "known names: none"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("exit_hook", "'exit_hook' is a decorator of flows, not of steps."),
+        (
+            "project",
+            "'project' is a decorator of flows, not of steps. It is not available",
+        ),
+        ("parallel", "The step decorator 'parallel' is not available in this version of Millrace."),
+        ("my.deco", "There is no step decorator 'my.deco': decorators of your own are not available in this version"),
+    ],
+)
+def test_what_with_cannot_be_given(name: str, said: str) -> None:
+    with pytest.raises(CommandException) as caught:
+        registry.load("step decorator", name)
+    assert caught.value.message.startswith(said)

@@ -14,6 +14,7 @@ import click
 
 from metaflow import registry
 from metaflow.app.workspace import Workspace
+from metaflow.cli import unavailable
 from metaflow.cli.jobs import job_commands
 from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.session import Session
@@ -27,6 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:function that makes the command from a session, one line for the list of commands)
     "check": ("metaflow.cli.structure:check", "Check the flow's graph and parameters (the default)."),
     "dump": ("metaflow.cli.inspection:dump", "Print the artifacts of a task, or of all tasks of a step."),
+    "help": ("metaflow.cli.structure:help_", "Print the commands and the options before them."),
     "logs": ("metaflow.cli.inspection:logs", "Print or scrub the logs of tasks."),
     "output-dot": ("metaflow.cli.structure:output_dot", "Print the graph in Graphviz format."),
     "output-raw": ("metaflow.cli.structure:output_raw", "Print the graph as read from the source."),
@@ -40,18 +42,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "tag": ("metaflow.cli.tag:tag", "Add, remove, replace and list the tags of runs."),
     "version": ("metaflow.cli.structure:version", "Print the version."),
 }
-_HIDDEN = frozenset({"step"})
+_HIDDEN = frozenset({"help", "step"})
 _COMMAND = "millrace.command"
-_LATER = frozenset(
-    {
-        "airflow",
-        "argo-workflows",
-        "card",
-        "secrets",
-        "spin",
-        "step-functions",
-    }
-)
 
 
 def _sentences() -> dict[str, str]:
@@ -102,9 +94,10 @@ class FlowGroup(click.Group):
                 formatter.write_dl([(config.name, config.help or "") for config in configs])
 
 
-def _no_such_command(name: str) -> click.UsageError:
-    if name in _LATER:
-        return click.UsageError(f"The command '{name}' is not available in this version of Millrace.")
+def _no_such_command(name: str) -> click.UsageError | CommandException:
+    refused = unavailable.refusal("command", name)
+    if refused is not None:
+        return refused
     known = [each for each in _sentences() if each not in _HIDDEN]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"The commands are: {', '.join(known)}."
@@ -205,6 +198,11 @@ def invoke(session: Session, arguments: list[str]) -> int:
             obj=session,
             auto_envvar_prefix="METAFLOW",
         )
+    except click.NoSuchOption as error:
+        hint = _hint(error, session.workspace)
+        raise unavailable.refusal("option", error.option_name) or CommandException(
+            error.format_message(), hint=hint
+        ) from error
     except click.UsageError as error:
         raise CommandException(error.format_message(), hint=_hint(error, session.workspace)) from error
     except click.ClickException as error:

@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from metaflow import settings
+from metaflow.cli import unavailable
 from metaflow.cli.main import print_error
 from metaflow.exception import CommandException, MetaflowException
 from metaflow.settings.overview import overview
@@ -23,12 +24,27 @@ def main() -> NoReturn:
         sys.exit(2)
     except MetaflowException as error:
         print_error(error)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, CommandException) else 1)
     except click.Abort:
         sys.exit(130)
 
 
-@click.group(help="Millrace: this installation and its configuration. To run a flow, use `python flow.py run`.")
+class _Group(click.Group):
+    """Says by name what Metaflow's program has and this one has not."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        path = " ".join([*ctx.command_path.split()[1:], args[0]])
+        refused = unavailable.refusal("metaflow command", path)
+        if refused is not None:
+            raise refused
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Group, help="Millrace: this installation and its configuration. To run a flow, use `python flow.py run`."
+)
 def _command() -> None:
     pass
 
@@ -36,6 +52,13 @@ def _command() -> None:
 @_command.command("version", help="Print the version.")
 def _version() -> None:
     click.echo(__version__)
+
+
+@_command.command("help", help="Print the commands.")
+@click.pass_context
+def _help(context: click.Context) -> None:
+    assert context.parent is not None
+    click.echo(context.parent.get_help())
 
 
 @_command.command("status", help="Print versions, the user, and where data and metadata are stored.")
@@ -56,7 +79,7 @@ def _status() -> None:
         click.echo(warning, err=True)
 
 
-@_command.group("configure", help="Inspect the configuration.")
+@_command.group("configure", cls=_Group, help="Inspect the configuration.")
 def _configure() -> None:
     pass
 

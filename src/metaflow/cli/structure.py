@@ -1,4 +1,4 @@
-"""Commands about the flow itself, which run nothing: `check`, `show`, `output-dot`, `output-raw`, `version`."""
+"""Commands about the flow itself, which run nothing: `check`, `show`, `output-dot`, `output-raw`, `version`, `help`."""
 
 from __future__ import annotations
 
@@ -72,3 +72,10 @@ def output_raw(session: Session, as_json: bool) -> None:
 @click.pass_obj
 def version(session: Session) -> None:
     session.echo(__version__)
+
+
+@click.command("help", help="Print the commands and the options before them.")
+@click.pass_context
+def help_(context: click.Context) -> None:
+    assert context.parent is not None
+    context.obj.echo(context.parent.get_help())
