@@ -31,6 +31,12 @@ IMPORTED = [name for name in ("tqdm", "strange") if name in sys.modules]
 os.environ["SEEN"] = "SECOND"
 from metaflow import FlowSpec, step
 
+FILES = [open(os.devnull) for _ in range(3)]
+
+class Proxy:
+    __class__ = property(lambda self: "step" in sys.argv and print("who asks?") or object)
+
+PROXY = Proxy()
 FRESH = (random.random(), uuid.uuid4(), uuid.uuid1(), os.getpid(), time.time())
 
 class SeesFlow(FlowSpec):
@@ -98,7 +104,9 @@ def run(site: Site, source: str, **environment: str) -> Finished:
 
 def sees(site: Site, source: str) -> dict[str, list[Any]]:
     site.write("own.py", OWN)
-    return run(site, source).values("join")["of"]  # type: ignore[no-any-return]
+    finished = run(site, source)
+    assert "who asks?" not in finished.stdout, "at the end of a task, when its files are looked for"
+    return finished.values("join")["of"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.ours

@@ -97,8 +97,9 @@ def _left_open() -> list[Any]:
             return []
     except OSError:
         pass
-    # What was there before the fork is frozen, so these are the task's own.
-    return [file for file in gc.get_objects() if isinstance(file, (io.TextIOWrapper, io.BufferedWriter))]
+    # What was there before the fork is frozen, so these are the task's own. A proxy that is asked for its class may
+    # load something, or warn.
+    return [file for file in gc.get_objects() if issubclass(type(file), (io.TextIOWrapper, io.BufferedWriter))]
 
 
 def _stream(fd: int, made: Any) -> Any:
