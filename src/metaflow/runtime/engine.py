@@ -193,9 +193,10 @@ class Engine:
         console : callable
             Makes the console, given the loop.
         handle_signals : bool
-            Whether SIGINT, SIGTERM and SIGHUP end it in good order; possible in the main thread only.
+            Whether SIGINT, SIGTERM and SIGHUP end it in good order; possible in the main thread only. One that is
+            ignored, as under ``nohup`` and in the background of a script, stays ignored.
         """
-        signals = _SIGNALS if handle_signals else ()
+        signals = [number for number in _SIGNALS if handle_signals and signal.getsignal(number) != signal.SIG_IGN]
         loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[Finish] = loop.create_future()
         steps = list(self._graph.nodes)

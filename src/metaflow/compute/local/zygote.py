@@ -131,9 +131,13 @@ class Zygote:
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's; it says what is to be done
-        signal.signal(signal.SIGTERM, lambda *_: None)  # the end of the socket tells when the engine is gone
+        handlers: dict[signal.Signals, Any] = {
+            signal.SIGCHLD: lambda *_: None,
+            signal.SIGINT: signal.SIG_IGN,  # Ctrl-C is the engine's; it says what is to be done
+            signal.SIGTERM: lambda *_: None,  # the end of the socket tells when the engine is gone
+        }
+        # What was ignored when the run was started, as `nohup` has it, stays ignored in its tasks.
+        self._handlers = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wake_read, select.POLLIN)
@@ -236,8 +240,8 @@ class _Child:
         if os.getppid() != zygote._pid:
             os._exit(1)
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in zygote._handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for fd in zygote._close_in_child:
             os.close(fd)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -249,7 +253,6 @@ class _Child:
 
     def _become_fresh(self, argv: list[str]) -> None:
         """Give the child what a new interpreter would have."""
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = [self._zygote._script, *argv]
         open_streams()
         if self._zygote._libraries is not None:
