@@ -78,16 +78,30 @@ SOURCE = textwrap.dedent("""
 
 
     def say_goodbye():
-        def goodbye(number, frame):
+        print("waiting")
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
             print("goodbye")
+            sys.exit(7)
+
+
+    def say_goodbye_late():
+        def goodbye(number, frame):
+            print("terminated")
             sys.exit(7)
 
         signal.signal(signal.SIGTERM, goodbye)
         print("waiting")
-        signal.pause()
+        while True:
+            try:
+                signal.pause()
+            except KeyboardInterrupt:
+                print("interrupted")
 
 
     def be_stubborn():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("waiting")
         while True:
@@ -284,6 +298,17 @@ def test_cancelling_is_polite_first(place: Place) -> None:
     place.launcher.cancel(task)
     (done,) = place.finish(task)
     assert done.stdout == [b"waiting", b"goodbye"]
+    assert (done.ended.code, done.ended.signal) == (7, None)
+
+
+def test_a_task_that_handles_sigterm_gets_it(place: Place) -> None:
+    """On this machine after a KeyboardInterrupt, in a container instead of it."""
+    task = place.submit("say_goodbye_late")
+    place.until(lambda: place.printed(task))
+    place.launcher.cancel(task)
+    (done,) = place.finish(task)
+    first = [b"interrupted"] if isinstance(place, LocalPlace) else []
+    assert done.stdout == [b"waiting", *first, b"terminated"]
     assert (done.ended.code, done.ended.signal) == (7, None)
 
 

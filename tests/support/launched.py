@@ -157,7 +157,7 @@ class LocalPlace(Place):
     def __init__(self, directory: Path, source: str, mode: str) -> None:
         def make(script: Path) -> Launcher:
             self.zygote = ZygoteProcess(str(script), str(script), fork=mode == "fork")
-            return LocalLauncher(self.zygote)
+            return LocalLauncher(self.zygote, grace=self.grace)
 
         super().__init__(directory, source, make)
 

@@ -121,7 +121,8 @@ def _local(
         frame.tags,
         tuple(environment.items()),
     )
-    return Target(registry.load("launcher", "local")(zygote.take(workspace), remark), command)
+    grace = workspace.settings.runs.local_grace
+    return Target(registry.load("launcher", "local")(zygote.take(workspace), remark, grace=grace), command)
 
 
 def _remote(
@@ -143,6 +144,7 @@ def _remote(
             **spot_variables(backend, workspace.datastore, workspace.settings.datastores.s3_endpoint),
             CODE_PACKAGE: packages.fact,
         },
+        grace=workspace.settings.runs.remote_grace,
         log_bytes=frame.log_bytes,
     )
     return Target(launcher, command, defers_metadata)

@@ -118,6 +118,8 @@ def classify_end(ended: Ended, context: EndContext, stored: TaskReport | None = 
         How the attempt ended as the storage has it, if it came to its done marker.
     """
     report = ended.report or stored
+    if report is not None and context.is_stopped and _is_interrupted(report.failure):
+        return AttemptResult(TaskReport(failure=_stopped(context)))
     if report is None:
         return AttemptResult(TaskReport(failure=_silent_failure(ended, context)), is_told=False)
     unexpected = [step for step in report.next if step not in context.successors]
@@ -130,9 +132,7 @@ def classify_end(ended: Ended, context: EndContext, stored: TaskReport | None = 
 def _silent_failure(ended: Ended, context: EndContext) -> TaskFailed:
     """Say why a task failed that left no word."""
     if context.is_stopped:
-        return TaskCancelled(
-            f"the step '{context.step}' was ended before it had finished, because the run failed or was interrupted"
-        )
+        return _stopped(context)
     # Exit status 1 after the limit: the exception of @timeout ended the process, and took its last word along.
     if context.time_limit is not None and ended.code == 1 and context.seconds >= context.time_limit:
         sentence = f"the step '{context.step}' took longer than its @timeout and did not react to it"
@@ -140,6 +140,16 @@ def _silent_failure(ended: Ended, context: EndContext) -> TaskFailed:
     peak = ended.facts.get(PEAK_FACT)
     return ended.failure or failure_of_process(
         context.step, ended.code, ended.signal, peak_mb=float(peak) if peak else None
+    )
+
+
+def _is_interrupted(failure: TaskFailed | None) -> bool:
+    return failure is not None and failure.kind == TaskKilled.kind and failure.values.get("signal") == signal.SIGINT
+
+
+def _stopped(context: EndContext) -> TaskCancelled:
+    return TaskCancelled(
+        f"the step '{context.step}' was ended before it had finished, because the run failed or was interrupted"
     )
 
 

@@ -150,7 +150,10 @@ class Launcher(Protocol):
         """Start an attempt as soon as possible."""
 
     def cancel(self, task: int) -> None:
-        """End a running attempt: politely, and by force a second later. It still gets its `Ended`."""
+        """End a running attempt: politely, and by force when its grace is over. It still gets its `Ended`.
+
+        Called again, it shortens the grace, where the backend allows.
+        """
 
     async def close(self) -> None:
         """Let go of everything; end what still runs. No report comes after it."""

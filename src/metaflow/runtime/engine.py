@@ -444,9 +444,13 @@ class Engine:
         await asyncio.gather(*self._works, return_exceptions=True)
 
     def _interrupt(self, number: int, how: str) -> None:
-        if self.interrupted is None:
-            self.interrupted = number
-            self._messages.interrupted(how, len(self._attempts))
+        if self.interrupted is not None:
+            for task, attempt in self._attempts.items():
+                if attempt.is_stopped:
+                    attempt.target.launcher.cancel(task)
+            return
+        self.interrupted = number
+        self._messages.interrupted(how, len(self._attempts))
         if not self._finished.done():
             self._tell(Cancelled(f"interrupted ({how})"))
 

@@ -67,7 +67,8 @@ class Messages:
             self._console.run("Workflow failed.")
 
     def interrupted(self, how: str, running: int) -> None:
-        self._console.run(f"Interrupted ({how}): stopping {running} running tasks.")
+        again = " Once more ends them sooner." if running else ""
+        self._console.run(f"Interrupted ({how}): stopping {running} running tasks.{again}")
 
     def warning(self, sentence: str) -> None:
         self._console.run(f"Warning: {sentence}")

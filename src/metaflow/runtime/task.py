@@ -15,7 +15,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -141,7 +142,8 @@ class Task:
         )
         error = self._call(context)
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
-        return self._finish(context, incoming, error)
+        with _uninterrupted():
+            return self._finish(context, incoming, error)
 
     # --- artifacts in -----------------------------------------------------------------------------------------------
 
@@ -475,6 +477,16 @@ class Task:
         width = len(transition.values) if transition and transition.values is not None else None
         self._report(TaskReport(tuple(transition.steps) if transition else (), width))
         return 0
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let what a step has done be stored, if its run is interrupted now; what takes too long is ended by SIGTERM."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def _complain(text: str) -> None:

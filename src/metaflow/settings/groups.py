@@ -21,12 +21,16 @@ class RunSettings(NamedTuple):
         METAFLOW_MAX_ATTEMPTS: attempts of a task above which the number is taken for a mistake.
     preemption_retries : int
         METAFLOW_PREEMPTION_RETRIES: further attempts of a remote task whose machine was taken away.
+    local_grace, remote_grace : int
+        METAFLOW_LOCAL_GRACE, METAFLOW_REMOTE_GRACE: seconds between the polite and the forced end of a task.
     """
 
     decospecs: tuple[str, ...]
     preflight: str
     max_attempts: int
     preemption_retries: int
+    local_grace: int
+    remote_grace: int
 
     @classmethod
     def of(cls, values: Values) -> RunSettings:
@@ -35,6 +39,8 @@ class RunSettings(NamedTuple):
             values[table.PREFLIGHT],
             values[table.MAX_ATTEMPTS],
             values[table.PREEMPTION_RETRIES],
+            values[table.LOCAL_GRACE],
+            values[table.REMOTE_GRACE],
         )
 
 

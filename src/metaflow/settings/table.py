@@ -327,6 +327,20 @@ RESOURCES_RULE = _setting(
     "written in the flow or after `--with`, of two such the larger one, else the backend's default; `maximum`: always "
     "the larger one, defaults included, as in Metaflow.",
 )
+LOCAL_GRACE = _setting(
+    "LOCAL_GRACE",
+    whole("seconds", 0),
+    5,
+    "Number of seconds that a local step has, after Ctrl-C or when its run ends early, to handle its KeyboardInterrupt,"
+    " before it gets SIGTERM and, a second later, SIGKILL.",
+)
+REMOTE_GRACE = _setting(
+    "REMOTE_GRACE",
+    whole("seconds", 0, 25),
+    15,
+    "The same for a step in a container that is asked to end. A step that handles SIGTERM gets that at once instead of "
+    "the KeyboardInterrupt. Containers have 30 seconds in all.",
+)
 DEFAULT_PACKAGE_SUFFIXES = _setting(
     "DEFAULT_PACKAGE_SUFFIXES",
     strings("file endings"),

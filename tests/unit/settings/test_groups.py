@@ -10,19 +10,27 @@ from metaflow.settings.values import Values
 
 
 def test_runs() -> None:
-    assert RunSettings.of(Values({})) == RunSettings((), "warn", 101, 0)
+    assert RunSettings.of(Values({})) == RunSettings((), "warn", 101, 0, 5, 15)
     names = {
         "METAFLOW_DEFAULT_DECOSPECS": " retry:times=3  kubernetes ",
         "METAFLOW_PREFLIGHT": "FAIL",
         "METAFLOW_MAX_ATTEMPTS": "7",
         "METAFLOW_PREEMPTION_RETRIES": "2",
+        "METAFLOW_LOCAL_GRACE": "0",
+        "METAFLOW_REMOTE_GRACE": "25",
     }
-    assert RunSettings.of(Values(names)) == RunSettings(("retry:times=3", "kubernetes"), "fail", 7, 2)
+    assert RunSettings.of(Values(names)) == RunSettings(("retry:times=3", "kubernetes"), "fail", 7, 2, 0, 25)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PREFLIGHT", "loud"), ("MAX_ATTEMPTS", "0"), ("MAX_ATTEMPTS", "1.5"), ("PREEMPTION_RETRIES", "-1")],
+    [
+        ("PREFLIGHT", "loud"),
+        ("MAX_ATTEMPTS", "0"),
+        ("MAX_ATTEMPTS", "1.5"),
+        ("PREEMPTION_RETRIES", "-1"),
+        ("REMOTE_GRACE", "26"),
+    ],
 )
 def test_what_runs_cannot_be(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"METAFLOW_{name} in the environment is '{value}': expected "):

@@ -5,8 +5,9 @@ child's streams, copies the lines to the container's own streams and hands them 
 has ended it ends what is left of it, puts the logs, and last of all the *outcome object*
 (`metaflow.compute.jobs.outcome`).
 
-As process 1 of a container it adopts orphans, and passes on SIGTERM and SIGINT: the task may end by itself for some
-seconds, then it is killed. Start reading at `Supervisor.run`.
+As process 1 of a container it adopts orphans. When it is asked to end, by SIGTERM or SIGINT, a task that handles
+SIGTERM gets that, and any other a KeyboardInterrupt, so that what it has to clean up is done; after some seconds it
+gets SIGTERM in any case, and then it is killed. Start reading at `Supervisor.run`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from metaflow.compute.jobs.spot import SpotWatch
 
 _LOG_BYTES = 10_000_000
+
+_BEFORE_KILL = 1.0
+"""Seconds between the SIGTERM and the SIGKILL of a task that does not end by itself."""
 
 
 def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> NoReturn:
@@ -92,7 +96,8 @@ class Supervisor:
         self._told = bytearray()
         self._terminated = False
         self._timed_out = False
-        self._kill_at: float | None = None
+        self._press_at: float | None = None
+        self._presses: list[int] = []  # signals that are still to be sent
         self._limit_at: float | None = None
         self._spot: SpotWatch | None = None
 
@@ -209,7 +214,7 @@ class Supervisor:
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _next_deadline(self) -> float | None:
-        return min((at for at in (self._kill_at, self._limit_at) if at is not None), default=None)
+        return min((at for at in (self._press_at, self._limit_at) if at is not None), default=None)
 
     def _turn(self, until: float | None) -> None:
         """Wait for news, no longer than `until`, and deal with it."""
@@ -224,19 +229,22 @@ class Supervisor:
             self._timed_out = True
             self._limit_at = None
             processes.kill_group(self._pid)
-        if self._status is None and self._kill_at is not None and now > self._kill_at:
-            self._kill_at = None
-            processes.kill_group(self._pid)
+        if self._status is None and self._press_at is not None and now > self._press_at:
+            number = self._presses.pop(0)
+            self._press_at = now + _BEFORE_KILL if self._presses else None
+            processes.kill_group(self._pid, number)
 
     def _hear(self) -> None:
         """Deal with the signals that have come."""
         numbers = set(os.read(self._wake, 4096))
         if numbers & {signal.SIGTERM, signal.SIGINT} and self._status is None:
+            polite = signal.SIGTERM if processes.handles(self._pid, signal.SIGTERM) else signal.SIGINT
             if not self._terminated:
                 self._terminated = True
                 self._note_termination()
-                self._kill_at = time.monotonic() + self._config["grace"]
-            processes.kill_group(self._pid, signal.SIGTERM)
+                self._presses = [signal.SIGTERM, signal.SIGKILL]
+                self._press_at = time.monotonic() + self._config["grace"]
+            processes.kill_group(self._pid, polite)
         self._reap()
 
     def _note_termination(self) -> None:

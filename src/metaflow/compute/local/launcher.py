@@ -29,8 +29,11 @@ from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import TaskFailed, TaskLost, TaskNotPlaced
 from metaflow.store.logs.pipe import LineReader
 
-_GRACE = 1.0
-"""Seconds between the polite and the forced end of a cancelled task."""
+GRACE = 5.0
+"""Seconds between the KeyboardInterrupt of a cancelled task and its SIGTERM, if nothing else is said."""
+
+_BEFORE_KILL = 1.0
+"""Seconds between its SIGTERM and its SIGKILL."""
 
 _IMPORT_SECONDS = 60.0
 """How long the zygote may take to import one library."""
@@ -70,14 +73,19 @@ class LocalLauncher:
         Where the processes come from.
     say : callable, optional
         Tells the user something.
+    grace : float
+        Seconds between the KeyboardInterrupt of a cancelled task and its SIGTERM.
     """
 
     kind = "local"
     stores_logs = False
 
-    def __init__(self, zygote: ZygoteProcess, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, zygote: ZygoteProcess, say: Callable[[str], None] = lambda text: None, grace: float = GRACE
+    ) -> None:
         self._zygote = zygote
         self._say = say
+        self._steps_to_end = ((signal.SIGINT, grace), (signal.SIGTERM, _BEFORE_KILL), (signal.SIGKILL, None))
         self._processes: dict[int, _Process] = {}
         self._report: Callable[[Report], None] = lambda report: None
         self._exec = not zygote.fork
@@ -139,8 +147,7 @@ class LocalLauncher:
 
     def cancel(self, task: int) -> None:
         if task in self._processes:
-            self._send_signal(task, signal.SIGTERM)
-            self._loop.call_later(_GRACE, self._kill, task, self._processes[task])
+            self._press(task, self._processes[task])
 
     async def close(self) -> None:
         self._disconnect()
@@ -175,13 +182,17 @@ class LocalLauncher:
         if seconds is not None:
             self._deadline = self._loop.call_later(seconds, os.kill, self._zygote.pid, signal.SIGKILL)
 
-    def _kill(self, task: int, process: _Process) -> None:
-        if self._processes.get(task) is process:
-            self._send_signal(task, signal.SIGKILL)
-
-    def _send_signal(self, task: int, number: int) -> None:
-        if not self._is_lost:
-            self._send(task, json.dumps({"kill": task, "signal": number}).encode(), [])
+    def _press(self, task: int, process: _Process) -> None:
+        """Send the next stronger signal, and the one after it when its time has come."""
+        if self._is_lost or self._processes.get(task) is not process or process.pressed == len(self._steps_to_end):
+            return
+        if process.next_press is not None:
+            process.next_press.cancel()
+        number, pause = self._steps_to_end[process.pressed]
+        process.pressed += 1
+        self._send(task, json.dumps({"kill": task, "signal": number}).encode(), [])
+        if pause is not None:
+            process.next_press = self._loop.call_later(pause, self._press, task, process)
 
     def _send(self, task: int, data: bytes, descriptors: list[int]) -> None:
         self._outbox.append((task, data, descriptors))
@@ -314,15 +325,19 @@ class LocalLauncher:
 
 
 class _Process:
-    __slots__ = ("pid", "report", "request", "streams")
+    __slots__ = ("next_press", "pid", "pressed", "report", "request", "streams")
 
     def __init__(self, request: TaskRequest) -> None:
         self.request = request
         self.pid = 0
         self.streams: dict[str, LineReader] = {}
         self.report: TaskReport | None = None
+        self.pressed = 0  # how many of the signals that end it were sent
+        self.next_press: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
+        if self.next_press is not None:
+            self.next_press.cancel()
         for stream in self.streams.values():
             stream.close()
 

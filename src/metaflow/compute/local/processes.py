@@ -62,6 +62,16 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
         pass
 
 
+def handles(pid: int, number: int) -> bool:
+    """Tell whether a process has a handler for a signal; False where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    except (OSError, StopIteration):
+        return False
+    return bool(caught >> (number - 1) & 1)
+
+
 def kill_strangers(known: Container[int]) -> bool:
     """Kill the children that are not `known`; tell whether there were any."""
     strangers = [pid for pid in children() if pid not in known]

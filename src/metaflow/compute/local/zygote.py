@@ -133,9 +133,11 @@ class Zygote:
         signal.set_wakeup_fd(wake_write)
         handlers: dict[signal.Signals, Any] = {
             signal.SIGCHLD: lambda *_: None,
-            signal.SIGINT: signal.SIG_IGN,  # Ctrl-C is the engine's; it says what is to be done
             signal.SIGTERM: lambda *_: None,  # the end of the socket tells when the engine is gone
         }
+        # Ctrl-C is the engine's; it says what is to be done. Blocked, not ignored: a child that is to be interrupted
+        # before it has its handler hears of it then.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         # What was ignored when the run was started, as `nohup` has it, stays ignored in its tasks.
         self._handlers = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         poll = select.poll()
@@ -227,6 +229,8 @@ class _Child:
             if self._message["exec"] or self._zygote._code is None:
                 self._execute(dict(os.environ))
             self._become_fresh(argv)
+        except KeyboardInterrupt:
+            os._exit(130)
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go back to serve()
             os.write(2, f"The task could not be started: {error!r}\n".encode())
             os._exit(1)
@@ -242,6 +246,7 @@ class _Child:
         signal.set_wakeup_fd(-1)
         for number, handler in zygote._handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         for fd in zygote._close_in_child:
             os.close(fd)
         null = os.open(os.devnull, os.O_RDONLY)
