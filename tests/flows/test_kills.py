@@ -166,9 +166,12 @@ def _kills_at_moments(site: Site, variable: str) -> None:
         assert faults(site.root) == [], f"killed before call {moment} of {last}"
         _the_latest_mined_run_can_be_read(site)
         assert finished.returncode != 0 or finished.run.successful
+    resumed = site.run_flow("mined.py", "resume")  # the last of them, wherever its engine was killed
+    assert resumed.returncode == 0 or "it has nothing to resume" in resumed.stderr
 
 
 def _the_latest_mined_run_can_be_read(site: Site) -> None:
+    assert {run.status for run in site.flow("MinedFlow")} <= {"successful", "failed", "lost"}
     for step in next(iter(site.flow("MinedFlow"))):
         for task in step:
             task.exception, task.stdout, task.stderr, task.metadata_dict

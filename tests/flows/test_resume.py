@@ -516,3 +516,10 @@ def test_a_finished_step_that_goes_elsewhere_now_says_why_it_runs(one_site: Site
     assert "The step other had finished and runs again" in remark
     assert "it went on to end" in remark
     assert finished.stdout.count("Task taken over") == 5
+
+
+def test_a_run_whose_engine_was_killed_before_its_first_task(one_site: Site) -> None:
+    one_site.run_flow("linear.py", "run").succeeded()
+    run = LocalMetadata(str(one_site.root), "tester").new_run("LinearFlow", tags=[], system_tags=[])
+    resumed = one_site.run_flow("linear.py", "resume", "--origin-run-id", run).failed()
+    assert f"The run {run} ended before its first task: it has nothing to resume." in resumed.stderr

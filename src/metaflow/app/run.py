@@ -27,7 +27,7 @@ from metaflow.app.workspace import Workspace
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException, MetaflowException, TaskFailed, text_of
 from metaflow.flow.config import configs_of
-from metaflow.metadata_provider.lease import Lease, RunStatus, lease_of
+from metaflow.metadata_provider.lease import Lease, NoLease, RunStatus, lease_of
 from metaflow.metadata_provider.tags import check_first_tags
 from metaflow.options import check
 from metaflow.runtime.begin import begin_run
@@ -37,6 +37,7 @@ from metaflow.runtime.events import Finish
 from metaflow.runtime.policy import check_attempts, policy_of
 from metaflow.runtime.resume import Origin, Resumption
 from metaflow.runtime.run_status import status_after, status_of
+from metaflow.store.layout import PARAMETERS
 
 T = TypeVar("T")
 
@@ -182,7 +183,7 @@ def resume(
             f"The flow {workspace.name} has no step '{step_to_rerun}' to rerun.",
             hint=f"its steps are: {', '.join(workspace.plan.graph)}",
         )
-    origin = Origin(workspace.storage, workspace.name, run)
+    origin = _origin(workspace, run)
     values = _new_parameters(workspace, origin, callbacks)
     tags = (workspace.metadata.get((workspace.name, origin.run)) or {}).get("tags", ())
     if tags:
@@ -270,6 +271,25 @@ def _origin_run(workspace: Workspace, given: str | None) -> str:
     return run
 
 
+def _origin(workspace: Workspace, run: str) -> Origin:
+    try:
+        return Origin(workspace.storage, workspace.name, run)
+    except CommandException:
+        if _has_begun(workspace, run):
+            raise
+    raise CommandException(
+        f"The run {run} ended before its first task: it has nothing to resume.",
+        hint=f"`{workspace.invocation} run` begins a new one",
+    )
+
+
+def _has_begun(workspace: Workspace, run: str) -> bool:
+    """Tell whether a run came to its first task, or is not known here."""
+    catalog, path = workspace.metadata, (workspace.name, run)
+    parameters = ((*path, PARAMETERS, task) for task in catalog.names((*path, PARAMETERS)))
+    return catalog.get(path) is None or any(catalog.facts(task, "attempt_ok") for task in parameters)
+
+
 class _Run:
     """One run, from its registration to its end."""
 
@@ -306,10 +326,16 @@ class _Run:
             The step to run anew.
         """
         workspace = self._workspace
-        run_id = self._register(values, origin)
-        lease = lease_of(workspace.metadata, workspace.name, run_id)
-        lease.take()
+        lease: Lease = NoLease()
+
+        def claim(run: str) -> None:
+            nonlocal lease
+            lease = lease_of(workspace.metadata, workspace.name, run)
+            lease.take()
+
+        run_id = None
         try:
+            run_id = self._register(values, origin, claim)
             self._write_files(run_id)
             self._callbacks.started(run_id)
             resumption = self._resumption(run_id, origin, rerun) if origin is not None else None
@@ -319,7 +345,7 @@ class _Run:
             )
         except BaseException as error:  # the engine could not go on, with a full disk for instance
             lease.end(*status_after(error))
-            if isinstance(error, (MetaflowException, KeyboardInterrupt)):
+            if run_id is not None and isinstance(error, (MetaflowException, KeyboardInterrupt)):
                 self._after_run(run_id, False)
             raise
         finally:
@@ -330,7 +356,7 @@ class _Run:
         self._after_run(run_id, finish.ok)
         return FinishedRun(run_id, status, finish, cause, engine.interrupted)
 
-    def _register(self, values: Mapping[str, Any], origin: Origin | None) -> str:
+    def _register(self, values: Mapping[str, Any], origin: Origin | None, claim: Callable[[str], None]) -> str:
         workspace = self._workspace
         return begin_run(
             workspace.plan,
@@ -341,6 +367,7 @@ class _Run:
             system_tags=self._system_tags,
             facts=system_facts(workspace.settings, workspace.script),
             origin=origin.parameters if origin is not None else None,
+            claim=claim,
         )
 
     def _write_files(self, run_id: str) -> None:

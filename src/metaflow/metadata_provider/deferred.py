@@ -6,12 +6,12 @@ with its report and are written there. Nothing can be looked up. Start reading a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from metaflow.exception import MetaflowNotFound
 from metaflow.metadata_provider.entries import ArtifactsEntry, Entry, FactsEntry, TaskEntry
-from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt
+from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt, unclaimed
 
 
 class DeferredMetadata:
@@ -54,7 +54,14 @@ class DeferredMetadata:
     ) -> None:
         self.entries.append(ArtifactsEntry(task, attempt, list(artifacts), storage, list(tags), list(system_tags)))
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
+    def new_run(
+        self,
+        flow: str,
+        *,
+        tags: Iterable[str],
+        system_tags: Iterable[str],
+        claim: Callable[[str], None] = unclaimed,
+    ) -> str:
         _refuse(flow)
 
     def latest_run(self, flow: str) -> str | None:

@@ -28,7 +28,7 @@ from typing import Any, cast
 from metaflow import files
 from metaflow.exception import DataDamaged, MetaflowNotFound
 from metaflow.metadata_provider import tags as tag_rules
-from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt
+from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt, unclaimed
 
 _META = "_meta"
 _SELF = "_self.json"
@@ -57,7 +57,14 @@ class LocalMetadata:
         self.root = root
         self.user = user
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
+    def new_run(
+        self,
+        flow: str,
+        *,
+        tags: Iterable[str],
+        system_tags: Iterable[str],
+        claim: Callable[[str], None] = unclaimed,
+    ) -> str:
         """Register a run; its id is the time in microseconds.
 
         Raises
@@ -78,6 +85,7 @@ class LocalMetadata:
         except OSError as error:
             files.unavailable(error, top)
         run = str(number)
+        claim(run)
         self._introduce(top, {"flow_id": flow})
         document = {"run_number": run, "flow_id": flow, "user_name": self.user}
         self._introduce(f"{top}/{run}", document | {"tags": list(tags), "system_tags": list(system_tags)})

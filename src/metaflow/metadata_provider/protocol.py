@@ -73,6 +73,10 @@ class WholeAttempt(NamedTuple):
     shared: Sequence[ArtifactFact] = ()
 
 
+def unclaimed(run: str) -> None:
+    """Leave it open who carries out a run."""
+
+
 class Recorder(Protocol):
     """What a run writes.
 
@@ -87,8 +91,18 @@ class Recorder(Protocol):
     root: str
     """Directory or URL of what it keeps."""
 
-    def new_run(self, flow: str, *, tags: Iterable[str], system_tags: Iterable[str]) -> str:
-        """Register a run under a new id and return the id."""
+    def new_run(
+        self,
+        flow: str,
+        *,
+        tags: Iterable[str],
+        system_tags: Iterable[str],
+        claim: Callable[[str], None] = unclaimed,
+    ) -> str:
+        """Register a run under a new id and return the id.
+
+        `claim` is called with the id before anybody can see the run: whoever carries it out says so there.
+        """
 
     def register_task(
         self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None

@@ -6,13 +6,13 @@ graph, and the flow's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from metaflow.flow.config_value import plain
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import constants_of
-from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
+from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath, unclaimed
 from metaflow.runtime.record import AttemptRecord
 from metaflow.store.artifacts import TaskIndex, save_artifacts
 from metaflow.store.blobs import Blobs
@@ -30,6 +30,7 @@ def begin_run(
     system_tags: Iterable[str],
     facts: Iterable[Fact],
     origin: TaskIndex | None = None,
+    claim: Callable[[str], None] = unclaimed,
 ) -> str:
     """Register a run, store its parameters, and return its id.
 
@@ -48,13 +49,16 @@ def begin_run(
     origin : TaskIndex, optional
         Of a run that goes on from another: the other's parameters, taken over unread; `parameters` are those that it
         did not have.
+    claim : callable, optional
+        Called with the id, before anybody can see the run.
+
+    Raises
+    ------
+    UnpicklableArtifact
+        A parameter or a plain value of the flow's class cannot be stored; no run is registered.
     """
     flow = plan.name
     tags, system_tags = list(tags), list(system_tags)
-    run = metadata.new_run(flow, tags=tags, system_tags=system_tags)
-    task = TaskPath(flow, run, PARAMETERS, "0")
-    record = AttemptRecord(task, 0, storage, metadata, tags=tags, system_tags=system_tags)
-    record.begin()
     index = TaskIndex({}, {}) if origin is None else TaskIndex(dict(origin.objects), dict(origin.info))
     values = {
         **constants_of(plan.flow_class),
@@ -70,6 +74,10 @@ def begin_run(
         "_transition": None,
     }
     save_artifacts(Blobs(storage, flow), values.items(), index)
+    run = metadata.new_run(flow, tags=tags, system_tags=system_tags, claim=claim)
+    task = TaskPath(flow, run, PARAMETERS, "0")
+    record = AttemptRecord(task, 0, storage, metadata, tags=tags, system_tags=system_tags)
+    record.begin()
     limits = {"start_step": plan.graph.start, "end_step": plan.graph.end}
     record.add_facts([*facts, *(Fact(name, step, "graph_structure") for name, step in limits.items())])
     record.close(index, ok=True)
