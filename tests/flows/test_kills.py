@@ -79,8 +79,10 @@ def the_client_tells_the_truth(site: Site) -> None:
 
 
 def tasks_of(running: Running) -> list[processes.Process]:
-    """Return the living processes that are neither the engine nor a zygote."""
-    others = {running.process.pid, *(zygote.pid for zygote in processes.zygotes(running.site.mark))}
+    """Return the living processes that are neither the engine nor a zygote nor its keeper."""
+    mark = running.site.mark
+    makers = [*processes.keepers(mark), *processes.zygotes(mark)]
+    others = {running.process.pid, *(process.pid for process in makers)}
     return [process for process in processes.marked(running.site.mark) if process.pid not in others]
 
 
@@ -300,45 +302,43 @@ def test_ctrl_c_while_the_run_starts(one_site: Site) -> None:
     assert faults(one_site.root) == []
 
 
-def test_the_engine_and_the_process_that_makes_tasks_are_killed_together(site: Site) -> None:
-    """Neither is left to clean up: the system does."""
-    running = waiting(site)
-    running.process.send_signal(signal.SIGSTOP)
-    for zygote in processes.zygotes(site.mark):
-        os.kill(zygote.pid, signal.SIGKILL)
-    running.process.kill()
-    running.process.wait()
-    processes.assert_gone(site.mark, within=2.0)
+PARENT = """
+    import pathlib
+    import subprocess
+    import time
+    from metaflow import FlowSpec, step
+
+    class ParentFlow(FlowSpec):
+        @step
+        def start(self):
+            subprocess.Popen(["sleep", "300"])
+            subprocess.Popen(["sleep", "300"], start_new_session=True)
+            pathlib.Path("started").touch()
+            time.sleep(300)
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    if __name__ == "__main__":
+        ParentFlow()
+"""
 
 
-def test_grandchildren_die_with_a_killed_engine(site: Site) -> None:
-    source = """
-        import pathlib
-        import subprocess
-        import time
-        from metaflow import FlowSpec, step
-
-        class ParentFlow(FlowSpec):
-            @step
-            def start(self):
-                subprocess.Popen(["sleep", "300"])
-                subprocess.Popen(["sleep", "300"], start_new_session=True)
-                pathlib.Path("started").touch()
-                time.sleep(300)
-                self.next(self.end)
-
-            @step
-            def end(self):
-                pass
-
-        if __name__ == "__main__":
-            ParentFlow()
-    """
-    running = site.start_flow(source, "run")
-    eventually((site.directory / "started").exists, "the grandchildren are there")
-    running.process.kill()
-    running.process.wait()
-    processes.assert_gone(site.mark, within=2.0)
+@pytest.mark.parametrize("victims", ["engine", "engine zygote", "engine keeper", "zygote keeper", "zygote", "keeper"])
+def test_what_a_task_has_started_dies_whoever_is_killed(site: Site, victims: str) -> None:
+    """Whoever is left cleans up."""
+    running = site.start_flow(PARENT, "run")
+    eventually((site.directory / "started").exists, "the task's children are there")
+    makers = {"zygote": processes.zygotes, "keeper": processes.keepers}
+    pids = [process.pid for name in victims.split()[::-1] if name in makers for process in makers[name](site.mark)]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in [*pids, *([running.process.pid] if "engine" in victims else [])]:
+            os.kill(pid, number)
+    finished = running.wait(within=20)
+    processes.assert_gone(site.mark, within=3.0)
+    assert finished.returncode == (-signal.SIGKILL if "engine" in victims else 1)
 
 
 def test_two_containers_share_one_directory(one_site: Site) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from metaflow import Run, Task
+from metaflow.metadata_provider.local import LocalMetadata
 from support import processes
 from support.present import present
 from support.processes import eventually

@@ -150,7 +150,7 @@ CLEANING = """
     class Slow:
         def __reduce__(self):
             pathlib.Path("save.ready").touch()
-            time.sleep(0.5)
+            time.sleep(0.2)
             return str, ("saved",)
 
     if __name__ == "__main__":
@@ -160,10 +160,10 @@ CLEANING = """
 
 @pytest.mark.parametrize(("number", "how"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_steps_clean_up_when_their_run_is_interrupted(site: Site, number: signal.Signals, how: str) -> None:
-    running = site.start_flow(CLEANING, "run", env={"METAFLOW_LOCAL_GRACE": "1"})
+    running = site.start_flow(CLEANING, "run", env={"METAFLOW_LOCAL_GRACE": "4"})
     eventually(lambda: len(list(site.directory.glob("*.ready"))) == 6, "all tasks run")
     running.process.send_signal(number)
-    finished = running.wait(within=10)
+    finished = running.wait(within=30)
     assert finished.returncode == 128 + number
     assert f"Interrupted ({how}): stopping 6 running tasks." in finished.stdout
     assert finished.stdout.count("Task failed.") == 1, "the late one, in its own words"

@@ -406,11 +406,13 @@ def local_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loca
         processes.kill_all(place.mark)
 
 
-def test_when_the_zygote_is_killed_every_task_ends(local_place: LocalPlace) -> None:
+@pytest.mark.parametrize("victim", ["zygote", "keeper"])
+def test_when_the_zygote_is_killed_every_task_ends(victim: str, local_place: LocalPlace) -> None:
     """Also where a descendant of a task holds copies of all that the zygote had open."""
     tasks = [local_place.submit("family", "signal.pause()") for _ in range(2)]
     local_place.until(lambda: all(len(local_place.printed(task)) == 5 for task in tasks))
-    os.kill(local_place.zygote.pid, signal.SIGKILL)
+    (process,) = (processes.zygotes if victim == "zygote" else processes.keepers)(local_place.mark)
+    os.kill(process.pid, signal.SIGKILL)
     for done in local_place.finish(*tasks, within=20):
         assert (done.ended.code, done.ended.signal) == (None, None)
         assert "killed" in str(done.ended.failure)
@@ -425,11 +427,12 @@ def test_when_the_zygote_is_killed_every_task_ends(local_place: LocalPlace) -> N
 def test_submitting_does_not_wait_for_the_zygote(local_place: LocalPlace, alarm: None) -> None:
     """More than a socket's queue holds, while nobody reads it."""
     local_place.run("hello")
-    os.kill(local_place.zygote.pid, signal.SIGSTOP)
+    (zygote,) = processes.zygotes(local_place.mark)
+    os.kill(zygote.pid, signal.SIGSTOP)
     tasks = [local_place.submit("show", "x" * 100_000, str(number)) for number in range(40)]
     local_place.launcher.cancel(tasks[0])
     local_place.turn()
-    os.kill(local_place.zygote.pid, signal.SIGCONT)
+    os.kill(zygote.pid, signal.SIGCONT)
     first, *others = local_place.finish(*tasks)
     assert first.ended.code in (None, 0)
     for number, done in enumerate(others, start=1):

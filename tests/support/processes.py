@@ -79,8 +79,17 @@ def kill_all(mark: str) -> None:
         time.sleep(0.01)
 
 
+def keepers(mark: str) -> list[Process]:
+    """Return the processes that wait for zygotes to end."""
+    found = _of_zygotes(mark)
+    return [process for process in found if process.parent not in {other.pid for other in found}]
+
+
 def zygotes(mark: str) -> list[Process]:
     """Return the processes that fork tasks (not the tasks: those have a zygote as their parent)."""
-    found = [process for process in marked(mark) if "metaflow.compute.local.zygote" in process.command]
-    pids = {process.pid for process in found}
-    return [process for process in found if process.parent not in pids]
+    pids = {process.pid for process in keepers(mark)}
+    return [process for process in _of_zygotes(mark) if process.parent in pids]
+
+
+def _of_zygotes(mark: str) -> list[Process]:
+    return [process for process in marked(mark) if "metaflow.compute.local.zygote" in process.command]

@@ -8,7 +8,7 @@ documents of Metaflow's metadata service, whose keys local metadata have too
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Document: TypeAlias = dict[str, Any]

@@ -83,10 +83,10 @@ def kill_strangers(known: Container[int]) -> bool:
 def kill_children(except_for: Container[int] = ()) -> None:
     """Kill the children, and what they leave behind in turn, and wait until they are gone."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+    empty = 0  # times; a list that is read while a child ends may lack another
+    while empty < 3 and _has_children() and time.monotonic() < end:
         left = [pid for pid in children() if pid not in except_for]
-        if not left:
-            return
+        empty = 0 if left or not except_for else empty + 1
         for pid in left:
             kill_group(pid)
             try:
@@ -94,6 +94,14 @@ def kill_children(except_for: Container[int] = ()) -> None:
             except ChildProcessError:
                 pass
         time.sleep(0.001)
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def dead_children() -> Iterator[tuple[int, int, float]]:

@@ -23,7 +23,9 @@ to engine   ``{"importing": library}``, ``{"unfit": why}`` (and it exits), ``{"r
 
 Nothing outlives its purpose: children die with the zygote (``PR_SET_PDEATHSIG``); when the engine's end of the socket
 closes, the zygote kills all groups and exits; when a task ends, its group is killed, and what left the group but
-descends from the task is found because the zygote is the subreaper (``PR_SET_CHILD_SUBREAPER``).
+descends from the task is found because the zygote is the subreaper (``PR_SET_CHILD_SUBREAPER``). A killed zygote
+cannot do that, so it has a *keeper*, the process that the engine has started: it forks the zygote first of all, waits
+for it, and then ends what it has left. Two of the three may be killed at once, and nothing is left.
 """
 
 from __future__ import annotations
@@ -64,13 +66,18 @@ def main() -> NoReturn:
         os._exit(0)
     config = json.loads(zlib.decompress(data))
     prctl = processes.system_call()
-    processes.die_with_parent(prctl, signal.SIGTERM)  # ends it in the middle of an import; later the closed socket does
+    processes.become_subreaper(prctl)
+    keeper = os.getpid()
+    child = os.fork()
+    if child:
+        _keep(child, config["starter"], control, prctl)
+    processes.die_with_parent(prctl, signal.SIGTERM)  # ends it in the middle of an import; later `serve` looks
     processes.become_subreaper(prctl)
     zygote = Zygote(control, config, prctl)
     status = 0
     try:
         zygote.prepare()
-        zygote.serve()
+        zygote.serve(keeper)
     except Unfit as reason:
         zygote.send({"unfit": str(reason)})
     except (OSError, KeyboardInterrupt):
@@ -80,6 +87,21 @@ def main() -> NoReturn:
         zygote.tell_fault(error)
     zygote.kill_all()
     os._exit(status)
+
+
+def _keep(zygote: int, starter: int, control: socket.socket, prctl: Any) -> NoReturn:
+    """Wait for the end of the zygote, which that of its starter brings about, and end what it has left."""
+    control.close()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a service manager sends them to all processes of a run
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, lambda *_: processes.kill_group(zygote))
+    processes.die_with_parent(prctl, signal.SIGUSR2)
+    if os.getppid() != starter:
+        processes.kill_group(zygote)
+    while os.wait()[0] != zygote:
+        pass
+    processes.kill_children()
+    os._exit(0)
 
 
 class Zygote:
@@ -125,15 +147,15 @@ class Zygote:
             gc.freeze()
         self.send({"ready": True, "threads": _python_threads()})
 
-    def serve(self) -> None:
-        """Answer requests until the engine is gone."""
+    def serve(self, keeper: int) -> None:
+        """Answer requests until the engine or the keeper is gone."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
         handlers: dict[signal.Signals, Any] = {
             signal.SIGCHLD: lambda *_: None,
-            signal.SIGTERM: lambda *_: None,  # the end of the socket tells when the engine is gone
+            signal.SIGTERM: lambda *_: None,  # that the keeper or the engine is gone is seen below
         }
         # Ctrl-C is the engine's; it says what is to be done. Blocked, not ignored: a child that is to be interrupted
         # before it has its handler hears of it then.
@@ -144,7 +166,7 @@ class Zygote:
         poll.register(self._control, select.POLLIN)
         poll.register(wake_read, select.POLLIN)
         self._close_in_child = (wake_read, wake_write)
-        while True:
+        while os.getppid() == keeper:
             ready = dict(poll.poll(_LOOK_AGAIN if self._over else None))
             if wake_read in ready:
                 try:

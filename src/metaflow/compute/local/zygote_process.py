@@ -23,7 +23,7 @@ _MAIN = "from metaflow.compute.local.zygote import main; main()"
 
 
 class ZygoteProcess:
-    """The running zygote: its process id and the engine's end of the socket.
+    """The running zygote: the process id of its keeper, which ends after it, and the engine's end of the socket.
 
     It is started as early as possible, before the engine exists, since its imports take as long as the engine's.
 
@@ -81,7 +81,7 @@ class ZygoteProcess:
         self.ready = False
         self.importing = ""
         self.socket = ours
-        config = {**self._config, "python": python, "libraries": self._libraries}
+        config = {**self._config, "python": python, "libraries": self._libraries, "starter": os.getpid()}
         try:
             ours.send(zlib.compress(json.dumps(config).encode()))
         except BrokenPipeError:
