@@ -365,8 +365,8 @@ class TimeoutException(MetaflowException):
 
     headline = "Timed out"
 
-    def __init__(self, msg: str = "", *, seconds: float | None = None) -> None:
-        super().__init__(msg)
+    def __init__(self, msg: str = "", *, seconds: float | None = None, hint: str | None = None) -> None:
+        super().__init__(msg, hint=hint)
         self.seconds = seconds
 
 

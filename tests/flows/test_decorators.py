@@ -170,13 +170,31 @@ def test_catch_keeps_what_can_be_pickled(one_site: Site) -> None:
     assert task["also_kept"].data == {"a": b"b"}
 
 
+@pytest.mark.ours
 def test_artifacts_that_cannot_be_saved_are_caught_too(one_site: Site) -> None:
-    """Saving comes after the step, so it takes a further attempt, as after a kill."""
-    finished = one_site.run_flow(one("self.f = lambda: 0", "@catch(var='failure')"), "run").succeeded()
+    """In the same attempt, as if the step had raised it; what can be saved is."""
+    body = """
+        self.kept = 1
+        self.f = lambda: 0
+        self.also_kept = 2
+    """
+    finished = one_site.run_flow(one(body, "@catch(var='failure')"), "run").succeeded()
     task = finished.task("start")
-    assert "self.f" in finished.output
-    assert not task.successful
-    assert failure_of(finished) is not None
+    assert {artifact.id for artifact in task} == {"kept", "also_kept", "failure", "name"}
+    assert (task.successful, task.current_attempt) == (False, 0)
+    for error in (task.exception, failure_of(finished)):
+        assert error.type.endswith("UnpicklableArtifact")
+        assert "self.f" in error.exception
+    line = finished.flow_file.read_text().splitlines().index("        self.f = lambda: 0") + 1
+    assert f"flow.py:{line}" in finished.stdout
+
+
+@pytest.mark.ours
+def test_an_artifact_that_cannot_be_saved_is_named_with_its_line(one_site: Site) -> None:
+    finished = one_site.run_flow(one("self.f = None\nself.f = lambda: 0", "@retry(times=1)"), "run").failed()
+    line = finished.flow_file.read_text().splitlines().index("        self.f = lambda: 0") + 1
+    assert f"flow.py:{line}" in finished.stderr
+    assert finished.task("start").current_attempt == 1
 
 
 @pytest.mark.ours
@@ -316,6 +334,8 @@ STUCK = {
     "child": "subprocess.run(['sleep', '60'])",
     "lock": "import threading\nthreading.Event().wait()",
     "thread": "import threading\nt = threading.Thread(target=time.sleep, args=(60,), daemon=True)\nt.start(); t.join()",
+    "swallowed": "try:\n    time.sleep(60)\nexcept Exception:\n    pass",
+    "turned": "try:\n    time.sleep(60)\nexcept Exception as error:\n    raise ValueError('bad') from error",
 }
 
 

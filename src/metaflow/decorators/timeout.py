@@ -1,7 +1,8 @@
 """`@timeout`: end a step that takes too long.
 
 An alarm raises in the step's code when the time is over. Code that does not notice, because it is in a long call of a
-library or catches everything, is ended by force a little later.
+library or catches everything, is ended by force a little later; if it ends by itself before that, in whatever way, it
+took too long all the same.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import faulthandler
 import signal
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, TypeVar, overload
 
 from metaflow.exception import TimeoutException
@@ -53,21 +54,41 @@ class TimeoutDecorator(StepDecorator):
         return self.seconds + GRACE_SECONDS
 
     def around(self, context: StepContext, run: Callable[[], None]) -> None:
+        message = f"The step '{context.step}' took longer than its @timeout of {self.seconds:g} s."
+        way: TracebackType | None = None
+
         def over(number: int, frame: FrameType | None) -> None:
-            raise TimeoutException(
-                f"The step '{context.step}' took longer than its @timeout of {self.seconds:g} s.", seconds=self.seconds
-            )
+            nonlocal way
+            way = _way_to(frame)
+            raise TimeoutException(message, seconds=self.seconds)
 
         before = signal.signal(signal.SIGALRM, over)
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
         # A thread of C code: it needs neither the main thread nor the GIL, and shows where the step hangs.
         faulthandler.dump_traceback_later(self.seconds + GRACE_SECONDS, exit=True, file=2)
+        raised: BaseException | None = None
         try:
             run()
+        except BaseException as error:
+            raised = error
+            raise
         finally:
             faulthandler.cancel_dump_traceback_later()
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+            if way is not None and not isinstance(raised, (TimeoutException, KeyboardInterrupt)):
+                hint = "the step, or a library, has caught the exception that tells it so"
+                late = TimeoutException(message, seconds=self.seconds, hint=hint)
+                raise late.with_traceback(way) from raised
+
+
+def _way_to(frame: FrameType | None) -> TracebackType | None:
+    """Return where the code was, as the traceback of an exception would have it that nobody catches."""
+    way = None
+    while frame is not None and frame.f_code is not TimeoutDecorator.around.__code__:
+        way = TracebackType(way, frame, frame.f_lasti, frame.f_lineno)
+        frame = frame.f_back
+    return way
 
 
 @overload

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from metaflow.exception import (
     MetaflowException,
@@ -130,6 +132,30 @@ def describe_failure(error: BaseException, step: str) -> str:
         hint = hint_for(error)
         text += f"    hint: {hint}\n" if hint else ""
     return text
+
+
+def place_of_assignment(
+    flow_class: type[FlowSpec], step: Callable[..., Any], name: str
+) -> tuple[str | None, int | None]:
+    """Return file and line where a step sets an attribute for the last time, else where another method does.
+
+    Of the compiled code, since the file may have changed; of an attribute that nobody sets by its name, the step's.
+    """
+    from dis import get_instructions
+    from inspect import isfunction, unwrap
+
+    methods: list[Any] = [member for kind in flow_class.__mro__ for member in vars(kind).values() if isfunction(member)]
+    for function in [step, *methods]:
+        code = unwrap(function).__code__
+        lines = [
+            instruction.positions.lineno
+            for instruction in get_instructions(code)
+            if instruction.opname == "STORE_ATTR" and instruction.argval == name and instruction.positions is not None
+        ]
+        if lines:
+            return code.co_filename, lines[-1]
+    code = unwrap(step).__code__
+    return code.co_filename, code.co_firstlineno
 
 
 def tell_plainly(error: MetaflowException) -> None:

@@ -33,7 +33,7 @@ from metaflow.exception import (
 from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.current import current
 from metaflow.flow.decorator import StepContext
-from metaflow.flow.failure import describe_failure, failure_of_error
+from metaflow.flow.failure import describe_failure, failure_of_error, place_of_assignment
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value, place_in
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec, attributes_of
@@ -140,7 +140,7 @@ class Task:
             ),
             go_on=partial(self._go_on, flow),
         )
-        error = self._call(context)
+        error = self._call(context, partial(self._run_step, context))
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
         with _uninterrupted():
             return self._finish(context, incoming, error)
@@ -257,27 +257,25 @@ class Task:
         )
         current._set_lazily("graph", lambda: values["_graph_info"])
 
-    def _call(self, context: StepContext) -> BaseException | None:
-        """Run the step with its decorators around it, the outermost first; return what it raised."""
+    def _run_step(self, context: StepContext) -> None:
+        try:
+            self._run_code(context)
+        except BaseException as error:
+            if self._is_terminated():
+                raise Terminated from error
+            raise
 
-        def code() -> None:
-            try:
-                body()
-            except BaseException as error:
-                if self._is_terminated():
-                    raise Terminated from error
-                raise
+    def _run_code(self, context: StepContext) -> None:
+        if context.attempt > context.last_attempt:
+            raise self._earlier_failure()
+        if self._is_join:
+            self._function(context.flow, context.inputs())
+        else:
+            self._function(context.flow)
+        self._check_transition(context.flow)
 
-        def body() -> None:
-            if context.attempt > context.last_attempt:
-                raise self._earlier_failure()
-            if self._is_join:
-                self._function(context.flow, context.inputs())
-            else:
-                self._function(context.flow)
-            self._check_transition(context.flow)
-
-        run: Callable[[], None] = code
+    def _call(self, context: StepContext, run: Callable[[], None]) -> BaseException | None:
+        """Call `run` with the step's decorators around it, the outermost first; return what it raised."""
         for decorator in reversed(self._step.outermost_first):
             run = partial(decorator.around, context, run)
         try:
@@ -355,38 +353,44 @@ class Task:
 
     def _finish(self, context: StepContext, incoming: TaskIndex, error: BaseException | None) -> int:
         flow: FlowSpec = context.flow
-        caught, failure = context.caught, context.failure
-        assigned = attributes_of(flow)
         index = self._outgoing(flow, incoming)
         if isinstance(error, Terminated):
-            return self._leave(index, assigned, error)
-        unusable = [name for name in assigned if not is_storable(name)]
-        for name in unusable:
-            del assigned[name]
+            return self._leave(index, _assigned(flow), error)
+        refusal = None
+        unusable = [name for name in attributes_of(flow) if not is_storable(name)]
         if unusable:
             error = error or CannotAssign(
                 f"The step '{context.step}' has set an artifact with the name {unusable[0]!r}, which cannot be stored.",
                 hint="use a printable name without '/', of at most 150 bytes",
             )
-        if error is None:
+        if error is None and context.caught is None:
             try:
-                if caught is not None:
-                    self._keep(index, assigned)
-                    assert failure is not None
-                    assigned = {"_catch_exception": caught, FAILURE: failure.record()}
-                self._save(index, assigned, flow._binding, None, success=caught is None)
-            except UnpicklableArtifact as refusal:
-                error = refusal
+                self._save(index, _assigned(flow), flow._binding)
+            except UnpicklableArtifact as raised:
+                refusal = raised
+                refusal.source_file, refusal.line_no = place_of_assignment(self._class, self._function, raised.name)
+                error = self._call(context, partial(_raise, refusal))  # @catch takes it as if the step had raised it
+        failure = context.failure
         if error is not None:
             failure = failure_of_error(error, self._plan.step).at(place_in(flow._binding.frames))
-            self._save_failed(index, assigned, flow._binding, error, failure)
+            self._save_failed(index, _assigned(flow), flow._binding, error, failure)
+        elif context.caught is not None:
+            self._keep(index, _assigned(flow))
+            assert failure is not None
+            self._save(
+                index,
+                {"_catch_exception": context.caught, FAILURE: failure.record()},
+                flow._binding,
+                exception=context.caught if refusal is not None else None,
+                success=False,
+            )
         return self._close(index, flow._binding.transition, error is None, failure)
 
     def _leave(self, index: TaskIndex, assigned: Mapping[str, Any], error: Terminated) -> int:
         """Store what a step has made whose container is being ended, and leave it to others to say why."""
         if error.__cause__ is not None:
             _complain(describe_failure(error.__cause__, self._plan.step))
-        self._keep(index, {name: value for name, value in assigned.items() if is_storable(name)})
+        self._keep(index, assigned)
         self._record.store.write(self._record.store.index(index))
         return 128 + signal.SIGTERM
 
@@ -409,21 +413,22 @@ class Task:
         index: TaskIndex,
         assigned: Mapping[str, Any],
         binding: Binding,
-        failure: MetaflowExceptionWrapper | None,
         *,
+        exception: MetaflowExceptionWrapper | None = None,
+        ok: bool = True,
         success: bool = True,
     ) -> None:
-        transition = None if failure is not None else binding.transition
+        transition = binding.transition if ok else None
         foreach = transition.foreach if transition else None
         internal = {
             "_current_step": self._plan.step,
-            "_exception": failure,
+            "_exception": exception,
             "_foreach_num_splits": len(transition.values) if transition and transition.values is not None else None,
             "_foreach_stack": binding.frames,
             "_foreach_var": foreach,
             "_iteration_stack": [self._turn] if self._turn or (transition and transition.recursive) else [],
-            "_success": success and failure is None,
-            "_task_ok": failure is None,
+            "_success": success,
+            "_task_ok": ok,
             "_transition": (list(transition.steps), foreach) if transition else None,
         }
         with PicklableFrames():
@@ -453,7 +458,7 @@ class Task:
         stored = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
         _complain(stored.stacktrace or "")
         self._keep(index, assigned)
-        self._save(index, {FAILURE: failure.record()}, binding, stored)
+        self._save(index, {FAILURE: failure.record()}, binding, exception=stored, ok=False, success=False)
 
     def _keep(self, index: TaskIndex, assigned: Mapping[str, Any]) -> None:
         """Store what can be pickled of what a step had assigned before it failed."""
@@ -477,6 +482,15 @@ class Task:
         width = len(transition.values) if transition and transition.values is not None else None
         self._report(TaskReport(tuple(transition.steps) if transition else (), width))
         return 0
+
+
+def _assigned(flow: FlowSpec) -> dict[str, Any]:
+    """Return what the step has set, as far as it has names that can be stored."""
+    return {name: value for name, value in attributes_of(flow).items() if is_storable(name)}
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 @contextmanager

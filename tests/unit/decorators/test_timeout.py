@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,46 @@ def wait() -> None:
 def test_timeout_raises_in_the_code() -> None:
     with pytest.raises(TimeoutException, match=r"'train'.* 0\.01 s"):
         TimeoutDecorator({"seconds": 0.01}).around(context(), wait)
+
+
+def swallow() -> None:
+    try:
+        wait()
+    except Exception:  # noqa: BLE001 - as much user code does
+        pass
+
+
+def swallow_and_fail() -> None:
+    try:
+        wait()
+    except Exception:  # noqa: BLE001 - as much user code does
+        fail()
+
+
+def swallow_and_leave() -> None:
+    try:
+        wait()
+    except Exception:  # noqa: BLE001 - as much user code does
+        sys.exit(0)
+
+
+@pytest.mark.parametrize("run", [swallow, swallow_and_fail, swallow_and_leave])
+def test_timeout_holds_whatever_the_code_catches(run: Any) -> None:
+    with pytest.raises(TimeoutException, match=r"'train'.* 0\.01 s") as caught:
+        TimeoutDecorator({"seconds": 0.01}).around(context(), run)
+    assert caught.value.seconds == 0.01
+    assert "has caught the exception" in str(caught.value.hint)
+
+
+def test_an_interrupt_after_the_alarm_is_still_one() -> None:
+    def interrupted() -> None:
+        try:
+            wait()
+        except TimeoutException:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(KeyboardInterrupt):
+        TimeoutDecorator({"seconds": 0.01}).around(context(), interrupted)
 
 
 @pytest.mark.parametrize("run", [fail, lambda: None])

@@ -300,11 +300,7 @@ class RemoteLauncher:
         if outcome.end is None and job.tail:
             self._report(Output(request.task, request.attempt, "stderr", job.tail, time.time()))
         end = outcome.end
-        report = outcome.report
-        failure = failure_of_job(request.step, job, end) if report is None else None
-        if report is not None and report.failure is not None and end is not None and end.terminated:
-            # Whatever the task made of its KeyboardInterrupt or SIGTERM: why its container was to end is the reason.
-            report = report._replace(failure=failure_of_job(request.step, job, end) or report.failure)
+        failure = failure_of_job(request.step, job, end) if outcome.report is None else None
         facts = {**job.facts, **outcome.facts}
         if end is not None and end.peak_mb is not None:
             facts[PEAK_FACT] = f"{end.peak_mb:.0f}"
@@ -312,7 +308,7 @@ class RemoteLauncher:
         self._concluding.discard(request.task)
         self._cancelled.discard(request.task)
         code, number = (end.code, end.signal) if end is not None else (job.code, None)
-        self._report(Ended(request.task, request.attempt, code, number, report, failure, facts))
+        self._report(Ended(request.task, request.attempt, code, number, outcome.report, failure, facts))
 
     async def _read(self, attempt: Attempt, is_told: bool) -> Outcome:
         """Show the rest of the log and return the outcome object; wait for a storage that is away."""
