@@ -184,6 +184,7 @@ def test_a_task_that_does_not_care_about_signals_is_killed(container: Container)
     task = container.start(
         """
         import signal, sys, time
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("ready")
         time.sleep(100)
