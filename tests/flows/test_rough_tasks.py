@@ -170,3 +170,55 @@ def test_an_exception_that_cannot_be_pickled_or_printed(one_site: Site) -> None:
     assert "Step start" in finished.stderr
     exception = finished.task("start").exception
     assert exception.type.endswith("Awkward")
+
+
+def test_a_service_that_a_step_starts_is_used_by_the_next(site: Site) -> None:
+    """What has left the task's session has done so on purpose; anything else ends with the task. Both are named."""
+    source = """
+        import os
+        import socket
+        import subprocess
+        import sys
+        import time
+        from metaflow import FlowSpec, step
+
+        SERVICE = "\\n".join([
+            "import os, socket",
+            "listener = socket.socket(socket.AF_UNIX)",
+            "listener.bind('making')",
+            "listener.listen()",
+            "os.rename('making', 'service')",
+            "while True:",
+            "    with listener.accept()[0] as connection:",
+            "        print('x' * 100_000, flush=True)",
+            "        connection.sendall(b'served')",
+        ])
+
+        def ask():
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect("service")
+                return connection.recv(100)
+
+        class ServiceFlow(FlowSpec):
+            @step
+            def start(self):
+                subprocess.Popen([sys.executable, "-c", SERVICE], start_new_session=True)
+                subprocess.Popen(["sleep", "300"])
+                while not os.path.exists("service"):
+                    time.sleep(0.01)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                self.answers = [ask() for _ in range(4)]
+
+        if __name__ == "__main__":
+            ServiceFlow()
+    """
+    finished = site.run_flow(source, "run", within=30).succeeded()
+    assert finished.data.answers == [b"served"] * 4
+    assert "Ended what the step had left running: sleep 300 (pid " in finished.task("start").stderr
+    assert "Ended what the step had left running: sleep 300 (pid " in finished.stdout
+    last = finished.stdout.splitlines()[-1]
+    assert "Ended with the run: the step 'start' had left " in last
+    assert last.endswith(" running in a session of its own.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from metaflow.compute.protocol import Ended, Problem, Report, Started, TaskRequest
 from metaflow.compute.report import TaskReport
@@ -70,5 +70,6 @@ class ScriptedLauncher:
         if self._running.pop(request.task, None) is not None:
             self._report(ended)
 
-    async def close(self) -> None:
+    async def close(self) -> Sequence[str]:
         self.is_closed = True
+        return ()

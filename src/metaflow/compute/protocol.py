@@ -6,7 +6,7 @@ own event loop, through one function. `tests/` holds the one contract suite that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from metaflow.compute.command import TaskCommand
@@ -132,7 +132,7 @@ class Launcher(Protocol):
 
     Promises of every implementation: `Waiting` before `Started` before `Output` before `Ended`, of which only `Ended`
     must come; exactly one `Ended` for each submitted request, whatever happens; after it nothing of the task runs any
-    more. No method blocks.
+    more but, where a backend allows that, what has left the session of a task that ended well. No method blocks.
     """
 
     kind: str
@@ -155,5 +155,8 @@ class Launcher(Protocol):
         Called again, it shortens the grace, where the backend allows.
         """
 
-    async def close(self) -> None:
-        """Let go of everything; end what still runs. No report comes after it."""
+    async def close(self) -> Sequence[str]:
+        """Let go of everything; end what still runs. No report comes after it.
+
+        Returns sentences about what was ended that a person may not know of.
+        """

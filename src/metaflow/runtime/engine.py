@@ -224,9 +224,12 @@ class Engine:
             for number in signals:
                 loop.remove_signal_handler(number)
             closing = (target.launcher.close() for target in self._targets.values())
-            for trouble in await asyncio.gather(*closing, return_exceptions=True):
-                if trouble is not None:  # the run has its end; what a target could not let go of is worth a word
-                    self._messages.trouble(trouble)
+            for closed in await asyncio.gather(*closing, return_exceptions=True):
+                if isinstance(closed, BaseException):  # the run has its end; what a target holds on to is worth a word
+                    self._messages.trouble(closed)
+                else:
+                    for sentence in closed:
+                        self._messages.remark(sentence)
             await self._end_works()
             self._messages.close()
             await self._logs.close()

@@ -176,7 +176,7 @@ class RemoteLauncher:
             self._cancelled.add(task)
             self._backend.cancel(task)
 
-    async def close(self) -> None:
+    async def close(self) -> Sequence[str]:
         self._report = lambda report: None
         try:
             await self._backend.close()
@@ -185,6 +185,7 @@ class RemoteLauncher:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await asyncio.to_thread(self._logs.delete_markers)
+        return ()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

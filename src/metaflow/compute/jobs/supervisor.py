@@ -114,13 +114,14 @@ class Supervisor:
             self._watch_for_notice(spot)
         while self._status is None:
             self._turn(self._next_deadline())
-        processes.kill_group(self._pid)
-        processes.kill_children()
+        strays = self._end_strays()
         end = time.monotonic() + processes.PATIENCE
         while self._streams and time.monotonic() < end:
             self._turn(end)
         for fd in list(self._streams):
             self._close(fd)
+        if strays:
+            self._keep("stderr", [processes.ended_strays(strays).encode()])
         end_of_process = self._process_end(self._memory.kills() > kills)
         try:
             key = layout.outcome(self._config["task"], self._config["attempt"])
@@ -128,6 +129,16 @@ class Supervisor:
         except MetaflowException as error:
             _write(2, f"How the task ended could not be stored: {error.message}\n".encode())
         return end_of_process.code if end_of_process.code is not None else 128 + (end_of_process.signal or 0)
+
+    def _end_strays(self) -> list[str]:
+        """End what the task has left, also in sessions of their own: the container ends now. Return what it was."""
+        end = time.monotonic() + processes.STRAY_GRACE
+        while processes.children() and time.monotonic() < end:
+            self._turn(end)
+        strays = [processes.described(pid) for pid in sorted(processes.children())]
+        processes.kill_group(self._pid)
+        processes.kill_children()
+        return [stray for stray in strays if stray]
 
     def _storage(self) -> Storage:
         storage: Storage = registry.load("datastore", self._config["storage"]["kind"])(self._config["storage"]["root"])

@@ -1,8 +1,8 @@
 """Tasks as processes of this machine: the engine's side of the zygote.
 
 For each task the launcher makes two pipes, hands their write ends to the zygote, and splits what comes out of the read
-ends into lines. A task has ended when the zygote says so; what is in the pipes by then still counts, what a descendant
-that slipped away might write later does not.
+ends into lines. A task has ended when the zygote says so; what is in the pipes by then still counts, what a process
+that lives on in a session of its own writes later does not.
 
 Start reading at `LocalLauncher.submit`.
 """
@@ -17,11 +17,19 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from metaflow.compute.endings import PEAK_FACT, out_of_memory
 from metaflow.compute.local.memory import MemoryWatch
-from metaflow.compute.local.processes import become_subreaper, children, kill_children, kill_group
+from metaflow.compute.local.processes import (
+    become_subreaper,
+    children,
+    described,
+    ended_strays,
+    kill_children,
+    kill_group,
+)
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest
 from metaflow.compute.report import TaskReport
@@ -40,6 +48,10 @@ _IMPORT_SECONDS = 60.0
 
 _DIED = "ended the process or did not come to an end"
 
+_READS_LEFT = 64
+"""Most reads of what is in a pipe when a task has ended: something that lives on may write without end."""
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _NO_ROOM = {
     "pipes": "raise the limit of open files (ulimit -n), or run fewer tasks at a time (--max-workers)",
@@ -94,6 +106,8 @@ class LocalLauncher:
         self._fault: str | None = None
         self._pidfd = -1
         self._deadline: asyncio.TimerHandle | None = None
+        self._kept: dict[int, str] = {}  # process id → what is said of it in the end
+        self._services: list[_Process] = []  # tasks that have ended, and left something
         self._outbox: deque[tuple[int, bytes, list[int]]] = deque()  # task, message, descriptors
 
     async def open(self, report: Callable[[Report], None]) -> None:
@@ -149,16 +163,18 @@ class LocalLauncher:
         if task in self._processes:
             self._press(task, self._processes[task])
 
-    async def close(self) -> None:
+    async def close(self) -> list[str]:
         self._disconnect()
         self._clear_outbox()
-        for process in self._processes.values():
+        living = [what for pid, what in self._kept.items() if described(pid)]
+        for process in (*self._processes.values(), *self._services):
             for stream in process.streams.values():
                 self._loop.remove_reader(stream.fd)
             process.close()
         self._processes.clear()
         self._memory.close()
         self._zygote.stop()
+        return [f"Ended with the run: {what} running in a session of its own." for what in living]
 
     def _disconnect(self) -> None:
         self._is_lost = True
@@ -236,7 +252,14 @@ class LocalLauncher:
             elif "ended" in message:
                 reason = message.get("reason")
                 failure = _not_started(reason, _NO_ROOM["process"]) if reason else None
-                self._on_ended(message["ended"], message["status"], failure, message.get("peak_mb"))
+                self._on_ended(
+                    message["ended"],
+                    message["status"],
+                    failure,
+                    message.get("peak_mb"),
+                    message.get("strays", ()),
+                    message.get("kept", {}),
+                )
             elif "outcome" in message:
                 process = self._processes.get(message["outcome"])
                 if process is not None:
@@ -275,17 +298,30 @@ class LocalLauncher:
             self._report(Output(process.request.task, process.request.attempt, name, lines, time.time()))
 
     def _on_ended(
-        self, task: int, status: int | None, failure: TaskFailed | None, peak_mb: float | None = None
+        self,
+        task: int,
+        status: int | None,
+        failure: TaskFailed | None,
+        peak_mb: float | None = None,
+        strays: Sequence[str] = (),
+        kept: Mapping[str, str] = _NOTHING,
     ) -> None:
         process = self._processes.pop(task, None)
         if process is None:
             return
         for name, stream in process.streams.items():
             self._loop.remove_reader(stream.fd)
-            while stream.read() and not stream.blocked:
+            for _ in range(_READS_LEFT):
+                if not stream.read() or stream.blocked:
+                    break
                 self._emit(process, name, stream.take())
             self._emit(process, name, stream.take(rest=True))
-        process.close()
+        if strays:
+            self._emit(process, "stderr", [ended_strays(strays).encode()])
+        if kept:
+            self._keep(process, kept)
+        else:
+            process.close()
         code = number = None
         if status is not None:
             if os.WIFSIGNALED(status):
@@ -298,6 +334,19 @@ class LocalLauncher:
             if number == signal.SIGKILL and self._memory.has_killed(process.pid, peak_mb):
                 failure = out_of_memory(process.request.step, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
         self._report(Ended(task, process.request.attempt, code, number, process.report, failure, facts))
+
+    def _keep(self, process: _Process, kept: Mapping[str, str]) -> None:
+        """Note what lives on after its task. Its output is read, lest it die of writing, and belongs to nobody."""
+        for pid, command in kept.items():
+            self._kept[int(pid)] = f"the step '{process.request.step}' had left {command or 'a process'}"
+        for stream in process.streams.values():
+            self._loop.add_reader(stream.fd, self._discard, stream)
+        self._services.append(process)
+
+    def _discard(self, stream: LineReader) -> None:
+        if not stream.read():
+            self._loop.remove_reader(stream.fd)
+        stream.take(rest=True)
 
     def _on_zygote_dead(self) -> None:
         self._hear()  # its last words

@@ -10,11 +10,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 PATIENCE = 1.0
 """Seconds to wait for killed processes to be gone."""
+
+STRAY_GRACE = 0.2
+"""Seconds that a process may outlive its task: workers and trackers of a library end when their pipes close."""
+
+_OURS = "metaflow.compute."
+_COMMAND = 80
+"""Characters of a command line that are shown."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -72,12 +79,34 @@ def handles(pid: int, number: int) -> bool:
     return bool(caught >> (number - 1) & 1)
 
 
-def kill_strangers(known: Container[int]) -> bool:
-    """Kill the children that are not `known`; tell whether there were any."""
-    strangers = [pid for pid in children() if pid not in known]
-    for pid in strangers:
-        kill_group(pid)
-    return bool(strangers)
+def is_group(id: int) -> bool:
+    """Tell whether there is a process group."""
+    try:
+        os.killpg(id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def described(pid: int) -> str:
+    """Return what a process runs, for people; empty if it is over."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+    if not words:
+        return ""
+    # A child that was forked without an exec has the command line of what it was forked from.
+    command = "a forked Python process" if _OURS in words else words.partition("\n")[0][:_COMMAND]
+    return f"{command} (pid {pid})"
+
+
+def ended_strays(described: Iterable[str]) -> str:
+    """Return the line of a task's log about processes that were ended since their task had ended."""
+    return f"Ended what the step had left running: {', '.join(described)}."
 
 
 def kill_children(except_for: Container[int] = ()) -> None:

@@ -17,13 +17,15 @@ to zygote   ``{"spawn": id, "argv": […], "env": {…}, "exec": bool}`` with tw
             ``{"kill": id, "signal": number}``
 to engine   ``{"importing": library}``, ``{"unfit": why}`` (and it exits), ``{"ready": true}``,
             ``{"started": id, "pid": n}``, ``{"unlike": id}`` and ``{"outcome": id, …}`` (from the child),
-            ``{"ended": id, "status": wait status, "peak_mb": most memory of the task or one of its processes}``,
+            ``{"ended": id, "status": wait status, "peak_mb": most memory of the task or one of its processes,
+            "strays": […], "kept": {pid: …}}``, the commands of what was ended with it and of what lives on,
             ``{"failed": sentence}``, the last message after a fault of ours
 ==========  ============================================================================================
 
 Nothing outlives its purpose: children die with the zygote (``PR_SET_PDEATHSIG``); when the engine's end of the socket
 closes, the zygote kills all groups and exits; when a task ends, its group is killed, and what left the group but
-descends from the task is found because the zygote is the subreaper (``PR_SET_CHILD_SUBREAPER``). A killed zygote
+descends from the task is found because the zygote is the subreaper (``PR_SET_CHILD_SUBREAPER``). What has left the
+session of a task that ended well, as a service does that later tasks use, is kept until the run ends. A killed zygote
 cannot do that, so it has a *keeper*, the process that the engine has started: it forks the zygote first of all, waits
 for it, and then ends what it has left. Two of the three may be killed at once, and nothing is left.
 """
@@ -54,7 +56,7 @@ from metaflow.compute.local.proven import Candidate
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 from metaflow.compute.report import CHANNEL, report_unbegun
 
-_LOOK_AGAIN = 100
+_LOOK_AGAIN = 20
 """Milliseconds until the zygote looks again whether what an ended task had started is gone."""
 
 
@@ -104,6 +106,16 @@ def _keep(zygote: int, starter: int, control: socket.socket, prctl: Any) -> NoRe
     os._exit(0)
 
 
+class _Over:
+    """A task that has ended, while something of it may be left."""
+
+    def __init__(self, since: float, message: dict[str, Any]) -> None:
+        self.since = since
+        self.message = message
+        self.ended: dict[int, str] = {}  # strays
+        self.kept: dict[int, str] = {}
+
+
 class Zygote:
     """Forks tasks and watches them.
 
@@ -131,7 +143,9 @@ class Zygote:
         self._prctl = prctl
         self._code: CodeType | None = None
         self._pids: dict[int, int] = {}  # pid → id
-        self._over: list[tuple[float, dict[str, Any]]] = []  # when, and what is to be said of what has ended
+        self._session = os.getsid(0)
+        self._kept: set[int] = set()  # what has left the session of its task, until the run ends
+        self._over: dict[int, _Over] = {}  # by process id
         self._pid = os.getpid()
 
     def prepare(self) -> None:
@@ -193,9 +207,15 @@ class Zygote:
             pass  # it is gone as well
 
     def kill_all(self) -> None:
-        """Kill every task and every descendant, and wait until they are gone."""
+        """Kill every task and every descendant, and wait until they are gone; what was kept may end by itself."""
         for pid in self._pids:
             processes.kill_group(pid)
+        for pid in self._kept:
+            processes.kill_group(pid, signal.SIGTERM)
+        end = time.monotonic() + processes.PATIENCE
+        while self._kept and time.monotonic() < end:
+            self._kept -= {pid for pid, _, _ in processes.dead_children()}
+            time.sleep(0.01)
         processes.kill_children()
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
@@ -221,15 +241,53 @@ class Zygote:
         self.send({"started": id, "pid": pid})
 
     def _reap(self) -> None:
-        """Report what has ended, once nothing is left of it."""
+        """Report what has ended, once nothing is left of it but what has left its session."""
+        now = time.monotonic()
         for pid, status, peak_mb in processes.dead_children():
+            self._kept.discard(pid)
             id = self._pids.pop(pid, None)
             if id is not None:
-                processes.kill_group(pid)
-                self._over.append((time.monotonic(), {"ended": id, "status": status, "peak_mb": peak_mb}))
-        left = processes.kill_strangers(self._pids)  # their deaths wake us again
-        while self._over and (not left or time.monotonic() > self._over[0][0] + processes.PATIENCE):
-            self.send(self._over.pop(0)[1])
+                self._over[pid] = _Over(now, {"ended": id, "status": status, "peak_mb": peak_mb})
+        strays = self._strays()
+        for pid, over in list(self._over.items()):
+            mine = strays.get(pid, [])
+            if not mine and not processes.is_group(pid):
+                self._report(pid, over)
+            elif now > over.since + processes.STRAY_GRACE:
+                over.ended |= {stray: processes.described(stray) for stray in mine if stray not in over.ended}
+                for each in (pid, *mine):
+                    processes.kill_group(each)  # their deaths wake us again
+                if now > over.since + processes.STRAY_GRACE + processes.PATIENCE:
+                    self._report(pid, over)
+
+    def _strays(self) -> dict[int, list[int]]:
+        """Return the adopted children that are to end with the tasks that have ended, by process id of those.
+
+        One that has left the session of a task that ended well has done so on purpose, and is kept.
+        """
+        found: dict[int, list[int]] = {}
+        for stray in processes.children():
+            if stray in self._pids or stray in self._kept:
+                continue
+            try:
+                group, session = os.getpgid(stray), os.getsid(stray)
+            except ProcessLookupError:
+                continue
+            owner = group if group in self._over else next(iter(self._over), 0)
+            over = self._over.get(owner)
+            if session != self._session and (over is None or over.message["status"] == 0):
+                self._kept.add(stray)
+                if over is not None:
+                    over.kept[stray] = processes.described(stray)
+            elif over is None:
+                processes.kill_group(stray)
+            else:
+                found.setdefault(owner, []).append(stray)
+        return found
+
+    def _report(self, pid: int, over: _Over) -> None:
+        del self._over[pid]
+        self.send({**over.message, "strays": [each for each in over.ended.values() if each], "kept": over.kept})
 
     def send(self, message: dict[str, Any]) -> None:
         """Tell the engine."""
