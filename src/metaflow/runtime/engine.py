@@ -374,10 +374,9 @@ class Engine:
         self._messages.task_starts(attempt.label, started.attempt)
 
     def _on_output(self, attempt: _Attempt, output: Output) -> None:
-        lines = output.lines
         if not attempt.target.launcher.stores_logs:
-            lines = attempt.log.append(output.stream, lines, output.time)
-        self._messages.output(attempt.label, lines, output.time)
+            attempt.log.append(output.stream, output.lines, output.time)
+        self._messages.output(attempt.label, output.lines, output.time)
 
     def _on_ended(self, attempt: _Attempt, ended: Ended) -> None:
         del self._attempts[ended.task]

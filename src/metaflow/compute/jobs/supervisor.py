@@ -295,9 +295,9 @@ class Supervisor:
         os.close(fd)
 
     def _keep(self, name: str, lines: list[bytes]) -> None:
-        kept = self._log.append(name, lines, time.time()) if lines else []
-        if kept:
-            _write(1 if name == "stdout" else 2, b"\n".join(kept) + b"\n")
+        if lines:
+            self._log.append(name, lines, time.time())
+            _write(1 if name == "stdout" else 2, b"\n".join(lines) + b"\n")
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ that is: version, UTC time, which process stamped the line (``runtime`` on this 
 container), and a text that is unique to the line. The form is that of Metaflow 2.19. A stream of an attempt may be in
 several files, one per stamping process; `merge` orders them by time and drops what is in two of them.
 
-Lines without a prefix (a file that something else wrote, or a half-written end) keep their place and take the time of
-the line before. Nothing here decodes the text: a task may write any bytes. Writing goes through `format_line`, which is
-on the path of every line that any task prints. Pure.
+Lines without a prefix (a file that something else wrote) keep their place and take the time of the line before; of a
+prefix that was half written, where a writer was killed or had no more room, nothing is shown. Nothing here decodes the
+text: a task may write any bytes. Writing goes through `format_line`, which is on the path of every line that any task
+prints. Pure.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from typing import NamedTuple
 _PREFIX = re.compile(
     rb"^\[MFLOG\|0\|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)Z\|[^|\]]*\|([^\]]*)\]", re.ASCII | re.MULTILINE
 )
+_PREFIX_INSIDE = re.compile(_PREFIX.pattern[1:], re.ASCII)
+_HEAD = b"[MFLOG|0|"
 
 
 class Line(NamedTuple):
@@ -70,8 +73,15 @@ def parse(data: bytes) -> Iterator[Line]:
         return
     first = _PREFIX.search(data)
     moment = _moment(first[1]) if first else None
-    for line in data.removesuffix(b"\n").split(b"\n"):
+    lines = data.removesuffix(b"\n").split(b"\n")
+    if first and not data.endswith(b"\n") and _HEAD.startswith(lines[-1]):
+        lines.pop()
+    for line in lines:
         match = _PREFIX.match(line)
+        if match is None and first and line.startswith(_HEAD):  # half-written: by who was killed or had no room
+            match = _PREFIX_INSIDE.search(line, 1)
+            if match is None:
+                continue
         if match is None:
             yield Line(moment, line, b"")
         else:

@@ -93,16 +93,15 @@ class SegmentWriter:
                 self._thread = Thread(target=self._work, name="log", daemon=True)
                 self._thread.start()
 
-    def append(self, stream: str, lines: list[bytes], now: float) -> list[bytes]:
-        """Take lines that the task has printed; return those that are kept: fewer where the limit is reached."""
-        kept, stored = self._stamp.lines(stream, lines, now)
+    def append(self, stream: str, lines: list[bytes], now: float) -> None:
+        """Take lines that the task has printed."""
+        stored = self._stamp.lines(stream, lines, now)
         with self._change:
             self._streams[stream].content += stored
-            if kept and self._due is None:
+            if stored and self._due is None:
                 self._due = max(time.monotonic() + self._pauses.first, self._last_put + self._pauses.between)
                 self.start()
                 self._change.notify()
-        return kept
 
     def close(self, outcome: tuple[str, bytes], mark: Mark = END) -> None:
         """Put the whole logs and the outcome, mark the end, and delete the segments.
@@ -120,6 +119,8 @@ class SegmentWriter:
             The storage refuses.
         """
         with self._change:
+            for name, stream in self._streams.items():
+                stream.content += self._stamp.rest(name)
             self._closing = True
             self._change.notify()
         if self._thread is not None:

@@ -64,13 +64,16 @@ class TaskLog:
         self._keys = {stream: layout.log(task, attempt, stream, "runtime") for stream in STREAMS}
         self._stamp = Stamp("runtime", limit)
 
-    def append(self, stream: str, lines: list[bytes], now: float) -> list[bytes]:
-        """Store lines and return those to show: the same, or fewer where the limit is reached."""
-        kept, stored = self._stamp.lines(stream, lines, now)
-        if stored:
-            self._sink.append(self._keys[stream], stored)
-        return kept
+    def append(self, stream: str, lines: list[bytes], now: float) -> None:
+        """Store lines."""
+        self._store(stream, self._stamp.lines(stream, lines, now))
 
     def close(self) -> None:
-        """Note that the attempt has ended."""
+        """Store the end of what is longer than its limit, and note that the attempt has ended."""
+        for stream in STREAMS:
+            self._store(stream, self._stamp.rest(stream))
         self._sink.complete(list(self._keys.values()))
+
+    def _store(self, stream: str, data: bytes) -> None:
+        if data:
+            self._sink.append(self._keys[stream], data)

@@ -47,11 +47,20 @@ def test_no_byte_is_lost_in_what_has_no_prefix(data: bytes) -> None:
 
 
 def test_lines_without_prefix_take_the_time_of_their_neighbour() -> None:
-    quoted, half = b"x [MFLOG|0|2026-01-01T00:00:01Z|runtime|x]", b"[MFLOG|0|half"
-    data = quoted + b"\n" + stamped("a", 5) + b"second\n" + stamped("b", 7) + half
-    lines = list(parse(data))
-    assert texts(lines) == [quoted, b"a", b"second", b"b", half]
-    assert [line.time.second for line in lines if line.time] == [5, 5, 5, 7, 7]
+    quoted = b"x [MFLOG|0|2026-01-01T00:00:01Z|runtime|x]"
+    lines = list(parse(quoted + b"\n" + stamped("a", 5) + b"second\n" + stamped("b", 7)))
+    assert texts(lines) == [quoted, b"a", b"second", b"b"]
+    assert [line.time.second for line in lines if line.time] == [5, 5, 5, 7]
+
+
+def test_of_a_line_that_was_cut_its_stamp_is_not_shown() -> None:
+    whole = stamped("a", 5) + stamped("b", 7)
+    begin = len(stamped("a", 5))
+    for cut in range(begin, len(whole) + 1):
+        lines = texts(list(parse(whole[:cut])))
+        assert lines in ([b"a"], [b"a", b""], [b"a", b"b"])
+        assert texts(list(parse(whole[:cut] + b"\n" * (cut > begin) + stamped("c", 8))))[-1] == b"c"
+    assert texts(list(parse(stamped("a", 5) + b"[MFLOG|0|2026-" + stamped("c", 8)))) == [b"a", b"c"]
 
 
 def test_prefixes_that_are_none() -> None:
