@@ -68,7 +68,19 @@ def failure_of_error(error: BaseException, step: str) -> TaskFailed:
         case MetaflowException():
             return StepRaised(sentence, hint=error.hint, error=_name(error), **values)
         case _:
-            return StepRaised(sentence, hint=hint_of_import(error), error=_name(error), **values)
+            return StepRaised(sentence, hint=hint_of_import(error) or _hint(error), error=_name(error), **values)
+
+
+def _hint(error: BaseException) -> str | None:
+    """Return what to do about an error that comes from a step's having no terminal."""
+    if _name(error) == "bdb.BdbQuit":
+        return (
+            "a step has no terminal for breakpoint(): put `-m debugpy --listen 5678 --wait-for-client` before the flow "
+            "file and attach a debugger; PYTHONBREAKPOINT=0 passes over breakpoints"
+        )
+    if isinstance(error, EOFError) and str(error) == "EOF when reading a line":
+        return "a step has no standard input: use a Parameter"
+    return None
 
 
 def _out_of_memory(sentence: str, step: str, values: dict[str, float | str]) -> TaskOutOfMemory:
@@ -120,6 +132,8 @@ def describe_failure(error: BaseException, step: str) -> str:
         lines += [f"    hint: {error.hint}"] if error.hint else []
         return "\n".join(lines) + "\n"
     text = "".join(traceback.format_exception(type(error), error, frames))
+    hint = _hint(error)
+    text += f"    hint: {hint}\n" if hint else ""
     if isinstance(error, AttributeError) and isinstance(error.obj, FlowSpec) and error.name is not None:
         hint = hint_for_missing(error.obj, error.name)
         text += f"    hint: {hint}\n" if hint else ""

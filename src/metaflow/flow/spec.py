@@ -77,8 +77,10 @@ class FlowSpec:
 
     def __init__(self, use_cli: bool = True) -> None:
         if use_cli:
-            from metaflow.cli.main import main
-
+            try:
+                from metaflow.cli.main import main
+            except KeyboardInterrupt:  # later it is told in words
+                sys.exit(130)
             initial = attributes_of(self)
             fixed = self._constants | self._steps.keys()
             main(type(self), initial={name: initial[name] for name in initial.keys() - fixed})

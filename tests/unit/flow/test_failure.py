@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bdb
 import resource
 from typing import Any
 
@@ -127,6 +128,11 @@ def test_what_cannot_tell_of_itself(error: BaseException, sentence: str, told: s
 def test_our_own_errors_keep_their_hint() -> None:
     failure = raised(InvalidNextException("It goes nowhere.", hint="call self.next"))
     assert (type(failure), failure.message, failure.hint) == (StepRaised, "It goes nowhere.", "call self.next")
+
+
+def test_a_step_has_no_terminal() -> None:
+    assert "-m debugpy" in str(failure_of_error(bdb.BdbQuit(), "train").hint)
+    assert "Parameter" in str(failure_of_error(EOFError("EOF when reading a line"), "train").hint)
 
 
 def test_a_stored_failure_is_itself() -> None:
