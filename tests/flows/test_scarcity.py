@@ -165,3 +165,36 @@ def test_a_disk_that_becomes_read_only(one_site: Site) -> None:
         assert f"Run {run_id} of FillingFlow: lost." in said, "its end could not be written anywhere"
         (one_site.directory / "enough").touch()
         one_site.run_flow("flow.py", "resume", env=in_disk(root)).succeeded()
+
+
+def test_tasks_wait_for_file_descriptors(one_site: Site) -> None:
+    source = """
+        import os
+        from metaflow import FlowSpec, step
+
+        class WideFlow(FlowSpec):
+            @step
+            def start(self):
+                self.items = list(range(40))
+                self.next(self.work, foreach="items")
+
+            @step
+            def work(self):
+                self.next(self.join)
+
+            @step
+            def join(self, inputs):
+                self.width = len(inputs)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            WideFlow()
+    """
+    entry = ["sh", "-c", 'ulimit -n 48; exec "$0" "$@"', PYTHON]
+    finished = one_site.run_flow(source, "run", "--max-workers", "40", command=entry).succeeded()
+    assert finished.values("join")["width"] == 40
+    assert "Task is waiting: no file descriptors are left for one more (ulimit -n)" in finished.stdout

@@ -159,6 +159,13 @@ def vanished_directory():
     os.rmdir("../doomed")
 
 
+def write_to_descriptor_three():
+    try:
+        os.write(3, b"nobody has opened it")
+    except OSError:
+        pass
+
+
 def umask():
     os.umask(0o777)
 

@@ -13,12 +13,15 @@ import asyncio
 import errno
 import json
 import os
+import resource
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from metaflow.compute.endings import PEAK_FACT, out_of_memory
 from metaflow.compute.local.memory import MemoryWatch
@@ -31,7 +34,7 @@ from metaflow.compute.local.processes import (
     kill_group,
 )
 from metaflow.compute.local.zygote_process import MESSAGE_BYTES, ZygoteProcess
-from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest
+from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
 from metaflow.compute.report import TaskReport
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import TaskFailed, TaskLost, TaskNotPlaced
@@ -108,6 +111,7 @@ class LocalLauncher:
         self._deadline: asyncio.TimerHandle | None = None
         self._kept: dict[int, str] = {}  # process id → what is said of it in the end
         self._services: list[_Process] = []  # tasks that have ended, and left something
+        self._waiting: deque[_Process] = deque()  # for descriptors
         self._outbox: deque[tuple[int, bytes, list[int]]] = deque()  # task, message, descriptors
 
     async def open(self, report: Callable[[Report], None]) -> None:
@@ -115,6 +119,7 @@ class LocalLauncher:
         become_subreaper()  # if the zygote is killed, what its tasks had started comes to this process
         self._children_before = children()
         self._memory = MemoryWatch()
+        self._descriptors = _free_descriptors()
         self._loop = asyncio.get_running_loop()
         self._connect()
 
@@ -134,6 +139,24 @@ class LocalLauncher:
 
     def submit(self, request: TaskRequest) -> None:
         process = self._processes[request.task] = _Process(request)
+        if self._has_room():
+            self._start(process)
+        else:
+            self._postpone(process, "no file descriptors are left for one more (ulimit -n)")
+
+    def _has_room(self) -> bool:
+        """Tell whether there are descriptors for one more task; for the first there must be."""
+        started = len(self._processes) - len(self._waiting)
+        taken = 2 * (started + len(self._services) + len(self._outbox))
+        return started <= 1 or taken <= self._descriptors
+
+    def _postpone(self, process: _Process, reason: str) -> None:
+        """Start a task when another one has ended."""
+        self._waiting.append(process)
+        self._report(Waiting(process.request.task, process.request.attempt, reason))
+
+    def _start(self, process: _Process) -> None:
+        request = process.request
         message = {
             "spawn": request.task,
             "argv": request.command.arguments,
@@ -160,8 +183,14 @@ class LocalLauncher:
             self._send(request.task, data, write_ends)
 
     def cancel(self, task: int) -> None:
-        if task in self._processes:
-            self._press(task, self._processes[task])
+        process = self._processes.get(task)
+        if process is None:
+            return
+        if process in self._waiting:
+            self._waiting.remove(process)
+            self._loop.call_soon(self._on_ended, task, None, None)
+        else:
+            self._press(task, process)
 
     async def close(self) -> list[str]:
         self._disconnect()
@@ -172,6 +201,7 @@ class LocalLauncher:
                 self._loop.remove_reader(stream.fd)
             process.close()
         self._processes.clear()
+        self._waiting.clear()
         self._memory.close()
         self._zygote.stop()
         return [f"Ended with the run: {what} running in a session of its own." for what in living]
@@ -246,7 +276,7 @@ class LocalLauncher:
             if not data:
                 self._lost()
                 return
-            message = json.loads(data)
+            message = _message(data)
             if "started" in message:
                 self._on_started(message["started"], message["pid"])
             elif "ended" in message:
@@ -277,7 +307,7 @@ class LocalLauncher:
             elif "importing" in message:
                 self._zygote.importing = message["importing"]
                 self._await_import(_IMPORT_SECONDS)
-            else:
+            elif "unfit" in message:
                 self._unfit = message["unfit"]
 
     def _on_started(self, task: int, pid: int) -> None:
@@ -334,6 +364,8 @@ class LocalLauncher:
             if number == signal.SIGKILL and self._memory.has_killed(process.pid, peak_mb):
                 failure = out_of_memory(process.request.step, peak_mb=peak_mb, limit_mb=self._memory.limit_mb)
         self._report(Ended(task, process.request.attempt, code, number, process.report, failure, facts))
+        while self._waiting and not self._is_lost and self._has_room():
+            self._start(self._waiting.popleft())
 
     def _keep(self, process: _Process, kept: Mapping[str, str]) -> None:
         """Note what lives on after its task. Its output is read, lest it die of writing, and belongs to nobody."""
@@ -369,6 +401,7 @@ class LocalLauncher:
             if process.pid:
                 kill_group(process.pid)
         kill_children(except_for=self._children_before)
+        self._waiting.clear()
         for task in list(self._processes):
             self._on_ended(task, None, _lost(self._fault))
 
@@ -389,6 +422,27 @@ class _Process:
             self.next_press.cancel()
         for stream in self.streams.values():
             stream.close()
+
+
+def _message(data: bytes) -> dict[str, Any]:
+    """Read a message; what a task has written into the socket by mistake is an empty one."""
+    try:
+        message = json.loads(data)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _free_descriptors() -> int:
+    """Return how many descriptors tasks may take, so that some are left for logs, metadata and connections."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    try:
+        used = len(os.listdir("/proc/self/fd"))
+    except OSError:
+        used = limit // 8
+    return limit - used - min(64, limit // 4)
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

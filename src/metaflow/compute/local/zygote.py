@@ -32,6 +32,7 @@ for it, and then ends what it has left. Two of the three may be killed at once, 
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -55,6 +56,9 @@ from metaflow.compute.local.preloading import Preloading, Unfit
 from metaflow.compute.local.proven import Candidate
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
 from metaflow.compute.report import CHANNEL, report_unbegun
+
+_CHANNEL_FD = 200
+"""Least number of the descriptor on which a task reports."""
 
 _LOOK_AGAIN = 20
 """Milliseconds until the zygote looks again whether what an ended task had started is gone."""
@@ -334,7 +338,7 @@ class _Child:
             os.dup2(source, target)
             os.close(source)
         os.environ.update(self._message["env"])
-        os.environ[CHANNEL] = f"{CONTROL_FD}:{self._message['spawn']}"
+        os.environ[CHANNEL] = f"{_channel()}:{self._message['spawn']}"
 
     def _become_fresh(self, argv: list[str]) -> None:
         """Give the child what a new interpreter would have."""
@@ -366,6 +370,18 @@ def _output_to(file: int) -> Iterator[None]:
         for fd, copy in kept:
             os.dup2(copy, fd)
             os.close(copy)
+
+
+def _channel() -> int:
+    """Move the socket out of the way: some programs write to low numbers, where they have nothing, or close them."""
+    for least in (_CHANNEL_FD, CONTROL_FD + 1):
+        try:
+            channel = fcntl.fcntl(CONTROL_FD, fcntl.F_DUPFD, least)
+        except OSError:  # above what `ulimit -n` allows
+            continue
+        os.close(CONTROL_FD)
+        return channel
+    return CONTROL_FD
 
 
 _OWN = (
