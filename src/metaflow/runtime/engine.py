@@ -452,7 +452,8 @@ class Engine:
                     attempt.target.launcher.cancel(task)
             return
         self.interrupted = number
-        self._messages.interrupted(how, len(self._attempts))
+        local = any(attempt.target.launcher.kind == "local" for attempt in self._attempts.values())
+        self._messages.interrupted(how, len(self._attempts), local)
         if not self._finished.done():
             self._tell(Cancelled(f"interrupted ({how})"))
 

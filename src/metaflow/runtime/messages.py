@@ -66,8 +66,8 @@ class Messages:
         else:
             self._console.run("Workflow failed.")
 
-    def interrupted(self, how: str, running: int) -> None:
-        again = " Once more ends them sooner." if running else ""
+    def interrupted(self, how: str, running: int, can_hurry: bool) -> None:
+        again = " Once more ends them sooner." if can_hurry else ""
         self._console.run(f"Interrupted ({how}): stopping {running} running tasks.{again}")
 
     def warning(self, sentence: str) -> None:
