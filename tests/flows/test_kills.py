@@ -283,6 +283,7 @@ def test_ctrl_c_twice(one_site: Site) -> None:
     running = waiting(one_site, "--deaf", "true", grace=1000)
     running.interrupt(group=True)
     eventually(lambda: "Interrupted (Ctrl-C)" in running.stdout, "the first is heard")
+    time.sleep(0.6)  # not to wait for anything: to be told from the first
     running.interrupt(group=True)
     finished = running.wait(within=10)
     processes.assert_gone(one_site.mark, within=1.0)

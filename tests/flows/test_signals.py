@@ -162,7 +162,8 @@ CLEANING = """
 def test_steps_clean_up_when_their_run_is_interrupted(site: Site, number: signal.Signals, how: str) -> None:
     running = site.start_flow(CLEANING, "run", env={"METAFLOW_LOCAL_GRACE": "4"})
     eventually(lambda: len(list(site.directory.glob("*.ready"))) == 6, "all tasks run")
-    running.process.send_signal(number)
+    for _ in range(2):  # as from a terminal and its shell: that is one
+        running.process.send_signal(number)
     finished = running.wait(within=30)
     assert finished.returncode == 128 + number
     assert f"Interrupted ({how}): stopping 6 running tasks." in finished.stdout

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_AGAIN = 0.5
+"""Seconds after which Ctrl-C counts as pressed again: programs that run this one pass on what it has had already."""
+
 _SIGNAL_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGHUP: "the terminal was closed"}
 
 
@@ -180,6 +183,7 @@ class Engine:
         self._works: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancelled = ""
+        self._pressed_at = 0.0  # Ctrl-C
         self.failures: dict[int, TaskFailed] = {}
         self.interrupted: int | None = None
 
@@ -446,12 +450,16 @@ class Engine:
         await asyncio.gather(*self._works, return_exceptions=True)
 
     def _interrupt(self, number: int, how: str) -> None:
+        now = self._clock.elapsed()
         if self.interrupted is not None:
-            for task, attempt in self._attempts.items():
-                if attempt.is_stopped:
-                    attempt.target.launcher.cancel(task)
+            if number == signal.SIGINT and now - self._pressed_at >= _AGAIN:
+                self._pressed_at = now
+                for task, attempt in self._attempts.items():
+                    if attempt.is_stopped:
+                        attempt.target.launcher.cancel(task)
             return
         self.interrupted = number
+        self._pressed_at = now
         local = any(attempt.target.launcher.kind == "local" for attempt in self._attempts.values())
         self._messages.interrupted(how, len(self._attempts), local)
         if not self._finished.done():
