@@ -338,7 +338,8 @@ class _Child:
             os.dup2(source, target)
             os.close(source)
         os.environ.update(self._message["env"])
-        os.environ[CHANNEL] = f"{_channel()}:{self._message['spawn']}"
+        zygote._control = _moved(zygote._control)
+        os.environ[CHANNEL] = f"{zygote._control.fileno()}:{self._message['spawn']}"
 
     def _become_fresh(self, argv: list[str]) -> None:
         """Give the child what a new interpreter would have."""
@@ -372,16 +373,16 @@ def _output_to(file: int) -> Iterator[None]:
             os.close(copy)
 
 
-def _channel() -> int:
+def _moved(control: socket.socket) -> socket.socket:
     """Move the socket out of the way: some programs write to low numbers, where they have nothing, or close them."""
     for least in (_CHANNEL_FD, CONTROL_FD + 1):
         try:
-            channel = fcntl.fcntl(CONTROL_FD, fcntl.F_DUPFD, least)
+            number = fcntl.fcntl(control, fcntl.F_DUPFD, least)
         except OSError:  # above what `ulimit -n` allows
             continue
-        os.close(CONTROL_FD)
-        return channel
-    return CONTROL_FD
+        control.close()
+        return socket.socket(fileno=number)
+    return control
 
 
 _OWN = (
