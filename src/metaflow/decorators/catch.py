@@ -27,6 +27,7 @@ Function = TypeVar("Function")
 class CatchDecorator(StepDecorator):
     name = "catch"
     defaults = {"var": None, "print_exception": True}
+    catches = True
     rank = 1  # around @timeout and all others: it takes what they raise
 
     def check(self) -> None:

@@ -206,6 +206,9 @@ class StepDecorator(Decorator):
     backend: ClassVar[str | None] = None
     """Name of the launcher that it sends the step's tasks to; at most one decorator of a step has one."""
 
+    catches: ClassVar[bool] = False
+    """Whether it takes what is raised around it, also by what comes after the step's code."""
+
     rank: ClassVar[int] = 0
     """One of a higher rank is wrapped around those of lower ranks, wherever it stands above the step."""
 

@@ -32,7 +32,7 @@ from metaflow.exception import (
 )
 from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.current import current
-from metaflow.flow.decorator import StepContext
+from metaflow.flow.decorator import StepContext, StepDecorator
 from metaflow.flow.failure import describe_failure, failure_of_error, place_of_assignment
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value, place_in
 from metaflow.flow.plan import FlowPlan
@@ -140,7 +140,7 @@ class Task:
             ),
             go_on=partial(self._go_on, flow),
         )
-        error = self._call(context, partial(self._run_step, context))
+        error = self._call(context, partial(self._run_step, context), self._step.outermost_first)
         os.umask(mask)  # what the step did to its own files is its business; ours stay readable
         with _uninterrupted():
             return self._finish(context, incoming, error)
@@ -274,9 +274,11 @@ class Task:
             self._function(context.flow)
         self._check_transition(context.flow)
 
-    def _call(self, context: StepContext, run: Callable[[], None]) -> BaseException | None:
-        """Call `run` with the step's decorators around it, the outermost first; return what it raised."""
-        for decorator in reversed(self._step.outermost_first):
+    def _call(
+        self, context: StepContext, run: Callable[[], None], decorators: Sequence[StepDecorator]
+    ) -> BaseException | None:
+        """Call `run` with decorators around it, the outermost first; return what it raised."""
+        for decorator in reversed(decorators):
             run = partial(decorator.around, context, run)
         try:
             run()
@@ -369,7 +371,8 @@ class Task:
             except UnpicklableArtifact as raised:
                 refusal = raised
                 refusal.source_file, refusal.line_no = place_of_assignment(self._class, self._function, raised.name)
-                error = self._call(context, partial(_raise, refusal))  # @catch takes it as if the step had raised it
+                catching = [decorator for decorator in self._step.outermost_first if decorator.catches]
+                error = self._call(context, partial(_raise, refusal), catching)  # as if the step had raised it
         failure = context.failure
         if error is not None:
             failure = failure_of_error(error, self._plan.step).at(place_in(flow._binding.frames))
