@@ -65,6 +65,73 @@ def results(finished: Finished) -> dict[str, list[str]]:
     }
 
 
+COMPOSED = """
+import os
+
+from metaflow import Config, FlowSpec, config_expr, resources, step
+from teamdecorators import Sized, stamped
+
+
+@Sized
+class Composed(FlowSpec):
+    config = Config("config", default="size.txt", parser="launcheronly.parse")
+
+    @stamped
+    @resources(memory=config_expr("config.size"))
+    @step
+    def start(self):
+        self.seen = [os.environ["SIZE"], self.config.size, os.path.exists("size.txt")]
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+
+if __name__ == "__main__":
+    Composed()
+"""
+
+TEAM = """
+from metaflow import FlowMutator, user_step_decorator
+
+from .words import WORD
+
+
+@user_step_decorator
+def stamped(step_name, flow, inputs=None, attributes=None):
+    flow.stamps = [*getattr(flow, "stamps", []), f"{WORD} {step_name}"]
+    yield
+
+
+class Sized(FlowMutator):
+    def mutate(self, mutable_flow):
+        for _, mutable_step in mutable_flow.steps:
+            mutable_step.add_decorator("environment", deco_kwargs={"vars": {"SIZE": str(mutable_flow.config.size)}})
+"""
+
+
+def test_configs_mutators_and_decorators_of_a_package_elsewhere(
+    backend: str, remote: RemoteSite, tmp_path: Path
+) -> None:
+    """The config's file and its parser stay here; the decorators' package goes along."""
+    for name, text in (
+        ("shared/teamdecorators/__init__.py", TEAM),
+        ("shared/teamdecorators/words.py", 'WORD = "by team:"\n'),
+        ("here/launcheronly.py", "def parse(text):\n    return {'size': int(text)}\n"),
+    ):
+        path = tmp_path / "elsewhere" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    remote.write("size.txt", "300")
+    found = [str(tmp_path / "elsewhere" / name) for name in ("shared", "here")]
+    words = ("--with", "teamdecorators.stamped")
+    flow = remote.write("composed.py", COMPOSED)
+    finished = run_on(remote, backend, str(flow), *words, env={"PYTHONPATH": os.pathsep.join(found)}).succeeded()
+    assert finished.task("start").data.seen == ["300", 300, False]
+    assert finished.data.stamps == ["by team: start", "by team: end"]
+
+
 @pytest.mark.parametrize("flow", ["linear", "branches", "foreach", "nested", "switch", "recursion", "parameters"])
 def test_a_remote_run_has_the_results_of_a_local_one(flow: str, backend: str, remote: RemoteSite) -> None:
     remote.write("included.txt", "included\n")
