@@ -21,9 +21,8 @@ def test_merge_artifacts(shared: Shared) -> None:
     assert (join["only_left"], join["only_right"]) == ("L", "R")
     assert join["replaced"] == "new"
     assert join["common"] == {"a": [1, 2]}, "what is stored is merged"
-    changed, untouched = {"a": [1, 2, [1, "x"]], "b": 1}, {"a": [1, 2, [1, "x"]]}
-    assert join["changed"] == changed
-    assert join["kept"] == ([changed, untouched], "set", True)
+    assert join["changed"] == {"a": [1, 2, [1, "x"]], "b": 1}
+    assert join["kept"] == ({"a": [1, 2, [1, "x"]]}, "set", True)
 
     again = finished.values("again")
     assert again["attempt_outside"] == ("MetaflowException", []), "only a join can merge"

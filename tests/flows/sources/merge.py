@@ -53,7 +53,7 @@ class MergeFlow(FlowSpec):
         inputs.left.common.update(inputs.right.common, b=1)
         inputs.right.conflict = "set"
         self.changed = inputs.left.common
-        self.kept = ([each.common for each in inputs], inputs[1].conflict, inputs.left.common is inputs[0].common)
+        self.kept = (inputs.right.common, inputs.right.conflict, inputs.left.common is inputs.left.common)
         self.merge_artifacts(inputs)
         self.next(self.again)
 
