@@ -113,12 +113,6 @@ def unknown(kind: str, name: str) -> CommandException:
         missing = "" if name in _TABLE["flow decorator"] else " It is not available in this version of Millrace."
         hint = "write it above the class of the flow" if not missing else None
         return CommandException(f"'{name}' is a decorator of flows, not of steps.{missing}", hint=hint)
-    if kind == "step decorator" and "." in name:
-        return CommandException(
-            f"There is no step decorator '{name}': decorators of your own are not available in this version of "
-            "Millrace.",
-            hint=f"known names: {', '.join(names(kind))}",
-        )
     near = difflib.get_close_matches(name, _TABLE[kind], n=1)
     known = ", ".join(names(kind)) or "none"
     return CommandException(

@@ -208,10 +208,13 @@ def test_options_of_run_are_variables_too_by_the_names_of_metaflow(one_site: Sit
 
 @pytest.mark.parametrize("command", ["run", "resume", "check", "show"])
 def test_an_environment_that_is_not_there_is_named_wherever_it_is_asked_for(one_site: Site, command: str) -> None:
+    if command == "resume":
+        one_site.run_flow(WITH, "run").succeeded()
+    runs = [path.name for path in one_site.root.glob("*/*")]
     refused = one_site.run_flow(WITH, command, env={"METAFLOW_DEFAULT_ENVIRONMENT": "conda"}).failed()
     assert "METAFLOW_DEFAULT_ENVIRONMENT in the environment: The environment 'conda' is not available" in refused.stderr
     assert "--environment local" in refused.stderr
-    assert not one_site.root.exists()
+    assert [path.name for path in one_site.root.glob("*/*")] == runs
     said = one_site.run_flow(WITH, "--environment", "pypi", command).failed()
     assert "--environment pypi: The environment 'pypi' is not available" in said.stderr
 

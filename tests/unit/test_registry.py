@@ -90,7 +90,6 @@ def test_a_kind_without_names(scratch: str, monkeypatch: pytest.MonkeyPatch) -> 
             "'project' is a decorator of flows, not of steps. It is not available",
         ),
         ("parallel", "The step decorator 'parallel' is not available in this version of Millrace."),
-        ("my.deco", "There is no step decorator 'my.deco': decorators of your own are not available in this version"),
     ],
 )
 def test_what_with_cannot_be_given(name: str, said: str) -> None:

@@ -18,7 +18,6 @@ _SETTINGS = (
 )
 _FILE = "the configuration is a file, ~/.metaflowconfig/config.json, or config_<profile>.json for a profile"
 _CODE = "`Run(…).code` has the code of a run: `extract()` writes it to a directory"
-_PARAMETER = "use a Parameter of type JSONType, or read the file in the flow's module"
 _PROJECT = "tell runs apart by tags, --tag, and namespaces, --namespace"
 
 _INSTEAD: dict[Kind, dict[str, str]] = {
@@ -45,8 +44,6 @@ _INSTEAD: dict[Kind, dict[str, str]] = {
     },
     "option": {
         "--branch": _PROJECT,
-        "--config": _PARAMETER,
-        "--config-value": _PARAMETER,
         "--local-config-file": _SETTINGS,
         "--mode": "`resume STEP` runs a step anew with what the steps before it have left",
         "--production": _PROJECT,
