@@ -397,7 +397,7 @@ def test_a_package_with_other_bytes(container: Container) -> None:
 @pytest.mark.parametrize(
     ("code", "text", "status", "sentence"),
     [
-        (403, b"<Message>Request has expired</Message>", boot.DENIED, b"its signed URL has expired.\n"),
+        (403, b"<Message>Request has expired</Message>", boot.EXPIRED, b"its signed URL has expired.\n"),
         (403, b"<Message>Access Denied</Message>", boot.DENIED, b"it is refused with HTTP status 403.\n"),
         (404, b"", boot.DENIED, b"it is refused with HTTP status 404.\n"),
         (503, b"SlowDown", boot.UNREACHABLE, b"HTTP status 503.\n"),

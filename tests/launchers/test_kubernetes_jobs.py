@@ -38,7 +38,9 @@ from support.kubernetes_server import KubernetesServer, Request, status
 
 QUICK: dict[str, Any] = {
     "timeouts": Timeouts(explain=0.05, explain_every=0.05, ending=30.3),
-    "pace": Pace(RetryPolicy(0.05, 0.3), answer=0.2, silence=0.1, credentials=0.3, told=3.0, gone=0.3, tick=0.02),
+    "pace": Pace(
+        RetryPolicy(0.05, 0.3), answer=0.2, silence=0.1, credentials=0.3, told=3.0, gone=0.3, tick=0.02, poll=0.02
+    ),
     "limits": Limits(image=0.2, config=0.2, unready=0.2),
 }
 
@@ -456,6 +458,20 @@ def test_a_deletion_that_nobody_saw() -> None:
     play(scene)
 
 
+def test_pods_that_may_be_listed_and_not_watched() -> None:
+    async def scene(run: Run) -> None:
+        no = status(403, "Forbidden", "pods is forbidden: cannot watch")
+        run.server.fault = lambda request: no if "watch" in request.query else None
+        run.backend.submit(a_job())
+        pod = await run.pod()
+        run.server.start(pod)
+        await run.started()
+        run.server.finish(pod, 5)
+        assert (await run.ended()).code == 5
+
+    assert [type(report) for report in play(scene).reports] == [JobStarted, JobEnded]
+
+
 def test_a_watch_that_is_forbidden_for_long_gives_up() -> None:
     async def scene(run: Run) -> None:
         no = status(403, "Forbidden", "pods is forbidden")
@@ -722,6 +738,8 @@ def test_preflight_names_what_is_missing() -> None:
         problems = await run.backend.preflight(requests)
         sentences = {problem.message: problem.steps for problem in problems}
         assert sentences["This user may not watch pods in the namespace 'default'."] == ("a", "c")
+        (watch,) = (problem for problem in problems if "watch pods" in problem.message)
+        assert not watch.certain
         assert sentences["There is no secret 'nosuch' in the namespace 'default'."] == ("a",)
         assert sentences["There is no namespace 'nope'."] == ("b",)
         assert sentences["There is no service account 'who' in the namespace 'default'."] == ("c",)

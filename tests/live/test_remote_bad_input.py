@@ -172,6 +172,13 @@ def test_it_is_told_before_the_first_task(name: str, remote: RemoteSite) -> None
         assert unfinished("kubernetes", "Hello", finished.run_id) + unfinished("batch", "Hello", finished.run_id) == []
 
 
+def test_a_run_with_local_data_is_not_resumed_elsewhere(remote: RemoteSite) -> None:
+    failing = HELLO.replace("        pass", "        1 / 0")
+    first = remote.run_flow(failing, "run").failed()
+    finished = remote.run_flow("flow.py", "resume", "--with", SMALL["kubernetes"], within=PATIENCE)
+    assert_told(finished, (f"The data of the run {first.run_id} is in {remote.root}", "resume it on this machine"))
+
+
 @pytest.mark.parametrize("name", LATER)
 def test_it_is_told_of_the_task(name: str, remote: RemoteSite) -> None:
     case = LATER[name]

@@ -207,7 +207,7 @@ def test_a_link_that_has_expired(containers: Containers) -> None:
     ended = containers.run("pass", packages=[package])
     if ended.status == boot.DAMAGED:
         pytest.skip("this S3 does not look at signatures")
-    assert ended.status == boot.DENIED
+    assert ended.status == boot.EXPIRED
     assert "expired" in ended.stderr
 
 

@@ -24,6 +24,7 @@ from metaflow.app.parameters import parameter_values
 from metaflow.app.requests import resource_requests
 from metaflow.app.targets import RunFrame, make_targets, shared_storage
 from metaflow.app.workspace import Workspace
+from metaflow.client.site import Site
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException, MetaflowException, TaskFailed, text_of
 from metaflow.flow.config import configs_of
@@ -272,14 +273,31 @@ def _origin_run(workspace: Workspace, given: str | None) -> str:
 
 
 def _origin(workspace: Workspace, run: str) -> Origin:
+    """Return the run to resume; its data must be where that of its continuation will be."""
     try:
         return Origin(workspace.storage, workspace.name, run)
-    except CommandException:
+    except CommandException as error:
         if _has_begun(workspace, run):
-            raise
+            raise (_origin_elsewhere(workspace, run) or error) from None
     raise CommandException(
         f"The run {run} ended before its first task: it has nothing to resume.",
         hint=f"`{workspace.invocation} run` begins a new one",
+    )
+
+
+def _origin_elsewhere(workspace: Workspace, run: str) -> CommandException | None:
+    """Return the error of a run whose data is in another storage; None if it is not known to be."""
+    there = Site(workspace.metadata, workspace.storage).storage_of((workspace.name, run, PARAMETERS, "0"))
+    if (there.kind, there.root) == (workspace.storage.kind, workspace.storage.root):
+        return None
+    hint = f"name its place: --datastore={there.kind} --datastore-root={there.root}"
+    if there.kind == "local":
+        hint = "resume it on this machine (`--without` takes a backend away), or start a new run there; with "
+        hint += "METAFLOW_DEFAULT_DATASTORE=s3 (gs, azure) also local steps keep data where all steps reach them"
+    return CommandException(
+        f"The data of the run {run} is in {there.root}, and that of its continuation would be in "
+        f"{workspace.storage.describe('')}: a run is resumed where its data is.",
+        hint=hint,
     )
 
 

@@ -131,8 +131,9 @@ class Launcher(Protocol):
     """A place where tasks run.
 
     Promises of every implementation: `Waiting` before `Started` before `Output` before `Ended`, of which only `Ended`
-    must come; exactly one `Ended` for each submitted request, whatever happens; after it nothing of the task runs any
-    more but, where a backend allows that, what has left the session of a task that ended well. No method blocks.
+    must come (an attempt that could not begin where it was started waits and starts once more); exactly one `Ended`
+    for each submitted request, whatever happens; after it nothing of the task runs any more but, where a backend allows
+    that, what has left the session of a task that ended well. No method blocks.
     """
 
     kind: str

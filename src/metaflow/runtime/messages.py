@@ -49,6 +49,7 @@ class Messages:
         self._began = clock.elapsed()
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
+        self._waiting: dict[int, str] = {}
 
     def close(self) -> None:
         """Print all that is left."""
@@ -91,9 +92,14 @@ class Messages:
         self._console.run(f"Task {wait.task} of the step {wait.step} will be tried again in {wait.delay:.0f} s.")
 
     def task_waits(self, label: TaskLabel, reason: str) -> None:
-        self._console.status(label, f"Task is waiting: {reason}")
+        """Say why a task waits, unless others are known to wait for the same."""
+        is_known = reason in self._waiting.values()
+        self._waiting[label.task] = reason
+        if not is_known:
+            self._console.status(label, f"Task is waiting: {reason}")
 
     def task_starts(self, label: TaskLabel, attempt: int) -> None:
+        self._waiting.pop(label.task, None)
         self._console.status(label, "Task starts." if attempt == 0 else "Task starts (retry).")
         self._console.progress(self._counts)
 
@@ -101,6 +107,7 @@ class Messages:
         self._console.task(label, [line.decode("utf-8", "replace") for line in lines], moment)
 
     def task_done(self, label: TaskLabel, seconds: float, width: int | None) -> None:
+        self._waiting.pop(label.task, None)
         self._done[label.step] += 1
         foreach = f" It opens a foreach of {width} tasks." if width is not None else ""
         self._console.status(label, f"Task done in {seconds:.2f} s.{foreach}")
@@ -122,6 +129,7 @@ class Messages:
         self._count_failure(label)
 
     def _count_failure(self, label: TaskLabel) -> None:
+        self._waiting.pop(label.task, None)
         self._failed[label.step] += 1
         self._console.progress(self._counts)
 

@@ -116,6 +116,7 @@ def describe(job: Job, *, on_fargate: bool, emits_tags: bool = False) -> JobDesc
 def job_name(labels: Mapping[str, str]) -> str:
     """Return a name that only this attempt has: user, flow, run, step, task and attempt, as far as Batch allows."""
     words = [labels.get(key, "") for key in ("user", "flow", "run", "step", "task", "attempt")]
+    words += [labels[key] for key in ("link",) if key in labels]
     return fit_name("-".join(words))
 
 

@@ -8,6 +8,8 @@ from metaflow.compute.batch.client import Description
 from metaflow.compute.jobs.events import MemberState
 
 ENDED = ("SUCCEEDED", "FAILED")
+_PASSING = ("SUBMITTED", "PENDING", "STARTING")
+"""States of a job that has begun to go its way, and that nobody has to hear of."""
 
 
 def state_of(job: Description) -> MemberState[Description]:
@@ -19,7 +21,7 @@ def state_of(job: Description) -> MemberState[Description]:
         has_started,
         status in ENDED,
         job,
-        reason=why_waiting(job),
+        reason="" if status in _PASSING and not job.get("statusReason") else why_waiting(job),
         is_explained=status != "RUNNABLE" or bool(job.get("statusReason")),
         where=f"Batch job {id}" if has_started else "",
         facts=facts_of(job),
@@ -29,7 +31,7 @@ def state_of(job: Description) -> MemberState[Description]:
 def why_waiting(job: Description) -> str:
     """Return the state of a job that has not begun, its queue, and Batch's reason if it gives one."""
     reason = f": {job['statusReason']}" if job.get("statusReason") else ""
-    return f"Batch job {job['jobId']} is {job['status']} in the queue {_name(job.get('jobQueue'))}{reason}"
+    return f"{job['status']} in the queue {_name(job.get('jobQueue'))}{reason}"
 
 
 def exit_code(job: Description) -> int | None:

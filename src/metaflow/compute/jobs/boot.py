@@ -18,7 +18,7 @@ UNTRUSTED = (
     "METAFLOW_S3_VERIFY_CERTIFICATE names the certificates to trust where the run is started, AWS_CA_BUNDLE or "
     "SSL_CERT_FILE in the image"
 )
-OLD_PYTHON, UNREACHABLE, DENIED, DAMAGED, NO_SPACE, OTHER_PLATFORM = range(64, 70)
+OLD_PYTHON, UNREACHABLE, DENIED, DAMAGED, NO_SPACE, OTHER_PLATFORM, EXPIRED = range(64, 71)
 
 
 def main() -> "NoReturn":
@@ -96,9 +96,9 @@ def fetch(package: "dict[str, str]", certificates: "str | None") -> bytes:
         except HTTPError as error:
             status, problem = UNREACHABLE, f"HTTP status {error.code}"
             if error.code in (400, 401, 403, 404, 410):
-                expired = b"expired" in error.read().lower()
-                problem = "its signed URL has expired" if expired else "it is refused with " + problem
-                raise failure(DENIED, f"Cannot download {place}: {problem}.") from None
+                if b"expired" in error.read().lower():
+                    raise failure(EXPIRED, f"Cannot download {place}: its signed URL has expired.") from None
+                raise failure(DENIED, f"Cannot download {place}: it is refused with {problem}.") from None
         except (HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ssl.SSLCertVerificationError):

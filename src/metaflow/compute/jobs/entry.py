@@ -13,6 +13,9 @@ from metaflow.exception import TaskExited, TaskFailed
 BOOT_FAILED = range(64, 80)
 """Exit statuses of the boot program: it has said why in its last line."""
 
+LINK_EXPIRED = 70
+"""The one of them that says that the job has waited for longer than its links are good for."""
+
 VARIABLE = "MILLRACE_BOOT"
 
 CERTIFICATES = "MILLRACE_CERTIFICATES"

@@ -18,8 +18,8 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from metaflow.compute.endings import PEAK_FACT
-from metaflow.compute.jobs.ends import failure_of_job
-from metaflow.compute.jobs.entry import GRACE, Package, argv, boot_variable
+from metaflow.compute.jobs.ends import cancelled, failure_of_job
+from metaflow.compute.jobs.entry import GRACE, LINK_EXPIRED, Package, argv, boot_variable
 from metaflow.compute.jobs.outcome import Outcome
 from metaflow.compute.jobs.protocol import Job, JobBackend, JobEnded, JobReport, JobStarted
 from metaflow.compute.protocol import Ended, Output, Problem, Report, Started, TaskRequest, Waiting
@@ -47,6 +47,8 @@ and while all wait."""
 _SHARE = 0.06
 """Of a core, that looking may take."""
 _RENEWAL = 600.0
+_MOST_LINKS = 5
+"""Times that an attempt is submitted because its links had expired: the clocks may be wrong."""
 _TRIES = 12
 _PAUSE = 10.0
 
@@ -116,6 +118,7 @@ class RemoteLauncher:
         self._requests: dict[int, TaskRequest] = {}
         self._followed: dict[int, Attempt] = {}
         self._started: set[int] = set()
+        self._links: dict[int, int] = {}
         self._cancelled: set[int] = set()
         self._concluding: set[int] = set()
         self._logs = SegmentReader(storage, f"{labels.flow}/{labels.run}")
@@ -156,6 +159,8 @@ class RemoteLauncher:
             "task": str(request.task),
             "attempt": str(request.attempt),
         }
+        if request.task in self._links:
+            labels["link"] = str(self._links[request.task])
         container = {CONTAINER: f"{self.kind} {request.resources.image}"}
         environment = {**self._environment, **command.environment, **container, **boot}
         self._backend.submit(
@@ -298,6 +303,9 @@ class RemoteLauncher:
             message = error.message if isinstance(error, MetaflowException) else repr(error)
             outcome = Outcome()
             job = job._replace(failure=TaskLost(f"how the step '{request.step}' ended cannot be read: {message}"))
+        if outcome.end is None and job.code == LINK_EXPIRED and self._may_submit_again(request):
+            await self._submit_again(request)
+            return
         if outcome.end is None and job.tail:
             self._report(Output(request.task, request.attempt, "stderr", job.tail, time.time()))
         end = outcome.end
@@ -305,11 +313,29 @@ class RemoteLauncher:
         facts = {**job.facts, **outcome.facts}
         if end is not None and end.peak_mb is not None:
             facts[PEAK_FACT] = f"{end.peak_mb:.0f}"
+        self._links.pop(request.task, None)
         del self._requests[request.task]
         self._concluding.discard(request.task)
         self._cancelled.discard(request.task)
         code, number = (end.code, end.signal) if end is not None else (job.code, None)
         self._report(Ended(request.task, request.attempt, code, number, outcome.report, failure, facts))
+
+    def _may_submit_again(self, request: TaskRequest) -> bool:
+        return request.task not in self._cancelled and self._links.get(request.task, 1) < _MOST_LINKS
+
+    async def _submit_again(self, request: TaskRequest) -> None:
+        """Submit an attempt whose job has waited for longer than its links are good for, with links signed now."""
+        self._links[request.task] = self._links.get(request.task, 1) + 1
+        try:
+            self._packages = await asyncio.to_thread(self._make_packages)
+        except MetaflowException:
+            pass  # the storage is away: those that were signed last
+        self._concluding.discard(request.task)
+        if request.task in self._cancelled:
+            self._conclude_soon(request, JobEnded(request.task, request.attempt, None, cancelled(request.step)))
+        else:
+            self._report(Waiting(request.task, request.attempt, "its links to the code had expired: it is sent again"))
+            self.submit(request)
 
     async def _read(self, attempt: Attempt, is_told: bool) -> Outcome:
         """Show the rest of the log and return the outcome object; wait for a storage that is away."""

@@ -29,7 +29,8 @@ class Job(NamedTuple):
         Its variables.
     labels : dict of str to str
         ``flow``, ``run``, ``step``, ``task``, ``attempt``, ``user``: the backend writes them on all that it creates, in
-        the form it allows, so that `list` and `kill` find the job.
+        the form it allows, so that `list` and `kill` find the job. With ``link`` it is the same attempt once more, and
+        has to have another name.
     resources : ResourceRequest
         What it needs.
     time_limit : float

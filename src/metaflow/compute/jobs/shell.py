@@ -45,6 +45,8 @@ class Pace(NamedTuple):
         When the run is over: seconds for jobs to be told to end, and then for them to do so.
     tick : float
         Seconds between two looks at the clock.
+    poll : float
+        Seconds between two looks at jobs that may not be watched.
     """
 
     retry: RetryPolicy = RetryPolicy()
@@ -54,6 +56,7 @@ class Pace(NamedTuple):
     told: float = 15.0
     gone: float = 45.0
     tick: float = 1.0
+    poll: float = 2.0
 
 
 class Creation(NamedTuple):

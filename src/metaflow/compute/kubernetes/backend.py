@@ -157,6 +157,7 @@ class KubernetesBackend(JobShell[Pod]):
             on_listed=lambda names: self._on_listed(namespace, names),
             outage=Outage(f"Kubernetes (namespace '{namespace}')", self.say, self.pace.silence),
             credentials=self.pace.credentials,
+            pace=self.pace.poll,
         )
         try:
             await watch.follow()

@@ -34,6 +34,7 @@ _LONGEST_LABEL = 63
 def job_name(labels: Mapping[str, str]) -> str:
     """Return a job's name, which tells a person what it is and is the same for the same attempt of a task."""
     path = [labels.get(name, "") for name in ("flow", "run", "step", "task", "attempt")]
+    path += [labels[name] for name in ("link",) if name in labels]
     words = re.sub("[^a-z0-9]+", "-", f"{path[0][:16]}-{path[2][:16]}-{path[3]}-{path[4]}".lower()).strip("-")
     return f"t-{words[: _LONGEST_NAME - 13].rstrip('-')}-{_digest('/'.join(path), 10)}"
 

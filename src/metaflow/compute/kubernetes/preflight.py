@@ -17,7 +17,8 @@ from metaflow.compute.kubernetes.description import namespace_of
 from metaflow.compute.protocol import Problem
 from metaflow.compute.resources import ResourceRequest
 
-_RIGHTS = (("create", "batch", "jobs"), ("delete", "batch", "jobs"), ("list", "", "pods"), ("watch", "", "pods"))
+_WATCH = ("watch", "", "pods")
+_RIGHTS = (("create", "batch", "jobs"), ("delete", "batch", "jobs"), ("list", "", "pods"), _WATCH)
 _SECONDS = 5.0
 ROLE = "ask the cluster's owner for a role that may create, get, list, watch and delete jobs and pods"
 
@@ -79,11 +80,15 @@ class Preflight:
     async def _missing_rights(self, namespace: str) -> list[Mismatch]:
         """Return what we are not permitted to do, but have to."""
         allowed = await asyncio.gather(*(self._may(namespace, *right) for right in _RIGHTS))
-        return [
-            Mismatch(f"this user may not {verb} {resource} in the namespace '{namespace}'", ROLE)
-            for (verb, _, resource), is_allowed in zip(_RIGHTS, allowed, strict=True)
-            if not is_allowed
-        ]
+        found = []
+        for right, is_allowed in zip(_RIGHTS, allowed, strict=True):
+            verb, _, resource = right
+            can_do_without = right == _WATCH
+            hint = f"they are listed again and again instead, which is slower; {ROLE}" if can_do_without else ROLE
+            sentence = f"this user may not {verb} {resource} in the namespace '{namespace}'"
+            if not is_allowed:
+                found.append(Mismatch(sentence, hint, certain=not can_do_without))
+        return found
 
     async def _may(self, namespace: str, verb: str, group: str, resource: str) -> bool:
         attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}

@@ -2,7 +2,8 @@
 
 A watch ends all the time: the server limits it, connections break, API servers restart, a version is too old (410).
 It goes on from the version that was seen last; where that cannot be, the pods are listed anew, and those that are gone
-are told as deleted. Start reading at `Watch.follow`.
+are told as deleted. Who may not watch, but may list, has the pods listed again and again. Start reading at
+`Watch.follow`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Watch:
         on_listed: Callable[[set[str]], None],
         outage: Outage,
         credentials: float,
+        pace: float,
     ) -> None:
+        self._pace = pace
         self._client = client
         self._path = path
         self._selector = selector
@@ -60,7 +63,12 @@ class Watch:
             try:
                 if self._version is None:
                     await self._list()
-                await self._watch(self._version or "")
+                try:
+                    await self._watch(self._version or "")
+                except StatusError as error:
+                    if error.status != 403:
+                        raise
+                    await self._poll()
             except Unavailable as error:
                 await self._wait(error, may_pass=not error.credentials)
             except StatusError as error:
@@ -79,6 +87,14 @@ class Watch:
         self._on_listed(names)
         self._version = version
         self._works()
+
+    async def _poll(self) -> None:
+        """List the pods for as long as a watch lasts."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + _LIMIT
+        while clock() < end:
+            await asyncio.sleep(self._pace)
+            await self._list()
 
     async def _watch(self, version: str) -> None:
         params = {

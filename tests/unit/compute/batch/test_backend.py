@@ -88,11 +88,8 @@ def test_a_job_waits_runs_and_ends() -> None:
             place.backend.submit(job(5, attempt=2))
             (ended,) = await place.ends()
             assert ended == JobEnded(5, 2, 0, None, {"batch-log-stream": "s"}, [])
-            assert [type(report) for report in place.reports] == [Waiting, Waiting, JobStarted, JobEnded]
-            assert [reason.split(" is ")[1] for reason in place.reasons()] == [
-                f"SUBMITTED in the queue {QUEUE}",
-                f"RUNNABLE in the queue {QUEUE}",
-            ]
+            assert [type(report) for report in place.reports] == [Waiting, JobStarted, JobEnded]
+            assert place.reasons() == [f"RUNNABLE in the queue {QUEUE}"]
             started = place.of(JobStarted)[0]
             assert isinstance(started, JobStarted)
             assert started.where == "Batch job job-1"
@@ -339,7 +336,7 @@ def test_a_job_that_waits_for_too_long() -> None:
             place.backend.submit(job())
             (ended,) = await place.ends()
             assert isinstance(ended.failure, TaskNotPlaced)
-            assert "has waited 0.5 seconds to be started: Batch job job-1 is RUNNABLE" in ended.failure.message
+            assert "has waited 0.5 seconds to be started: RUNNABLE in the queue" in ended.failure.message
             assert "INSUFFICIENT_INSTANCE_CAPACITY" in ended.failure.message
             assert service.jobs["job-1"]["status"] == "FAILED"
 
@@ -459,7 +456,7 @@ def test_the_queue_of_the_settings_will_do_if_queues_cannot_be_listed() -> None:
             await place.until(lambda: place.reasons() and "busy" in place.reasons()[-1])
             service.troubles["queues"] = [AwsError("AccessDeniedException", "no")]
             (own,) = await place.backend.unfinished({"flow": "Hello"})
-            assert own.status == f"waiting: Batch job job-1 is RUNNABLE in the queue {QUEUE}: busy"
+            assert own.status == f"waiting: RUNNABLE in the queue {QUEUE}: busy"
 
     asyncio.run(main())
 
