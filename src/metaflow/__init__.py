@@ -14,10 +14,14 @@ to nothing and a step that needs no client does not load it. It has no other log
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from metaflow import shadows
 
-from metaflow.version import __version__
+shadows.look()  # before anything is imported that a file of the user might hide
+
+import sys  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
+
+from metaflow.version import __version__  # noqa: E402
 
 if TYPE_CHECKING:
     from metaflow.client import (

@@ -7,6 +7,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from metaflow.shadows import LIBRARIES
+from support.interpreter import PYTHON
 from support.site import Site
 
 LAYOUTS = """
@@ -105,3 +107,88 @@ def test_a_fault_of_the_process_that_starts_tasks_is_told_with_its_exception(one
     assert "the process that starts local tasks failed: KeyError: 'ns2' (" in failed.stderr
     assert "was killed" not in failed.output
     assert "Traceback" not in failed.output
+
+
+LOADED_AT_START = {"abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath", "site", "stat"}
+FROZEN = {"ntpath", "runpy", "zipimport"}
+NEEDED_BY_PYTHON = {"copyreg", "distutils", "importlib", "this"}
+HIDDEN = sorted(
+    name
+    for name in sys.stdlib_module_names | LIBRARIES | {"requests", "kubernetes", "numpy"}
+    if not name.startswith("_")
+    and name not in {*sys.builtin_module_names, *LOADED_AT_START, *FROZEN, *NEEDED_BY_PYTHON}
+)
+
+HIDING = """
+    from metaflow import FlowSpec, current, step
+
+    NAMES = open("names").read().split()
+
+
+    def whose():
+        return {name: getattr(__import__(name), "WHOSE", "") for name in NAMES}
+
+
+    FOUND = whose()
+    import secrets, click, http
+
+
+    class HidingFlow(FlowSpec):
+        @step
+        def start(self):
+            import queue, random as r, email
+
+            self.written = [secrets.WHOSE, click.WHOSE, http.WHOSE, queue.WHOSE, r.WHOSE, email.WHOSE]
+            self.found = [FOUND, whose()]
+            self.value = secrets.Value()
+            self.items = [1, 2]
+            self.next(self.middle, foreach="items")
+
+        @step
+        def middle(self):
+            self.next(self.join)
+
+        @step
+        def join(self, inputs):
+            self.merge_artifacts(inputs)
+            self.next(self.end)
+
+        @step
+        def end(self):
+            self.same = type(self.value) is secrets.Value and self.value.x == 1
+
+
+    if __name__ == "__main__":
+        HidingFlow()
+"""
+
+
+def place_hiding(site: Site) -> None:
+    """Write `HIDING`, and beside it a module of the name of each one that we, or the standard library, might import."""
+    site.write("hiding.py", HIDING)
+    site.write("names", " ".join(HIDDEN))
+    for name in HIDDEN:
+        package = name in ("http", "email", "logging", "collections", "kubernetes", "rich")
+        text = "WHOSE = 'mine'\n\n\nclass Value:\n    x = 1\n"
+        site.write(f"{name}/__init__.py" if package else f"{name}.py", text)
+
+
+@pytest.mark.ours
+def test_modules_of_the_user_that_are_named_like_ours_are_found_by_the_user_and_by_nobody_else(site: Site) -> None:
+    """All of them at once, in interpreters that have loaded nothing yet."""
+    place_hiding(site)
+    finished = site.run_flow("hiding.py", "run", command=[PYTHON], within=60).succeeded()
+    start = {name: finished.task("start")[name].data for name in ("written", "found")}
+    assert start["written"] == ["mine"] * 6
+    assert [{name for name, whose in found.items() if whose != "mine"} for found in start["found"]] == [set()] * 2
+    assert finished.task("end")["same"].data
+    assert "Error" not in "".join(line for line in finished.output.splitlines() if "threading" not in line)
+    if site.mode == "fork":
+        for words in (
+            "show",
+            f"logs {finished.run_id}/start",
+            f"dump {finished.run_id}/start",
+            "status",
+            "package list",
+        ):
+            site.run_flow("hiding.py", *words.split(), command=[PYTHON]).succeeded()

@@ -85,6 +85,30 @@ subprocess.run([sys.executable, '-c', 'import far, metaflow'], check=True)
     assert ended.status == 0, ended
 
 
+def test_modules_of_the_user_and_of_the_image_that_are_named_like_ours(container: Container) -> None:
+    """Boot program, supervisor and client of the storage mean those of the standard library, the user does not."""
+    names = ("queue", "calendar", "random", "email", "http", "copy", "select", "zlib", "json", "threading", "tarfile")
+    code = f"""
+        import sys
+        sys.path.remove({str(container.work / "image")!r})
+        found = [__import__(name).whose for name in {names}]
+        print(set(found), sys.path[0] == __file__.rpartition("/")[0])
+        from metaflow.store.local import LocalStorage
+        from metaflow.compute.jobs import launcher
+    """
+    image = container.work / "image"
+    image.mkdir()
+    for name in names:
+        for directory in (image, container.work):
+            (directory / f"{name}.py").write_text("raise RuntimeError('of the image')")
+    hiding = {f"{name}__py": "whose = 'mine'" for name in names}
+    packages = [runtime(container._cache), container.code(code, **hiding)]
+    variables = {**container.variables(packages), "PYTHONPATH": str(image)}
+    ended = container.boot(variables).end()
+    assert (ended.status, ended.stderr) == (0, b""), ended
+    assert container.lines() == [b"{'mine'} True"]
+
+
 def test_what_the_task_told_goes_into_the_outcome(container: Container) -> None:
     container.run(TELL + "tell(ok=True, next=['end' * 100_000], width=None, recorded=[['facts', list('frst'), 0, []]])")
     outcome = container.outcome()

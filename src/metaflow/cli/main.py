@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from metaflow import registry
+from metaflow import registry, shadows
 from metaflow.cli.session import Session
 from metaflow.compute.command import read_task
 from metaflow.compute.report import CHANNEL, report_unbegun
@@ -57,6 +57,7 @@ def main(
             )
         )
         sys.exit(1)
+    shadows.look()  # once more: the flow file may have put directories onto the path
     _open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -1,14 +1,16 @@
 """Starts a task in a container: fetches its packages and hands over to the supervisor.
 
-The text of this file is the command of every remote task, ``python -c <text>``. Nothing of ours is in the container
-yet, so it is standard library only, and any Python 3 gets far enough to say that it is too old. What differs from task
-to task is in MILLRACE_BOOT (`metaflow.compute.jobs.entry`). Every failure is one line on stderr and its own status.
+The command of every remote task: standard library only, and any Python 3 gets far enough to say that it is too old.
+What differs is in MILLRACE_BOOT (`metaflow.compute.jobs.entry`). A failure is one line on stderr and its own status.
 """
 
-import json
 import os
-import signal
 import sys
+
+PRESENT = frozenset(sys.modules)
+if __name__ == "__main__":  # an image may have a queue.py
+    GIVEN = ["", *os.environ.get("PYTHONPATH", "").split(":")]
+    sys.path[:] = [entry for entry in sys.path if entry not in GIVEN]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ OLD_PYTHON, UNREACHABLE, DENIED, DAMAGED, NO_SPACE, OTHER_PLATFORM, EXPIRED = ra
 
 
 def main() -> "NoReturn":
+    import json
+    import signal
+
     if sys.version_info < (3, 11):  # noqa: UP036 - images have all kinds
         python = ".".join(str(part) for part in sys.version_info[:2])
         raise failure(OLD_PYTHON, f"The image's Python is {python}, and 3.11 or newer is needed: choose another image.")
@@ -38,10 +43,10 @@ def main() -> "NoReturn":
     here = os.uname().machine + ("-musl" if "musl" in getattr(sys.implementation, "_multiarch", "") else "")
     if wanted != here:
         raise failure(OTHER_PLATFORM, f"The image is for {here}, and the task was packaged for {wanted}.")
-    sys.path[:] = [runtime, *(entry for entry in sys.path if entry)]
+    sys.path[:] = [runtime, *sys.path]
     from metaflow.compute.jobs import supervisor
 
-    supervisor.main(config, place, os.environ)
+    supervisor.main(config, place, os.environ, PRESENT)
 
 
 def failure(status: int, sentence: str) -> SystemExit:

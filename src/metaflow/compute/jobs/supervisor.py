@@ -19,11 +19,11 @@ import select
 import signal
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from metaflow import registry
+from metaflow import registry, shadows
 from metaflow.compute.command import SPOT_NOTICE, TERMINATION
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
@@ -48,7 +48,9 @@ _BEFORE_KILL = 1.0
 """Seconds between the SIGTERM and the SIGKILL of a task that does not end by itself."""
 
 
-def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> NoReturn:
+def main(
+    config: dict[str, Any], place: str, environ: MutableMapping[str, str], present: Collection[str] = ()
+) -> NoReturn:
     """Run the task that `config` describes, and leave the process with the task's exit status.
 
     Parameters
@@ -60,9 +62,11 @@ def main(config: dict[str, Any], place: str, environ: MutableMapping[str, str]) 
         Directory of this task alone, with ``runtime`` and ``code`` in it.
     environ : mutable mapping
         The environment of this process.
+    present : collection of str
+        Modules that an interpreter has before it runs anything; what else is loaded was loaded on our behalf.
     """
     try:
-        status = Supervisor(config, place, environ).run()
+        status = Supervisor(config, place, environ, present).run()
     finally:
         processes.kill_children()
         import shutil
@@ -78,14 +82,17 @@ class Supervisor:
 
     Parameters
     ----------
-    config, place, environ
+    config, place, environ, present
         As for `main`.
     """
 
-    def __init__(self, config: dict[str, Any], place: str, environ: MutableMapping[str, str]) -> None:
+    def __init__(
+        self, config: dict[str, Any], place: str, environ: MutableMapping[str, str], present: Collection[str] = ()
+    ) -> None:
         self._config = config
         self._place = place
         self._environ = environ
+        self._present = present
         self._memory = MemoryGroup(config.get("cgroup", CONTROL_GROUPS))
         self._log = SegmentWriter(self._storage, config["task"], config["attempt"], config.get("log_bytes", _LOG_BYTES))
         self._termination = os.path.join(place, "termination")
@@ -158,7 +165,6 @@ class Supervisor:
         os.makedirs(code, exist_ok=True)
         os.chdir(code)
         path = os.path.join(code, self._config["script"])
-        self._extend_path(os.path.dirname(path), code)
         if self._config["storage"]["kind"] in KINDS:
             for module in PRELOADED:
                 import_module(module)
@@ -186,14 +192,15 @@ class Supervisor:
         limit = self._config.get("time_limit")
         self._limit_at = None if limit is None else time.monotonic() + limit
 
-    def _extend_path(self, directory: str, code: str) -> None:
-        """Let this process and what it starts find the flow's modules and ours, as ``python flow.py`` would."""
-        elsewhere = os.path.join(code, ".mf_code")
-        added = [entry for entry in (elsewhere, os.path.join(self._place, "runtime")) if os.path.isdir(entry)]
-        given = self._environ.get("PYTHONPATH")
-        self._environ["PYTHONPATH"] = os.pathsep.join([*added, given] if given else added)
+    def _find_the_flow(self, directory: str, code: str) -> None:
+        """Let the task and what it starts find the flow's modules and ours, as ``python flow.py`` would."""
+        added = [os.path.join(code, ".mf_code"), os.path.join(self._place, "runtime")]
+        given = self._environ.get("PYTHONPATH", "").split(os.pathsep)
+        entries = [entry for entry in (*added, *given) if os.path.isdir(entry)]
+        self._environ["PYTHONPATH"] = os.pathsep.join(entries)
         self._environ["PYTHONUNBUFFERED"] = "1"
-        sys.path[:] = [directory, *added, *(entry for entry in sys.path if entry not in added)]
+        sys.path[:] = [directory, *entries, *(entry for entry in sys.path if entry not in entries)]
+        shadows.look(loaded_for_us=set(sys.modules).difference(self._present))
 
     def _become_task(self, path: str, channels: list[int], parent: int) -> NoReturn:
         try:
@@ -213,6 +220,7 @@ class Supervisor:
             open_streams()
             words = self._config["command"]
             sys.argv = [self._config["script"], *words]
+            self._find_the_flow(os.path.dirname(path), os.path.join(self._place, "code"))
             main = compile_file(path)
             if main is None:
                 os.set_inheritable(channels[2], True)

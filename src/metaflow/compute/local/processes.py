@@ -13,6 +13,8 @@ import time
 from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
+from metaflow import shadows
+
 PATIENCE = 1.0
 """Seconds to wait for killed processes to be gone."""
 
@@ -138,7 +140,8 @@ def dead_children() -> Iterator[tuple[int, int, float]]:
     unit = 1 if sys.platform == "darwin" else 1024
     while True:
         try:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            with shadows.AsMeant("resource"):  # which this call imports
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:

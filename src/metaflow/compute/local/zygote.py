@@ -50,6 +50,7 @@ from importlib import import_module
 from types import CodeType
 from typing import Any, NoReturn
 
+from metaflow import shadows
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.local import processes
 from metaflow.compute.local.preloading import Preloading, Unfit
@@ -64,8 +65,14 @@ _LOOK_AGAIN = 20
 """Milliseconds until the zygote looks again whether what an ended task had started is gone."""
 
 
-def main() -> NoReturn:
-    """Run the zygote; the first message is its configuration."""
+def main(path: list[str]) -> NoReturn:
+    """Run the zygote; the first message is its configuration.
+
+    Parameters
+    ----------
+    path : list of str
+        Where a task looks for modules until it is told otherwise.
+    """
     control = socket.socket(fileno=CONTROL_FD)
     data = control.recv(MESSAGE_BYTES)
     if not data:
@@ -79,7 +86,7 @@ def main() -> NoReturn:
         _keep(child, config["starter"], control, prctl)
     processes.die_with_parent(prctl, signal.SIGTERM)  # ends it in the middle of an import; later `serve` looks
     processes.become_subreaper(prctl)
-    zygote = Zygote(control, config, prctl)
+    zygote = Zygote(control, config, prctl, path)
     status = 0
     try:
         zygote.prepare()
@@ -132,9 +139,11 @@ class Zygote:
         command line of the interpreter), ``modules`` of ours and ``libraries`` (`Candidate`) to preload.
     prctl : callable
         The system call.
+    path : list of str
+        ``sys.path`` of a task.
     """
 
-    def __init__(self, control: socket.socket, config: dict[str, Any], prctl: Any) -> None:
+    def __init__(self, control: socket.socket, config: dict[str, Any], prctl: Any, path: list[str]) -> None:
         self._control = control
         self._path: str = config["path"]
         # A flow file that changes directory is found by its path; else a task sees the name that the user gave.
@@ -145,6 +154,7 @@ class Zygote:
         self._candidates = [Candidate(*each) for each in config["libraries"]]
         self._libraries: Preloading | None = None
         self._prctl = prctl
+        self._sys_path = path
         self._code: CodeType | None = None
         self._pids: dict[int, int] = {}  # pid → id
         self._session = os.getsid(0)
@@ -156,14 +166,19 @@ class Zygote:
         """Preload what tasks will import, and compile the flow file."""
         if self._fork:
             for module in (*_OWN, *self._modules):
-                import_module(module)
+                with shadows.AsMeant(module.partition(".")[0]):
+                    import_module(module)
             with tempfile.TemporaryFile() as output, _output_to(output.fileno()):
                 self._libraries = Preloading(output.fileno())
-                self._libraries.load(self._candidates, lambda name: self.send({"importing": name}))
+                self._libraries.load(self._fitting(), lambda name: self.send({"importing": name}))
             self._code = compile_file(self._path)
             gc.collect()
             gc.freeze()
         self.send({"ready": True, "threads": _python_threads()})
+
+    def _fitting(self) -> list[Candidate]:
+        # Where files of the user hide modules, libraries that ask for these would run the user's code here.
+        return [] if shadows.is_hiding() else self._candidates
 
     def serve(self, keeper: int) -> None:
         """Answer requests until the engine or the keeper is gone."""
@@ -344,6 +359,7 @@ class _Child:
     def _become_fresh(self, argv: list[str]) -> None:
         """Give the child what a new interpreter would have."""
         sys.argv = [self._zygote._script, *argv]
+        sys.path[:] = self._zygote._sys_path
         open_streams()
         if self._zygote._libraries is not None:
             environment = dict(os.environ)
@@ -394,5 +410,6 @@ _OWN = (
 
 
 def _python_threads() -> int:
-    threading = sys.modules.get("threading")
-    return threading.active_count() if threading is not None else 1
+    from threading import active_count
+
+    return active_count()

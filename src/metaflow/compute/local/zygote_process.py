@@ -19,7 +19,15 @@ CONTROL_FD = 3
 MESSAGE_BYTES = 1 << 20
 """Most bytes of one message."""
 
-_MAIN = "from metaflow.compute.local.zygote import main; main()"
+_BOOT = """
+import sys
+{directory}
+path = sys.path[:]
+sys.path[:] = {launchers_path!r}
+from metaflow.compute.local.zygote import main
+main(path)
+"""
+"""Modules are looked for where the flow file has had us look; tasks begin with the path of any program."""
 
 
 class ZygoteProcess:
@@ -68,11 +76,12 @@ class ZygoteProcess:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
         python = [sys.executable, *_interpreter_flags()]
         # A script's own directory comes first on its path, that of the file itself if the script is a link to it.
-        boot = "" if sys.flags.safe_path else f"import sys; sys.path[0] = {os.path.dirname(os.path.realpath(path))!r}\n"
+        own = "" if sys.flags.safe_path else f"sys.path[0] = {os.path.dirname(os.path.realpath(path))!r}"
+        boot = _BOOT.format(directory=own, launchers_path=sys.path)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self.pid = os.posix_spawn(
             sys.executable,
-            [*python, "-c", boot + _MAIN],
+            [*python, "-c", boot],
             environment,
             file_actions=_descriptors(theirs.fileno()),
             setpgroup=0,
