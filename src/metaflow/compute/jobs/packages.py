@@ -75,8 +75,8 @@ class TaskPackages:
         runtime = self._runtime()
         code = self._blobs.path(self._sha)
         has_runtime, has_code = self._storage.head([runtime.key, code])
-        if has_code is None:
-            self._blobs.save([self._code])
+        if has_code != len(self._code):  # or it is there compressed once more, as any other blob may be
+            self._blobs.save_as_it_is(self._code)
         if has_runtime is None:
             content = files.read(runtime.path) or b""
             self._storage.put([(runtime.key, content)])

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from metaflow.compute.archive import Member, pack
 from metaflow.compute.jobs import runtime_package
 from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.runtime_package import Platform, RuntimeArchive, here, platform_of, runtime_archive
 from metaflow.exception import MetaflowException
+from metaflow.store.blobs import Blobs
 from support.memory_storage import MemoryStorage
 
 CODE = b"\x1f\x8b the code"
@@ -44,6 +46,23 @@ def runtime(tmp_path: Path) -> RuntimeArchive:
     path = tmp_path / "runtime.tar.gz"
     path.write_bytes(b"our own")
     return RuntimeArchive(str(path), sha256(b"our own").hexdigest())
+
+
+def test_a_url_gives_the_package_itself_however_well_it_can_be_compressed(
+    tmp_path: Path, runtime: RuntimeArchive
+) -> None:
+    """Two hundred modules that differ little, and a regular table: what gzip leaves of them can be compressed again."""
+    modules = [Member(f"module_{number:03}.py", b"def f():\n    return 1\n" * 400) for number in range(200)]
+    table = [Member("table.csv", b"".join(b"%06d,0,0\n" % (number % 97) for number in range(300_000)))]
+    for code in (pack(modules, 6), pack(table, 6)):
+        storage = Counting(str(tmp_path))
+        blobs = Blobs(storage, "Flow")
+        for before in ([], [code]):  # and where an earlier run has stored it as a blob like any other
+            blobs.save(before)
+            link = TaskPackages(storage, "Flow", code, lambda: runtime).links()[1]
+            assert sha256(storage.objects[link.url.removeprefix("memory:/")]).hexdigest() == link.sha256
+            assert blobs.load(sha1(code).hexdigest()) == code
+            storage.delete([blobs.path(sha1(code).hexdigest())])
 
 
 def test_both_are_uploaded_once(tmp_path: Path, runtime: RuntimeArchive) -> None:
