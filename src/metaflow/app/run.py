@@ -23,6 +23,7 @@ from metaflow.app.options import RunOptions
 from metaflow.app.parameters import parameter_values
 from metaflow.app.requests import resource_requests
 from metaflow.app.targets import RunFrame, make_targets, shared_storage
+from metaflow.app.watch import SourceWatch
 from metaflow.app.workspace import Workspace
 from metaflow.client.site import Site
 from metaflow.compute.resources import ResourceRequest
@@ -344,6 +345,7 @@ class _Run:
             The step to run anew.
         """
         workspace = self._workspace
+        source = SourceWatch(workspace.path)
         lease: Lease = NoLease()
 
         def claim(run: str) -> None:
@@ -368,6 +370,7 @@ class _Run:
             raise
         finally:
             self._zygote.stop()
+            self._tell_changes(source.changed())
         cause = engine.failures.get(finish.culprit.id) if finish.culprit is not None else None
         status = status_of(finish, engine.interrupted, cause)
         lease.end(*status)
@@ -387,6 +390,15 @@ class _Run:
             origin=origin.parameters if origin is not None else None,
             claim=claim,
         )
+
+    def _tell_changes(self, files: list[str]) -> None:
+        if files:
+            names = [os.path.relpath(file, os.path.dirname(self._workspace.path)) for file in files]
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            have = "has" if len(names) == 1 else "have"
+            self._callbacks.warning(
+                f"{shown} {have} changed since this run began; all its tasks ran the source as it was then."
+            )
 
     def _write_files(self, run_id: str) -> None:
         """Write the files that the options ask for."""

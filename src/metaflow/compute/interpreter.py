@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -33,20 +34,32 @@ def open_streams() -> None:
     vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
 
 
-def run_main(code: CodeType | None, path: str, on_error: Callable[[BaseException], None] | None = None) -> NoReturn:
+def run_main(
+    code: CodeType | None,
+    path: str,
+    on_error: Callable[[BaseException], None] | None = None,
+    loader: SourceFileLoader | None = None,
+) -> NoReturn:
     """Execute the flow file as the main program, and end as an interpreter ends.
 
-    `on_error` gets the exception that ends the program, if one does, after it has been printed.
+    Parameters
+    ----------
+    code : CodeType
+        The flow file, compiled.
+    path : str
+        Where it is.
+    on_error : callable, optional
+        Gets the exception that ends the program, if one does, after it has been printed.
+    loader : SourceFileLoader, optional
+        Who knows its source; by default the file.
     """
     assert code is not None
-    from importlib.machinery import SourceFileLoader
-
     main = ModuleType("__main__")
     main.__file__ = path
     main.__dict__["__builtins__"] = sys.modules["builtins"]
     main.__dict__["__cached__"] = None
     main.__annotations__ = {}
-    main.__loader__ = SourceFileLoader("__main__", path)
+    main.__loader__ = loader or SourceFileLoader("__main__", path)
     sys.modules["__main__"] = main
     if "__mp_main__" in sys.modules:  # set by multiprocessing, when it is imported
         sys.modules["__mp_main__"] = main

@@ -157,9 +157,9 @@ class Sources:
         filename = function.__code__.co_filename
         if filename not in self._functions:
             try:
-                with open(filename, "rb") as file:
-                    text: bytes | str = file.read()
-            except OSError:
+                loader: Any = function.__globals__.get("__loader__")
+                text: bytes | str = loader.get_data(filename)  # the source that runs, whatever its file is by now
+            except (AttributeError, OSError):
                 import linecache  # notebooks, doctests and zip files leave their source there
 
                 text = "".join(linecache.getlines(filename, function.__globals__))

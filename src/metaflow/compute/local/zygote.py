@@ -51,8 +51,9 @@ from types import CodeType
 from typing import Any, NoReturn
 
 from metaflow import shadows
-from metaflow.compute.interpreter import compile_file, open_streams, run_main
+from metaflow.compute.interpreter import open_streams, run_main
 from metaflow.compute.local import processes
+from metaflow.compute.local.own_sources import take
 from metaflow.compute.local.preloading import Preloading, Unfit
 from metaflow.compute.local.proven import Candidate
 from metaflow.compute.local.zygote_process import CONTROL_FD, MESSAGE_BYTES
@@ -163,7 +164,8 @@ class Zygote:
         self._pid = os.getpid()
 
     def prepare(self) -> None:
-        """Preload what tasks will import, and compile the flow file."""
+        """Keep the flow's source as it is now, and preload what tasks will import."""
+        self._snapshot = take(self._path)
         if self._fork:
             for module in (*_OWN, *self._modules):
                 with shadows.AsMeant(module.partition(".")[0]):
@@ -171,7 +173,8 @@ class Zygote:
             with tempfile.TemporaryFile() as output, _output_to(output.fileno()):
                 self._libraries = Preloading(output.fileno())
                 self._libraries.load(self._fitting(), lambda name: self.send({"importing": name}))
-            self._code = compile_file(self._path)
+            self._snapshot.install()
+            self._code = self._snapshot.code(self._path)
             gc.collect()
             gc.freeze()
         self.send({"ready": True, "threads": _python_threads()})
@@ -333,7 +336,9 @@ class _Child:
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go back to serve()
             os.write(2, f"The task could not be started: {error!r}\n".encode())
             os._exit(1)
-        run_main(self._zygote._code, self._zygote._path, lambda error: report_unbegun(error, os.environ))
+        zygote = self._zygote
+        loader = zygote._snapshot.loader("__main__", zygote._path)
+        run_main(zygote._code, zygote._path, lambda error: report_unbegun(error, os.environ), loader)
 
     def _detach(self) -> None:
         zygote = self._zygote
@@ -371,7 +376,12 @@ class _Child:
         self._execute(environment)
 
     def _execute(self, environment: dict[str, str]) -> NoReturn:
-        command = [*self._zygote._python, self._zygote._script, *self._message["argv"]]
+        zygote, argv = self._zygote, self._message["argv"]
+        command = [*zygote._python, zygote._script, *argv]
+        if zygote._snapshot.code(zygote._path) is not None:  # else it says what is wrong with the flow file
+            source = zygote._snapshot.to_descriptor()
+            program = _EXECUTED.format(directory=zygote._sys_path[:1], source=source, path=zygote._path)
+            command = [*zygote._python, "-c", program, zygote._script, *argv]
         os.execve(command[0], command, environment)
 
 
@@ -399,6 +409,15 @@ def _moved(control: socket.socket) -> socket.socket:
         control.close()
         return socket.socket(fileno=number)
     return control
+
+
+_EXECUTED = """
+import sys
+if not sys.flags.safe_path:
+    sys.path[:1] = {directory!r}
+from metaflow.compute.local.snapshot import main
+main({source}, {path!r}, sys.argv[1:])
+"""
 
 
 _OWN = (

@@ -1,0 +1,47 @@
+"""Which files of the user a flow consists of: the flow file, and what it imports by statements, anywhere in a file.
+
+Start reading at `take`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from metaflow.compute.finding import is_own, way_to
+from metaflow.compute.local.imports import UNSAFE, imported_names
+from metaflow.compute.local.snapshot import File, Snapshot
+
+_MOST_FILES = 2000
+
+
+def take(path: str) -> Snapshot:
+    """Read a flow file and the user's modules that it imports.
+
+    Parameters
+    ----------
+    path : str
+        The flow file.
+    """
+    files: dict[str, File] = {}
+    todo = [(path, "")]
+    known: set[str] = set()
+    while todo and len(files) < _MOST_FILES:
+        file, package = todo.pop()
+        if file in files:
+            continue
+        try:
+            with open(file, "rb") as opened:
+                files[file] = File(opened.read(), os.fstat(opened.fileno()).st_mtime)
+        except OSError:
+            continue
+        for name in imported_names(file, package):
+            if name in known or name.partition(".")[0] in UNSAFE:
+                continue
+            known.add(name)
+            for spec in way_to(name):
+                if not is_own(spec):
+                    break
+                if spec.origin and spec.origin.endswith(".py"):
+                    is_package = spec.submodule_search_locations is not None
+                    todo.append((spec.origin, spec.name if is_package else spec.name.rpartition(".")[0]))
+    return Snapshot(files)
