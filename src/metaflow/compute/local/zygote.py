@@ -378,7 +378,8 @@ class _Child:
     def _execute(self, environment: dict[str, str]) -> NoReturn:
         zygote, argv = self._zygote, self._message["argv"]
         command = [*zygote._python, zygote._script, *argv]
-        if zygote._snapshot.code(zygote._path) is not None:  # else it says what is wrong with the flow file
+        # A debugger that has put its own in the place of `os.execve` enters scripts; Python tells what is no program.
+        if os.execve is posix.execve and zygote._snapshot.code(zygote._path) is not None:
             source = zygote._snapshot.to_descriptor()
             program = _EXECUTED.format(directory=zygote._sys_path[:1], source=source, path=zygote._path)
             command = [*zygote._python, "-c", program, zygote._script, *argv]
