@@ -149,6 +149,7 @@ NEVER = frozenset({"__main__", "this", "antigravity", "idlelib", "turtle", "tkin
 """Modules of the standard library whose import does something."""
 
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_REAL_STANDARD_LIBRARY = os.path.realpath(_STANDARD_LIBRARY) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -163,10 +164,12 @@ def owner(module: object) -> str | None:
 
 def is_standard(name: str, module: object) -> bool:
     """Tell whether a module is part of Python, or made by no file at all."""
-    path = getattr(module, "__file__", None)
+    path: str | None = getattr(module, "__file__", None)
     if path is None:
         return True
-    return os.path.realpath(path).startswith(os.path.realpath(_STANDARD_LIBRARY)) and owner(module) is None
+    if owner(module) is not None:
+        return False
+    return path.startswith(_STANDARD_LIBRARY) or os.path.realpath(path).startswith(_REAL_STANDARD_LIBRARY)
 
 
 def candidates(modules: Mapping[str, object], asked_for: Iterable[str] = ()) -> list[Candidate]:
