@@ -78,8 +78,8 @@ SOURCE = textwrap.dedent("""
 
 
     def say_goodbye():
-        print("waiting")
         try:
+            print("waiting")
             signal.pause()
         except KeyboardInterrupt:
             print("goodbye")
@@ -92,12 +92,10 @@ SOURCE = textwrap.dedent("""
             sys.exit(7)
 
         signal.signal(signal.SIGTERM, goodbye)
+        signal.signal(signal.SIGINT, lambda number, frame: print("interrupted"))
         print("waiting")
         while True:
-            try:
-                signal.pause()
-            except KeyboardInterrupt:
-                print("interrupted")
+            signal.pause()
 
 
     def be_stubborn():
