@@ -46,7 +46,10 @@ _ours: dict[str, dict[str, ModuleType]] = {}
 """Hidden name → the modules of this name and below it that were imported on our behalf."""
 _active: list[str] = []
 """Hidden names whose modules in `sys.modules` are ours at this moment."""
-_lock = RLock()
+_locks: dict[str, RLock] = {}
+"""Hidden name → who has our modules of it in `sys.modules`."""
+_PATIENCE = 1.0
+"""Seconds to wait for another thread, which may itself wait for a module that this one is importing."""
 _plain_import: Any = None
 
 
@@ -76,16 +79,16 @@ def look(loaded_for_us: Collection[str] = ()) -> None:
     found = {name: entries for name, entries in _search().items() if name not in _hiding}
     if not found:
         return
-    with _lock:
-        for name, entries in found.items():
-            there = _take(name)
-            _ours[name] = {each: module for each, module in there.items() if not _is_at(module.__dict__, name, entries)}
-            sys.modules.update({each: module for each, module in there.items() if each not in loaded_for_us})
-        _hiding.update(found)
-        if _plain_import is None:
-            sys.meta_path.insert(0, _Finder())
-            _plain_import = builtins.__import__
-            builtins.__import__ = _import
+    for name, entries in found.items():
+        there = _take(name)
+        _ours[name] = {each: module for each, module in there.items() if not _is_at(module.__dict__, name, entries)}
+        sys.modules.update({each: module for each, module in there.items() if each not in loaded_for_us})
+        _locks[name] = RLock()
+    _hiding.update(found)
+    if _plain_import is None:
+        sys.meta_path.insert(0, _Finder())
+        _plain_import = builtins.__import__
+        builtins.__import__ = _import
 
 
 def is_hiding() -> bool:
@@ -128,18 +131,19 @@ class AsMeant:
     def __init__(self, name: str) -> None:
         self._name = name
         self._theirs: dict[str, ModuleType] | None = None
+        self._has_lock = False
 
     def __enter__(self) -> None:
         if self._name in _hiding:
-            _lock.acquire()
+            self._has_lock = _locks[self._name].acquire(timeout=_PATIENCE)
             if self._name not in _active:
                 self._theirs = _put(self._name)
 
     def __exit__(self, *_: object) -> None:
         if self._theirs is not None:
             _put_back(self._name, self._theirs)
-        if self._name in _hiding:
-            _lock.release()
+        if self._has_lock:
+            _locks[self._name].release()
 
 
 def _import(
@@ -158,9 +162,9 @@ def _import(
             _statements.left.append((top, _put(top)))
         return _plain_import(*arguments)
     if not is_for_us:
-        if top in _hiding:
-            with _lock:  # while another thread has our modules in `sys.modules`, nobody else looks there
-                pass
+        # While another thread has our modules in `sys.modules`, nobody else looks there.
+        if top in _hiding and _locks[top].acquire(timeout=_PATIENCE):
+            _locks[top].release()
         return _plain_import(*arguments)
     _statements.depth += 1
     try:
