@@ -85,6 +85,28 @@ subprocess.run([sys.executable, '-c', 'import far, metaflow'], check=True)
     assert ended.status == 0, ended
 
 
+@pytest.mark.parametrize("fault", ["", "\nbroken(:"])
+def test_a_task_that_is_started_as_a_module_is_in_its_package(fault: str, container: Container) -> None:
+    source = """
+from ..shared.words import WORD
+import sys
+print(__spec__.name, __package__, WORD, sys.path[0] == __file__.removesuffix("/company/team/flow.py") and sys.argv[1:])
+"""
+    members = [
+        Member("company/__init__.py", b""),
+        Member("company/team/flow.py", (source + fault).encode()),
+        Member("company/shared/words.py", b"WORD = 'found'"),
+    ]
+    packages = [runtime(container._cache), container.package("code", pack(members, 1))]
+    ended = container.boot(
+        container.variables(packages, "one", script="company/team/flow.py", module="company.team.flow")
+    ).end()
+    if fault:
+        assert b"SyntaxError" in ended.stderr
+    else:
+        assert (ended.status, ended.stdout) == (0, b"company.team.flow company.team found ['one']\n")
+
+
 def test_modules_of_the_user_and_of_the_image_that_are_named_like_ours(container: Container) -> None:
     """Boot program, supervisor and client of the storage mean those of the standard library, the user does not."""
     names = ("queue", "calendar", "random", "email", "http", "copy", "select", "zlib", "json", "threading", "tarfile")

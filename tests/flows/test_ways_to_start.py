@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +84,77 @@ def test_a_flow_can_be_started_as_any_program_can(site: Site, words: str) -> Non
     script = f'exec {PYTHON} {words} "$@"'
     finished = site.run_flow("linear.py", "run", command=["sh", "-c", "shift; " + script, "sh"]).succeeded()
     assert finished.values("end")["history"] == ["start", "middle", "end"]
+
+
+MODULE = """
+    import os
+    import sys
+    from pathlib import Path
+
+    import beside
+    from metaflow import FlowSpec, current, environment, step
+
+    from . import lib
+    from ..shared.words import WORD
+
+
+    def seen():
+        from ..shared import words
+
+        spec = __spec__.name, __spec__.cached == __cached__
+        return [__name__, __package__, *spec, __file__, sys.argv[0], sys.path[0], lib.X, beside.X, WORD, words.WORD]
+
+
+    class ModuleFlow(FlowSpec):
+        @step
+        def start(self):
+            Path("company/shared/words.py").write_text("WORD = 'changed'")
+            Path("company/__init__.py").write_text("broken(")
+            self.seen = seen()
+            assert current.retry_count, "tried once more"
+            self.next(self.executed)
+
+        @environment(vars={"OWN": "interpreter"})
+        @step
+        def executed(self):
+            self.seen = seen()
+            self.next(self.end)
+
+        @step
+        def end(self):
+            assert os.path.exists("mended")
+            self.seen = seen()
+
+
+    if __name__ == "__main__":
+        Path("launcher").write_text(repr(seen()))
+        ModuleFlow()
+"""
+
+
+def test_a_module_of_a_package_is_that_in_its_tasks_too(site: Site) -> None:
+    """Relative imports, the packages around it, the path: as ``python -m`` has them, and as they were at the start."""
+    site.write("company/team/flow.py", MODULE)
+    site.write("company/__init__.py", "X = 'of the company'\n")
+    site.write("company/team/lib.py", "from .. import X\n")
+    site.write("company/shared/words.py", "WORD = 'at the start'\n")
+    site.write("beside.py", "X = 'beside the package'\n")
+    command = ["sh", "-c", f'shift; exec {PYTHON} -m company.team.flow "$@"', "sh"]
+    retry = ("--with", "retry:times=1,minutes_between_retries=0")
+    failed = site.run_flow("company/team/flow.py", "run", *retry, command=command).failed()
+    assert "resume: python -m company.team.flow resume --origin-run-id" in failed.stderr
+    launchers = ast.literal_eval((site.directory / "launcher").read_text())
+    assert launchers[:4] == ["__main__", "company.team", "company.team.flow", True]
+    assert launchers[-4:] == ["of the company", "beside the package", "at the start", "at the start"]
+    for step in ("start", "executed"):
+        assert failed.values(step)["seen"] == launchers
+    site.write("company/__init__.py", "X = 'of the company'\n")
+    site.write("mended", "")
+    resumed = site.run_flow("company/team/flow.py", "resume", "--run-id-file", "id", command=command).succeeded()
+    run_id = (site.directory / "id").read_text()
+    assert replace(resumed, run_id=run_id).values("end")["seen"] == [*launchers[:-2], "changed", "changed"]
+    usage = site.run_flow("company/team/flow.py", "run", "--no-such", command=command).failed().stderr
+    assert "see `python -m company.team.flow run --help`" in usage
 
 
 def test_a_driver_that_runs_the_flow_file(site: Site) -> None:

@@ -21,6 +21,7 @@ import pytest
 from support import processes
 from support.certificates import certificate, tls_before
 from support.founding import BIG_SUM, HYBRID_CLOUD, with_batch
+from support.interpreter import PYTHON
 from support.present import present
 from support.remote_site import PATIENCE, RemoteSite
 from support.site import Finished
@@ -418,19 +419,19 @@ def test_an_interrupt_ends_the_jobs(backend: str, remote: RemoteSite) -> None:
     assert listed.output.startswith("No unfinished")
 
 
-def test_the_code_of_the_flow_comes_along(backend: str, remote: RemoteSite) -> None:
-    remote.write("helpers/__init__.py", "")
-    remote.write("helpers/words.py", "WORD = 'found'\n")
+def test_the_code_of_a_flow_that_is_started_as_a_module_comes_along(backend: str, remote: RemoteSite) -> None:
+    remote.write("company/__init__.py", "")
+    remote.write("company/helpers/words.py", "WORD = 'found'\n")
     elsewhere = remote.write("elsewhere/sibling.py", "WORD = 'sibling found'\n").parent
     flow = """
     from metaflow import FlowSpec, step
-    from helpers.words import WORD
+    from ..helpers.words import WORD
     import sibling
 
     class Imports(FlowSpec):
         @step
         def start(self):
-            self.words = [WORD, sibling.WORD]
+            self.words = [WORD, sibling.WORD, __spec__.name]
             self.next(self.end)
 
         @step
@@ -442,8 +443,11 @@ def test_the_code_of_the_flow_comes_along(backend: str, remote: RemoteSite) -> N
     """
     shutil.copytree(elsewhere, remote.home / "monorepo")
     shutil.rmtree(elsewhere)
-    finished = run_on(remote, backend, flow, env={"PYTHONPATH": str(remote.home / "monorepo")}).succeeded()
-    assert finished.values("start")["words"] == ["found", "sibling found"]
+    remote.write("company/team/flow.py", flow)
+    command = ["sh", "-c", f'shift; exec {PYTHON} -m company.team.flow "$@"', "sh"]
+    env = {"PYTHONPATH": str(remote.home / "monorepo")}
+    finished = run_on(remote, backend, "company/team/flow.py", command=command, env=env).succeeded()
+    assert finished.values("start")["words"] == ["found", "sibling found", "company.team.flow"]
 
 
 SMALL_SUM = BIG_SUM.replace("(80000, 80000)", "(2000, 2000)").replace("memory=60000, cpu=1", "memory=512, cpu=0.2")

@@ -5,9 +5,11 @@ Whoever carries out the run takes it over; if nobody does, it is stopped.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from metaflow.app.workspace import Workspace
+from metaflow.compute.finding import import_root
 from metaflow.compute.local.proven import candidates
 from metaflow.compute.local.zygote_process import ZygoteProcess
 from metaflow.settings import table
@@ -42,6 +44,8 @@ class EarlyZygote:
             fork=isolation == "fork",
             modules=[*decorators, *(PRELOADED if object_store else ())],
             libraries=candidates(self._imported, workspace.settings.values[table.LOCAL_PRELOAD]),
+            module=workspace.module,
+            directory=_directory(workspace) if workspace.module else None,
         )
 
     def take(self, workspace: Workspace) -> ZygoteProcess:
@@ -57,3 +61,9 @@ class EarlyZygote:
         process, self._process = self._process, None
         if process is not None:
             process.stop()
+
+
+def _directory(workspace: Workspace) -> str:
+    """Return what ``python -m`` has put first on the path: where it was started, which the flow may have left since."""
+    here = os.getcwd()
+    return here if here in sys.path else import_root(workspace.path, workspace.module)

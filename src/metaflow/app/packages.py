@@ -37,7 +37,7 @@ def code_manifest(workspace: Workspace, remark: Callable[[str], None]) -> Manife
     """Return what goes into the code package; say what looks like a secret and was left out."""
     configured = workspace.settings.packages
     suffixes = suffixes_of(workspace.options.package_suffixes, configured.suffixes)
-    manifest = gather(workspace.path, suffixes, configured.limit_mb)
+    manifest = gather(workspace.path, suffixes, configured.limit_mb, workspace.module)
     if manifest.secrets:
         names = ", ".join(os.path.relpath(path, manifest.directory) for path in manifest.secrets[:5])
         more = f" and {len(manifest.secrets) - 5} more" if len(manifest.secrets) > 5 else ""

@@ -176,7 +176,7 @@ def resume(
     if workspace.options.config or workspace.options.config_value:
         raise CommandException(
             "--config and --config-value cannot be given to resume: its configs are those of the run that it resumes.",
-            hint=f"`python {workspace.script} run` starts a run with other values",
+            hint=f"`{workspace.invocation} run` starts a run with other values",
         )
     run = _origin_run(workspace, origin_run)
     workspace, requests = _prepare(_with_configs_of(workspace, run), options, callbacks, handle_signals)

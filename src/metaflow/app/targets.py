@@ -5,7 +5,6 @@ Start reading at `shared_storage`, which a run calls before anything is written,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from metaflow.compute.jobs.launcher import RemoteLauncher, RunLabels
 from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.protocol import JobBackend
 from metaflow.compute.jobs.spot import spot_variables
+from metaflow.compute.package import name_in_package
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException
 from metaflow.runtime.engine import Target
@@ -120,6 +120,7 @@ def _local(
         frame.namespace,
         frame.tags,
         tuple(environment.items()),
+        workspace.module,
     )
     grace = workspace.settings.runs.local_grace
     return Target(registry.load("launcher", "local")(zygote.take(workspace), remark, grace=grace), command)
@@ -128,10 +129,10 @@ def _local(
 def _remote(
     workspace: Workspace, frame: RunFrame, packages: TaskPackages, backend: str, remark: Callable[[str], None]
 ) -> Target:
-    script = os.path.basename(workspace.path)
+    script = name_in_package(workspace.path, workspace.module)
     defers_metadata = workspace.metadata.kind == "local"
     options = _options(workspace, "deferred" if defers_metadata else workspace.metadata.kind)
-    command = FlowCommand(script, script, options, frame.run, frame.namespace, frame.tags)
+    command = FlowCommand(script, script, options, frame.run, frame.namespace, frame.tags, module=workspace.module)
     jobs: JobBackend = registry.load("job backend", backend)(workspace.settings.values, say=remark)
     launcher = RemoteLauncher(
         jobs,

@@ -59,6 +59,8 @@ class Workspace:
         The flow file as people call it; tasks see it in ``sys.argv[0]``. By default the file of the class's module.
     path : str, optional
         The flow file's absolute path, which tasks are started from.
+    module : str, optional
+        Its dotted name, if it was started by that, as ``python -m`` does.
     settings : Settings, optional
         Those of the environment by default.
     local_root : str, optional
@@ -74,6 +76,7 @@ class Workspace:
         *,
         script: str | None = None,
         path: str | None = None,
+        module: str = "",
         settings: Settings | None = None,
         local_root: str | None = None,
         initial: Mapping[str, Any] = _NONE,
@@ -83,6 +86,7 @@ class Workspace:
         self.options = options
         self.path = path or _file_of(flow_class)
         self.script = script or self.path
+        self.module = module
         self.settings = settings or _settings()
         self.local_root = local_root or self.settings.local_root
         self.initial = initial
@@ -132,6 +136,7 @@ class Workspace:
             options,
             script=self.script,
             path=self.path,
+            module=self.module,
             settings=self.settings,
             local_root=self.local_root,
             initial=self.initial,
@@ -232,6 +237,8 @@ class Workspace:
     @property
     def invocation(self) -> str:
         """How a person starts a command of the flow, as a shell reads it: ``python flow.py``."""
+        if self.module:
+            return f"python -m {self.module.removesuffix('.__main__')}"
         return f"python {shlex.quote(self.script)}"
 
     @property

@@ -193,7 +193,7 @@ def invoke(session: Session, arguments: list[str]) -> int:
     try:
         status = _top_level().main(
             arguments,
-            prog_name=session.workspace.script,
+            prog_name=_program(session.workspace),
             standalone_mode=False,
             obj=session,
             auto_envvar_prefix="METAFLOW",
@@ -216,5 +216,9 @@ def _hint(error: click.UsageError, workspace: Workspace) -> str | None:
     if "id you mean" in error.format_message():
         return None
     path = error.ctx.command_path if error.ctx is not None else ""
-    command = path.removeprefix(workspace.script)
+    command = path.removeprefix(_program(workspace))
     return f"see `{workspace.invocation}{command} --help`"
+
+
+def _program(workspace: Workspace) -> str:
+    return workspace.invocation if workspace.module else workspace.script

@@ -49,10 +49,12 @@ class Session:
         self.environ = environ
         self.code_package = environ.pop(CODE_PACKAGE, None)
         script = sys.argv[0]
+        path = _flow_file(script)
         self.workspace = Workspace(
             flow_class,
             script=script,
-            path=_flow_file(script),
+            path=path,
+            module=_module(path),
             settings=settings.load(environ),
             local_root=environ.pop(LOCAL_ROOT, None),
             initial=initial,
@@ -83,3 +85,11 @@ def _flow_file(script: str) -> str:
     main = getattr(sys.modules["__main__"], "__file__", None) or script
     driven = os.path.basename(main) != os.path.basename(script) and os.path.isfile(script)
     return os.path.abspath(script if driven else main)
+
+
+def _module(path: str) -> str:
+    """Return the dotted name that the flow file was started by; empty if it was by its path, or by a driver."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None or spec.name == "__main__" or os.path.abspath(spec.origin or "") != path:
+        return ""
+    return str(spec.name)

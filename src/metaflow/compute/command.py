@@ -93,6 +93,8 @@ class TaskCommand(NamedTuple):
         Variables to set.
     fresh : bool
         Whether it needs an interpreter of its own, so that the variables are there before anything is imported.
+    module : str
+        The flow file's dotted name, if it was started by that.
     """
 
     script: str
@@ -100,10 +102,7 @@ class TaskCommand(NamedTuple):
     arguments: tuple[str, ...]
     environment: dict[str, str]
     fresh: bool = False
-
-    def argv(self, python: Sequence[str]) -> list[str]:
-        """Return the whole command line for an interpreter and its flags."""
-        return [*python, self.path, *self.arguments]
+    module: str = ""
 
 
 class FlowCommand(NamedTuple):
@@ -125,6 +124,8 @@ class FlowCommand(NamedTuple):
         The run's user tags.
     environment : tuple of (str, str)
         Variables to set for every task.
+    module : str
+        The flow file's dotted name, if it was started by that.
     """
 
     script: str
@@ -134,6 +135,7 @@ class FlowCommand(NamedTuple):
     namespace: str | None
     tags: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
+    module: str = ""
 
     def step(
         self,
@@ -163,7 +165,7 @@ class FlowCommand(NamedTuple):
         )
         arguments = (*write(self.options, only_forwarded=True), "step", step, *write(options))
         variables = {"METAFLOW_RUN_ID": self.run, **dict(self.environment), **(environment or {})}
-        return TaskCommand(self.script, self.path, arguments, variables, fresh=bool(environment))
+        return TaskCommand(self.script, self.path, arguments, variables, bool(environment), self.module)
 
 
 def read_task(words: Sequence[str]) -> tuple[FlowOptions, str, TaskOptions] | None:

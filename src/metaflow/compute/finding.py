@@ -51,6 +51,13 @@ def place_of(spec: ModuleSpec) -> str:
     return spec.origin or next(iter(spec.submodule_search_locations or ()), "")
 
 
+def import_root(path: str, module: str) -> str:
+    """Return the directory on the path from which a file is the module of that dotted name."""
+    for _ in module.split("."):
+        path = os.path.dirname(path)
+    return path
+
+
 def read(path: str) -> bytes:
     """Return what a module's file has, also one in a zip file.
 

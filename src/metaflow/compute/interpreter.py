@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
+from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -39,6 +40,7 @@ def run_main(
     path: str,
     on_error: Callable[[BaseException], None] | None = None,
     loader: SourceFileLoader | None = None,
+    module: str = "",
 ) -> NoReturn:
     """Execute the flow file as the main program, and end as an interpreter ends.
 
@@ -52,19 +54,18 @@ def run_main(
         Gets the exception that ends the program, if one does, after it has been printed.
     loader : SourceFileLoader, optional
         Who knows its source; by default the file.
+    module : str, optional
+        Its dotted name, if ``python -m`` has started it.
     """
     assert code is not None
-    main = ModuleType("__main__")
-    main.__file__ = path
-    main.__dict__["__builtins__"] = sys.modules["builtins"]
-    main.__dict__["__cached__"] = None
-    main.__annotations__ = {}
-    main.__loader__ = loader or SourceFileLoader("__main__", path)
+    main = _main_module(path, loader or SourceFileLoader(module or "__main__", path), module)
     sys.modules["__main__"] = main
     if "__mp_main__" in sys.modules:  # set by multiprocessing, when it is imported
         sys.modules["__mp_main__"] = main
     status = 0
     try:
+        if main.__package__:
+            __import__(main.__package__)
         exec(code, main.__dict__)
     except SystemExit as leave:
         if leave.code is None or isinstance(leave.code, int):
@@ -83,6 +84,22 @@ def run_main(
         status = 1
     _finalize()
     os._exit(status & 0xFF)
+
+
+def _main_module(path: str, loader: SourceFileLoader, module: str) -> ModuleType:
+    main = ModuleType("__main__")
+    main.__file__ = path
+    main.__dict__["__builtins__"] = sys.modules["builtins"]
+    main.__dict__["__cached__"] = None
+    main.__annotations__ = {}
+    main.__loader__ = loader
+    if module:
+        spec = spec_from_file_location(module, path, loader=loader)
+        assert spec is not None
+        main.__spec__ = spec
+        main.__package__ = spec.parent
+        main.__dict__["__cached__"] = spec.cached
+    return main
 
 
 def _finalize() -> None:

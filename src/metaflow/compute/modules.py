@@ -36,32 +36,42 @@ class Module(NamedTuple):
     path: str
 
 
-def modules_elsewhere(path: str) -> list[Module]:
+def modules_elsewhere(path: str, module: str = "") -> list[Module]:
     """Return the user's modules that a flow imports from outside its directory, by name.
 
     Parameters
     ----------
     path : str
         The flow file.
+    module : str, optional
+        Its dotted name, if it was started by that; then the modules from outside its topmost package.
     """
+    around = module.rpartition(".")[0]
     directory = os.path.dirname(os.path.realpath(path))
     found: dict[str, Module] = {}
-    files, seen = [(path, "")], {path}
+    files, seen = [(path, around)], {path}
     known: set[str] = set()
     while files and len(seen) < _MAX_FILES:
-        for name in imported_names(*files.pop()):
+        file, package = files.pop()
+        for name in (*([package] if package else ()), *imported_names(file, package)):
             if name in known or name.partition(".")[0] in UNSAFE:
                 continue
             known.add(name)
             for at, spec in enumerate(_own(name)):
                 origin = spec.origin or ""
-                package = spec.submodule_search_locations is not None
-                if at == 0 and not _is_beside(spec, package, directory):
-                    found.setdefault(spec.name, Module(spec.name, os.path.dirname(origin) if package else origin))
+                is_package = spec.submodule_search_locations is not None
+                beside = _is_around(spec, around) if around else _is_beside(spec, is_package, directory)
+                if at == 0 and not beside:
+                    found.setdefault(spec.name, Module(spec.name, os.path.dirname(origin) if is_package else origin))
                 if origin not in seen:
                     seen.add(origin)
-                    files.append((origin, spec.name if package else spec.name.rpartition(".")[0]))
+                    files.append((origin, spec.name if is_package else spec.name.rpartition(".")[0]))
     return [found[name] for name in sorted(found)]
+
+
+def _is_around(spec: ModuleSpec, around: str) -> bool:
+    """Tell whether the module is in the topmost package that the flow is in."""
+    return spec.name.partition(".")[0] == around.partition(".")[0]
 
 
 def _is_beside(spec: ModuleSpec, package: bool, directory: str) -> bool:

@@ -1,10 +1,11 @@
 """The code package: a flow's source as it was when a run began, for tasks that run elsewhere.
 
-In go the files beside the flow file and below, with the endings that are asked for (``.py``, ``.R``, ``.RDS`` if
-nothing is), symbolic links followed, each under its relative path; and the user's own modules from elsewhere
-(`metaflow.compute.modules`), below ``.mf_code``, which a task has on its path. Left out are hidden files, virtual
-environments, what `metaflow.compute.ignore` excludes, and what looks like a secret. The archive is a tar.gz as Metaflow
-2.19 has it, with a description in ``.mf_meta/INFO``; the same files make the same bytes.
+In go the files beside the flow file and below (of a flow that was started as a module, those of its topmost package),
+with the endings that are asked for (``.py``, ``.R``, ``.RDS`` if nothing is), symbolic links followed, each under its
+relative path; and the user's own modules from elsewhere (`metaflow.compute.modules`), below ``.mf_code``, which a task
+has on its path. Left out are hidden files, virtual environments, what `metaflow.compute.ignore` excludes, and what
+looks like a secret. The archive is a tar.gz as Metaflow 2.19 has it, with a description in ``.mf_meta/INFO``; the same
+files make the same bytes.
 
 Start reading at `gather`.
 """
@@ -18,7 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from metaflow.compute.archive import Member, pack
-from metaflow.compute.finding import read
+from metaflow.compute.finding import import_root, read
 from metaflow.compute.ignore import FILE, Ignored
 from metaflow.compute.modules import Module, modules_elsewhere
 from metaflow.exception import CommandException
@@ -62,9 +63,9 @@ class Manifest(NamedTuple):
     Attributes
     ----------
     script : str
-        The flow file's name.
+        The flow file's name in the archive.
     directory : str
-        Where it is.
+        What the names are relative to.
     suffixes : tuple of str
         The endings.
     files : list of PackagedFile
@@ -102,7 +103,13 @@ def suffixes_of(text: str | None, configured: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
 
 
-def gather(path: str, suffixes: Sequence[str], limit_mb: float) -> Manifest:
+def name_in_package(path: str, module: str = "") -> str:
+    """Return the name of the flow file in the archive."""
+    # Of a link, the task shall see the name that the user gave.
+    return os.path.relpath(path, import_root(path, module)) if "." in module else os.path.basename(path)
+
+
+def gather(path: str, suffixes: Sequence[str], limit_mb: float, module: str = "") -> Manifest:
     """Find what goes in.
 
     Parameters
@@ -113,28 +120,30 @@ def gather(path: str, suffixes: Sequence[str], limit_mb: float) -> Manifest:
         Endings of files, from `suffixes_of`.
     limit_mb : float
         Most MB of all files together.
+    module : str, optional
+        The flow file's dotted name, if it was started by that.
 
     Raises
     ------
     CommandException
         There are more.
     """
-    directory, script = os.path.split(os.path.realpath(path))
-    if os.path.basename(path) != script:  # a link: the task shall see the name that the user gave
-        script = os.path.basename(path)
-    ignored = _ignored(directory)
-    walk = _Walk(tuple(suffixes), ignored)
-    files = {file.name: file for file in walk.below(directory, "")}
+    package = module.partition(".")[0] if "." in module else ""
+    directory = import_root(path, module) if package else os.path.dirname(os.path.realpath(path))
+    script = name_in_package(path, module)
+    walk = _Walk(tuple(suffixes), _ignored(directory))
+    prefix = f"{package}/" if package else ""
+    files = {file.name: file for file in walk.below(os.path.join(directory, package), prefix)}
     files[script] = PackagedFile(script, path, os.path.getsize(path))
-    modules = modules_elsewhere(path)
-    for module in modules:
-        name = module.name.replace(".", "/")
-        if os.path.isdir(module.path):
-            found = list(walk.below(module.path, f"{name}/"))
-        elif os.path.exists(module.path):
-            found = [PackagedFile(f"{name}.py", module.path, os.path.getsize(module.path))]
+    modules = modules_elsewhere(path, module)
+    for each in modules:
+        name = each.name.replace(".", "/")
+        if os.path.isdir(each.path):
+            found = list(walk.below(each.path, f"{name}/"))
+        elif os.path.exists(each.path):
+            found = [PackagedFile(f"{name}.py", each.path, os.path.getsize(each.path))]
         else:
-            found = list(_zipped(module.path, name, tuple(suffixes)))
+            found = list(_zipped(each.path, name, tuple(suffixes)))
         files |= {f"{ELSEWHERE}/{file.name}": file._replace(name=f"{ELSEWHERE}/{file.name}") for file in found}
     ordered = [files[name] for name in sorted(files)]
     manifest = Manifest(script, directory, tuple(suffixes), ordered, modules, sorted(walk.secrets))

@@ -55,11 +55,6 @@ def test_the_environment_of_a_task() -> None:
     assert step(COMMAND._replace(environment=())).environment == {"METAFLOW_RUN_ID": "7"}
 
 
-def test_the_whole_command_line() -> None:
-    command = step()
-    assert command.argv(["python", "-X", "dev"]) == ["python", "-X", "dev", "/home/ada/flow.py", *command.arguments]
-
-
 @given(st.text(), st.text(), st.lists(st.text()))
 def test_a_value_is_one_word_whatever_is_in_it(namespace: str, paths: str, tags: list[str]) -> None:
     words = step(COMMAND._replace(namespace=namespace, tags=tuple(tags)), input_paths=paths).arguments

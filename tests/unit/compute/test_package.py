@@ -123,6 +123,24 @@ def test_a_flow_file_that_is_a_link(tree: Tree) -> None:
     assert [file.name for file in manifest.files] == ["elsewhere.py", "flow.py", "helper.py"]
 
 
+def test_a_flow_file_that_was_started_as_a_module(tree: Tree) -> None:
+    flow = tree.write("project/company/team/flow.py", "import beside\nfrom ..shared import words")
+    for name in ("__init__.py", "shared/words.py", "unused.py"):
+        tree.write(f"project/company/{name}")
+    tree.write("project/beside.py")
+    manifest = gather(str(flow), SUFFIXES, 1.0, "company.team.flow")
+    assert manifest.script == "company/team/flow.py"
+    assert manifest.directory == str(tree.root / "project")
+    assert [file.name for file in manifest.files] == [
+        ".mf_code/beside.py",
+        "company/__init__.py",
+        "company/shared/words.py",
+        "company/team/flow.py",
+        "company/unused.py",
+    ]
+    assert gather(str(tree.flow), SUFFIXES, 1.0, "flow").files == tree.gather().files
+
+
 def test_what_is_to_be_ignored(tree: Tree) -> None:
     tree.write("project/.metaflowignore", "# big things\n/data/\n*_test.py\n!keep_test.py\n")
     for name in ("data/x.py", "a/data/x.py", "a/x_test.py", "keep_test.py"):

@@ -82,6 +82,7 @@ def boot_variable(
     time_limit: float,
     grace: float = GRACE,
     log_bytes: int | None = None,
+    module: str = "",
 ) -> dict[str, str]:
     """Return the variable that the container's command reads.
 
@@ -105,6 +106,8 @@ def boot_variable(
         Seconds between the request to end and the forced end.
     log_bytes : int, optional
         Most bytes kept of each stream.
+    module : str, optional
+        The flow file's dotted name, if it is started by that.
     """
     document = {
         "packages": [package._asdict() for package in packages],
@@ -116,5 +119,6 @@ def boot_variable(
         "time_limit": time_limit,
         "grace": grace,
         **({"log_bytes": log_bytes} if log_bytes is not None else {}),
+        **({"module": module} if module else {}),
     }
     return {VARIABLE: json.dumps(document, separators=(",", ":"))}

@@ -145,6 +145,7 @@ class RemoteLauncher:
         boot = boot_variable(
             self._packages,
             script=command.script,
+            module=command.module,
             command=command.arguments,
             storage=(self._storage.kind, self._storage.root),
             task=f"{self._labels.flow}/{self._labels.run}/{request.step}/{request.task}",

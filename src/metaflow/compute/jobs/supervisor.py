@@ -203,6 +203,7 @@ class Supervisor:
         shadows.look(loaded_for_us=set(sys.modules).difference(self._present))
 
     def _become_task(self, path: str, channels: list[int], parent: int) -> NoReturn:
+        module = self._config.get("module", "")
         try:
             os.setpgid(0, 0)
             processes.die_with_parent(self._prctl, signal.SIGKILL)
@@ -219,16 +220,18 @@ class Supervisor:
                 stream.reconfigure(write_through=True)  # type: ignore[union-attr]
             open_streams()
             words = self._config["command"]
-            sys.argv = [self._config["script"], *words]
-            self._find_the_flow(os.path.dirname(path), os.path.join(self._place, "code"))
+            sys.argv = [path if module else self._config["script"], *words]
+            code = os.path.join(self._place, "code")
+            self._find_the_flow(code if module else os.path.dirname(path), code)
             main = compile_file(path)
             if main is None:
                 os.set_inheritable(channels[2], True)
-                os.execve(sys.executable, [sys.executable, path, *words], dict(self._environ))
+                program = ["-m", module] if module else [path]
+                os.execve(sys.executable, [sys.executable, *program, *words], dict(self._environ))
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go on as the supervisor
             _write(2, f"The task could not be started: {error!r}\n".encode())
             os._exit(1)
-        run_main(main, path, lambda error: report_unbegun(error, self._environ))
+        run_main(main, path, lambda error: report_unbegun(error, self._environ), module=module)
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 

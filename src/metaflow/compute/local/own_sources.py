@@ -14,16 +14,19 @@ from metaflow.compute.local.snapshot import File, Snapshot
 _MOST_FILES = 2000
 
 
-def take(path: str) -> Snapshot:
+def take(path: str, module: str = "") -> Snapshot:
     """Read a flow file and the user's modules that it imports.
 
     Parameters
     ----------
     path : str
         The flow file.
+    module : str, optional
+        Its dotted name, if ``python -m`` has started it.
     """
     files: dict[str, File] = {}
-    todo = [(path, "")]
+    package = module.rpartition(".")[0]
+    todo = [(path, package)]
     known: set[str] = set()
     while todo and len(files) < _MOST_FILES:
         file, package = todo.pop()
@@ -34,7 +37,7 @@ def take(path: str) -> Snapshot:
                 files[file] = File(opened.read(), os.fstat(opened.fileno()).st_mtime)
         except OSError:
             continue
-        for name in imported_names(file, package):
+        for name in (*([package] if package else ()), *imported_names(file, package)):
             if name in known or name.partition(".")[0] in UNSAFE:
                 continue
             known.add(name)

@@ -94,13 +94,13 @@ class Snapshot:
             return cls({path: File(*file) for path, file in marshal.loads(opened.read()).items()})
 
 
-def main(descriptor: int, path: str, words: Sequence[str]) -> NoReturn:
+def main(descriptor: int, path: str, module: str, words: Sequence[str]) -> NoReturn:
     """Be the flow file of a snapshot, in an interpreter that was started for that."""
     snapshot = Snapshot.from_descriptor(descriptor)
     snapshot.install()
     sys.argv = list(words)
     on_error = partial(report_unbegun, environ=os.environ)
-    run_main(snapshot.code(path), path, on_error, snapshot.loader("__main__", path))
+    run_main(snapshot.code(path), path, on_error, snapshot.loader(module or "__main__", path), module)
 
 
 class _Loader(SourceFileLoader):

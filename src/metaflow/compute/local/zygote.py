@@ -136,8 +136,9 @@ class Zygote:
     control : socket.socket
         To the engine.
     config : dict
-        ``path`` and ``script`` of the flow file, ``fork`` (whether children will be forked at all), ``python`` (the
-        command line of the interpreter), ``modules`` of ours and ``libraries`` (`Candidate`) to preload.
+        ``path`` and ``script`` of the flow file, ``module`` (its dotted name, if ``python -m`` has started it),
+        ``fork`` (whether children will be forked at all), ``python`` (the command line of the interpreter),
+        ``modules`` of ours and ``libraries`` (`Candidate`) to preload.
     prctl : callable
         The system call.
     path : list of str
@@ -149,6 +150,7 @@ class Zygote:
         self._path: str = config["path"]
         # A flow file that changes directory is found by its path; else a task sees the name that the user gave.
         self._script: str = config["script"] if os.path.abspath(config["script"]) == self._path else self._path
+        self._module: str = config["module"]
         self._fork: bool = config["fork"]
         self._python: list[str] = config["python"]
         self._modules: list[str] = config["modules"]
@@ -165,7 +167,7 @@ class Zygote:
 
     def prepare(self) -> None:
         """Keep the flow's source as it is now, and preload what tasks will import."""
-        self._snapshot = take(self._path)
+        self._snapshot = take(self._path, self._module)
         if self._fork:
             for module in (*_OWN, *self._modules):
                 with shadows.AsMeant(module.partition(".")[0]):
@@ -337,8 +339,8 @@ class _Child:
             os.write(2, f"The task could not be started: {error!r}\n".encode())
             os._exit(1)
         zygote = self._zygote
-        loader = zygote._snapshot.loader("__main__", zygote._path)
-        run_main(zygote._code, zygote._path, lambda error: report_unbegun(error, os.environ), loader)
+        loader = zygote._snapshot.loader(zygote._module or "__main__", zygote._path)
+        run_main(zygote._code, zygote._path, lambda error: report_unbegun(error, os.environ), loader, zygote._module)
 
     def _detach(self) -> None:
         zygote = self._zygote
@@ -377,11 +379,13 @@ class _Child:
 
     def _execute(self, environment: dict[str, str]) -> NoReturn:
         zygote, argv = self._zygote, self._message["argv"]
-        command = [*zygote._python, zygote._script, *argv]
+        command = [*zygote._python, *(("-m", zygote._module) if zygote._module else (zygote._script,)), *argv]
         # A debugger that has put its own in the place of `os.execve` enters scripts; Python tells what is no program.
         if os.execve is posix.execve and zygote._snapshot.code(zygote._path) is not None:
             source = zygote._snapshot.to_descriptor()
-            program = _EXECUTED.format(directory=zygote._sys_path[:1], source=source, path=zygote._path)
+            program = _EXECUTED.format(
+                directory=zygote._sys_path[:1], source=source, path=zygote._path, module=zygote._module
+            )
             command = [*zygote._python, "-c", program, zygote._script, *argv]
         os.execve(command[0], command, environment)
 
@@ -417,7 +421,7 @@ import sys
 if not sys.flags.safe_path:
     sys.path[:1] = {directory!r}
 from metaflow.compute.local.snapshot import main
-main({source}, {path!r}, sys.argv[1:])
+main({source}, {path!r}, {module!r}, sys.argv[1:])
 """
 
 

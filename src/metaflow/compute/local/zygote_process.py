@@ -47,6 +47,10 @@ class ZygoteProcess:
         Modules of ours that are preloaded beside what every task needs.
     libraries : sequence of Candidate
         What is imported once for all tasks.
+    module : str, optional
+        The flow file's dotted name, if ``python -m`` has started it.
+    directory : str, optional
+        Where tasks look for modules first; by default where the flow file is.
 
     Attributes
     ----------
@@ -64,19 +68,22 @@ class ZygoteProcess:
         fork: bool,
         modules: Sequence[str] = (),
         libraries: Sequence[Candidate] = (),
+        module: str = "",
+        directory: str | None = None,
     ) -> None:
         self.fork = fork
-        self._config = {"path": path, "script": script, "fork": fork, "modules": list(modules)}
+        self._config = {"path": path, "script": script, "module": module, "fork": fork, "modules": list(modules)}
         self._libraries = list(libraries)
-        self._start(path)
+        # A script's own directory comes first on its path, that of the file itself if the script is a link to it.
+        self._directory = os.path.dirname(os.path.realpath(path)) if directory is None else directory
+        self._start()
 
-    def _start(self, path: str) -> None:
+    def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
         python = [sys.executable, *_interpreter_flags()]
-        # A script's own directory comes first on its path, that of the file itself if the script is a link to it.
-        own = "" if sys.flags.safe_path else f"sys.path[0] = {os.path.dirname(os.path.realpath(path))!r}"
+        own = "" if sys.flags.safe_path else f"sys.path[0] = {self._directory!r}"
         boot = _BOOT.format(directory=own, launchers_path=sys.path)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self.pid = os.posix_spawn(
@@ -106,7 +113,7 @@ class ZygoteProcess:
         """
         self.stop()
         self._libraries = [each for each in self._libraries if each.name != library]
-        self._start(str(self._config["path"]))
+        self._start()
 
     def stop(self) -> None:
         """End the zygote and all that it has started, and wait for it."""
