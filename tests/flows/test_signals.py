@@ -167,7 +167,7 @@ def test_steps_clean_up_when_their_run_is_interrupted(site: Site, number: signal
     finished = running.wait(within=30)
     assert finished.returncode == 128 + number
     assert f"Interrupted ({how}): stopping 6 running tasks." in finished.stdout
-    assert finished.stdout.count("Task failed.") == 1, "the late one, in its own words"
+    assert finished.stdout.count("Task failed (ways[") == 1, "the late one, in its own words"
     assert finished.stdout.count("Task ended, since the run ends.") == 3
     assert finished.run.status == "interrupted"
     tasks = {task["way"].data if "way" in task else "late": task for task in finished.run["work"]}

@@ -226,7 +226,6 @@ def test_arguments_and_environment(place: Place) -> None:
         (("leave", "256 + 5"), 5, None),
         (("leave", "'because'"), 1, None),
         (("vanish", "9"), 9, None),
-        (("fail",), 1, None),
         (("kill_myself", str(int(signal.SIGKILL))), None, signal.SIGKILL),
         (("kill_myself", str(int(signal.SIGTERM))), None, signal.SIGTERM),
     ],
@@ -235,6 +234,14 @@ def test_arguments_and_environment(place: Place) -> None:
 def test_how_it_ended(words: tuple[str, ...], code: int | None, number: int | None, place: Place) -> None:
     ended = place.run(*words).ended
     assert (ended.code, ended.signal, ended.report, ended.failure) == (code, number, None, None)
+
+
+def test_what_ends_the_flow_file_before_its_step_is_reported(place: Place) -> None:
+    ended = place.run("fail").ended
+    assert (ended.code, ended.signal, ended.failure) == (1, None, None)
+    assert ended.report is not None
+    assert ended.report.failure is not None
+    assert (ended.report.failure.kind, ended.report.failure.message) == ("user code", "ValueError: on purpose")
 
 
 def test_an_exception_is_reported_as_python_does(place: Place) -> None:

@@ -118,8 +118,8 @@ def classify_end(ended: Ended, context: EndContext, stored: TaskReport | None = 
         How the attempt ended as the storage has it, if it came to its done marker.
     """
     report = ended.report or stored
-    if report is not None and context.is_stopped and _is_interrupted(report.failure):
-        return AttemptResult(TaskReport(failure=_stopped(context)))
+    if report is not None and report.failure is not None and context.is_stopped and _is_interrupted(report.failure):
+        return AttemptResult(TaskReport(failure=_stopped(context, report.failure)))
     if report is None:
         return AttemptResult(TaskReport(failure=_silent_failure(ended, context)), is_told=False)
     unexpected = [step for step in report.next if step not in context.successors]
@@ -143,14 +143,15 @@ def _silent_failure(ended: Ended, context: EndContext) -> TaskFailed:
     )
 
 
-def _is_interrupted(failure: TaskFailed | None) -> bool:
-    return failure is not None and failure.kind == TaskKilled.kind and failure.values.get("signal") == signal.SIGINT
+def _is_interrupted(failure: TaskFailed) -> bool:
+    return failure.kind == TaskKilled.kind and failure.values.get("signal") == signal.SIGINT
 
 
-def _stopped(context: EndContext) -> TaskCancelled:
-    return TaskCancelled(
-        f"the step '{context.step}' was ended before it had finished, because the run failed or was interrupted"
-    )
+def _stopped(context: EndContext, told: TaskFailed | None = None) -> TaskCancelled:
+    """Return the failure of a task that the engine ended; `told`: what it said itself, with the place where it was."""
+    place = {"where": told.values["where"]} if told is not None and "where" in told.values else {}
+    sentence = f"the step '{context.step}' was ended before it had finished, because the run failed or was interrupted"
+    return TaskCancelled(sentence, hint=None, **place)
 
 
 def failure_of_process(step: str, code: int | None, number: int | None, *, peak_mb: float | None = None) -> TaskFailed:

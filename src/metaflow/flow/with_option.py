@@ -35,7 +35,7 @@ def parse_with(spec: str) -> tuple[str, dict[str, Any]]:
                 f"--with '{spec}': '{part}' is not of the form key=value.", hint="write --with NAME:key=value,key=value"
             )
         given = _value(value)
-        if attributes.setdefault(key.strip(), given) != given:
+        if repr(attributes.setdefault(key.strip(), given)) != repr(given):  # NaN is equal to nothing
             raise CommandException(
                 f"--with '{spec}' gives '{key.strip()}' two values: {attributes[key.strip()]!r} and {given!r}.",
                 hint="leave out one of them",

@@ -395,15 +395,18 @@ class Engine:
         launch, context = attempt.launch, self._context(attempt)
         stored = await self._record.stored(launch)
         result = classify_end(ended, context, stored)
-        trouble = None
-        if stored is None and result.report.failure is not None:
-            if launch.split_index is not None:
-                opener = self._graph[self._graph[launch.step].split_parents[-1]]
-                result.report.failure.at(f"{opener.foreach or 'foreach'}[{launch.split_index}]")
-            try:
-                await self._record.close(launch, result.report.failure, attempt.target.command.tags)
-            except StorageUnavailable as error:
-                trouble = error
+        failure, trouble = result.report.failure, None
+        told = stored.failure if stored is not None else None
+        if stored is None and failure is not None and launch.split_index is not None:
+            opener = self._graph[self._graph[launch.step].split_parents[-1]]
+            failure.at(f"{opener.foreach or 'foreach'}[{launch.split_index}]")
+        try:
+            if stored is None and failure is not None:
+                await self._record.close(launch, failure, attempt.target.command.tags)
+            elif told is not None and failure is not None and told.kind != failure.kind:
+                await self._record.reclassify(launch, failure)  # the task could not know that it was we who ended it
+        except StorageUnavailable as error:
+            trouble = error
         self._conclude(attempt, result, trouble)
 
     def _context(self, attempt: _Attempt) -> EndContext:

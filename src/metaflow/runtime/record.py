@@ -121,8 +121,15 @@ class AttemptRecord:
             save_artifacts(Blobs(self._storage, self.path.flow), values.items(), index)
         self.close(index, ok=False, failure=failure)
 
+    def reclassify(self, failure: TaskFailed) -> None:
+        """Say of an attempt that has failed, and has said so, why it really did."""
+        index = self._kept()
+        save_artifacts(Blobs(self._storage, self.path.flow), [(FAILURE, failure.record())], index)
+        self.store.write(self.store.index(index))
+        self.add_facts([_failure_fact(failure)])
+
     def _kept(self) -> TaskIndex:
-        """Return an index of what an attempt had stored before its process died."""
+        """Return an index of what an attempt had stored before it ended."""
         try:
             found = self.store.read_index(self.attempt)
         except MetaflowDataMissing:
@@ -150,10 +157,14 @@ class AttemptRecord:
             tags=self._tags,
             system_tags=self._system_tags,
         )
-        facts = [Fact("failure", json.dumps(failure.record()), "failure")] if failure is not None else []
+        facts = [_failure_fact(failure)] if failure is not None else []
         self.add_facts([*facts, Fact("attempt_ok", str(ok), "internal_attempt_status")])
         self.store.write(self.store.done(self.attempt))
         self.add_facts([Fact("attempt-done", str(self.attempt), "attempt-done")])
+
+
+def _failure_fact(failure: TaskFailed) -> Fact:
+    return Fact("failure", json.dumps(failure.record()), "failure")
 
 
 class Copy(NamedTuple):

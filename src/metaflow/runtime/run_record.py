@@ -143,6 +143,17 @@ class RunRecord:
         await self.written()  # what was recorded of it earlier stays earlier
         await asyncio.to_thread(self._close, launch, failure, tags)
 
+    async def reclassify(self, launch: Launch, failure: TaskFailed) -> None:
+        """Say of an attempt that has closed itself as failed why it really did.
+
+        Raises
+        ------
+        metaflow.exception.StorageUnavailable
+            It cannot be written.
+        """
+        await self.written()
+        await asyncio.to_thread(self._attempt(launch).reclassify, failure)
+
     def _attempt(self, launch: Launch, tags: Iterable[str] = ()) -> AttemptRecord:
         return AttemptRecord(
             self.path(launch),
