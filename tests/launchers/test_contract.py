@@ -19,6 +19,7 @@ import pytest
 from metaflow.compute.protocol import Ended, Output, Started
 from support import processes
 from support.launched import LocalPlace, Place, RemotePlace, is_alive
+from support.present import present
 
 SOURCE = textwrap.dedent("""
     import os
@@ -248,7 +249,8 @@ def test_an_exception_is_reported_as_python_does(place: Place) -> None:
     done = place.run("fail")
     script = str(place.script)
     plain = subprocess.run([sys.executable, script, "fail"], capture_output=True, check=False)
-    assert b"\n".join(done.stderr) + b"\n" == plain.stderr.replace(script.encode(), place.path_inside(done))
+    assert b"\n".join(done.stderr) + b"\n" == plain.stderr.replace(script.encode(), place.path_inside())
+    assert present(present(done.ended.report).failure).message == "ValueError: on purpose"
     assert place.run("leave", "'because'").stderr == [b"because"]
 
 

@@ -261,7 +261,9 @@ def test_an_import_that_fails_in_the_container(where: str, backend: str, remote:
     image = os.environ["METAFLOW_DEFAULT_CONTAINER_IMAGE"]
     hint = f"neither the image '{image}' nor the code package has a module 'numpy'"
     assert finished.stdout.count(hint) == 1
+    assert "/millrace-" not in finished.output
     failure = present(finished.task("start").failure)
+    assert str(failure.values["where"]).startswith("flow.py:")
     assert failure.message == "ModuleNotFoundError: No module named 'numpy'"
     assert present(failure.hint).startswith(hint)
     status = remote.run_flow("flow.py", "status").output
@@ -383,6 +385,8 @@ def test_a_remote_run_that_failed_is_resumed(backend: str, remote: RemoteSite) -
     """
     first = run_on(remote, backend, flow).failed()
     assert "bad luck" in first.output
+    assert "/millrace-" not in first.output + present(first.task("work").stderr)
+    assert re.search(r"^ +flow.py:\d+$", first.output, re.MULTILINE)
     second = remote.run_flow("flow.py", "resume", "--with", PLACES[backend][1], within=PATIENCE, env={"LUCK": "good"})
     second.succeeded()
     assert "y is 2" in second.output

@@ -9,10 +9,9 @@ from metaflow.app.workspace import Workspace
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
 from metaflow.compute.command import SPOT_NOTICE, TERMINATION, TaskOptions
-from metaflow.compute.report import CONTAINER, TaskReport, open_channel
+from metaflow.compute.report import TaskReport, enter_container, open_channel
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.flow.current import current
-from metaflow.flow.failure import set_container
 from metaflow.metadata_provider.deferred import DeferredMetadata
 from metaflow.metadata_provider.protocol import Fact, Metadata
 from metaflow.runtime.task import Task, TaskPlan
@@ -68,7 +67,7 @@ def run_task(
     notice = environ.pop(SPOT_NOTICE, None)
     if notice is not None:
         current._set({"spot_termination_notice": notice})
-    set_container(environ.pop(CONTAINER, None))
+    enter_container(environ)
     report = _with_entries(workspace.metadata, open_channel(environ))
     try:
         return Task(workspace.plan, task, workspace.storage, workspace.metadata, report).run()

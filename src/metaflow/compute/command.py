@@ -23,6 +23,9 @@ LOCAL_ROOT = "MILLRACE_LOCAL_ROOT"
 CODE_PACKAGE = "MILLRACE_CODE_PACKAGE"
 """Set for tasks of a run that has a code package: the fact about it. Not for what the tasks themselves start."""
 
+ELSEWHERE = ".mf_code"
+"""Directory in the code package with modules from elsewhere than beside the flow."""
+
 _DATASTORES = ", ".join(registry.names("datastore"))
 
 

@@ -19,12 +19,12 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from metaflow.compute.archive import Member, pack
+from metaflow.compute.command import ELSEWHERE
 from metaflow.compute.finding import import_root, read
 from metaflow.compute.ignore import FILE, Ignored
 from metaflow.compute.modules import Module, modules_elsewhere
 from metaflow.exception import CommandException
 
-ELSEWHERE = ".mf_code"
 FORMAT = {"version": 0, "archive_format": "tgz", "mfcontent_version": 1}
 """What the fact about a package says of its form."""
 

@@ -10,13 +10,18 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from types import TracebackType
 from typing import Any, NamedTuple
 
+from metaflow.compute.command import ELSEWHERE
 from metaflow.exception import MetaflowException, TaskFailed
 from metaflow.metadata_provider.entries import Entry, entry_from_json
 
 CONTAINER = "MILLRACE_CONTAINER"
 """Set for remote tasks: their backend and the image that they run in, such as ``kubernetes python:3.12``."""
+
+CODE = "MILLRACE_CODE"
+"""Set for remote tasks: the directory with the code package."""
 
 CHANNEL = "MILLRACE_OUTCOME"
 """Variable ``<descriptor>:<id>``: where a task writes its report; taken out of the environment by the task."""
@@ -80,13 +85,35 @@ def report_unbegun(error: BaseException, environ: MutableMapping[str, str]) -> N
     """
     if CHANNEL not in environ:
         return
-    from metaflow.flow.failure import failure_of_error, set_container  # neither zygote nor supervisor needs it else
+    from metaflow.flow.failure import failure_of_error  # neither zygote nor supervisor needs it else
 
-    set_container(environ.pop(CONTAINER, None))
+    enter_container(environ)
     failure = failure_of_error(error, "")
     if failure.hint and not isinstance(error, MetaflowException):
         print(f"    hint: {failure.hint}", file=sys.stderr)
     open_channel(environ)(TaskReport(failure=failure))
+
+
+def tell_uncaught(
+    environ: MutableMapping[str, str], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print an error that ends a remote task, as `sys.excepthook` does, with files named as in the code package."""
+    from traceback import format_exception
+
+    from metaflow.flow.failure import as_packaged
+
+    enter_container(environ)
+    sys.stderr.write(as_packaged("".join(format_exception(kind, error, trace))))
+
+
+def enter_container(environ: MutableMapping[str, str]) -> None:
+    """Have errors told as those of a container, if this process is in one; what says so is taken out."""
+    container, code = environ.pop(CONTAINER, None), environ.pop(CODE, None)
+    if container is None and code is None:
+        return
+    from metaflow.flow.failure import set_container
+
+    set_container(container, [os.path.join(code, ELSEWHERE), code] if code else ())
 
 
 def open_channel(environ: MutableMapping[str, str]) -> Callable[[TaskReport], None]:

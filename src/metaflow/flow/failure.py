@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -24,13 +24,31 @@ from metaflow.flow.spec import FlowSpec, hint_for_missing
 
 _container: tuple[str, str] | None = None
 """Backend and image of the container that this process runs in."""
+_code: tuple[str, ...] = ()
+"""Directories that the user's files were put into."""
 
 
-def set_container(container: str | None) -> None:
-    """Say where this process runs: a backend and an image with a space between them; None if on the user's machine."""
-    global _container
+def set_container(container: str | None, code: Sequence[str] = ()) -> None:
+    """Say where this process runs.
+
+    Parameters
+    ----------
+    container : str or None
+        A backend and an image with a space between them; None if on the user's machine.
+    code : sequence of str
+        Directories that the user's files were put into, those within others first.
+    """
+    global _container, _code
     backend, _, image = (container or "").partition(" ")
     _container = (backend, image) if image else None
+    _code = tuple(code)
+
+
+def as_packaged(text: str) -> str:
+    """Return `text` with the user's files named as where they come from, not as in this container."""
+    for directory in _code:
+        text = text.replace(f"{directory}/", "")
+    return text
 
 
 def hint_of_import(error: BaseException) -> str | None:
@@ -47,8 +65,8 @@ def hint_of_import(error: BaseException) -> str | None:
 
 def failure_of_error(error: BaseException, step: str) -> TaskFailed:
     """Return the failure that what a step raised stands for: its class, its sentence, what is known of it."""
-    sentence = failure_sentence(error, step)
-    where = _where(error, user_frames(error.__traceback__))
+    sentence = as_packaged(failure_sentence(error, step))
+    where = as_packaged(_where(error, user_frames(error.__traceback__)) or "")
     values: dict[str, float | str] = {"where": where} if where else {}
     match error:
         case TaskFailed():
@@ -115,6 +133,10 @@ def _name(error: BaseException) -> str:
 
 def describe_failure(error: BaseException, step: str) -> str:
     """Return what a failed step prints: the user's frames and the exception, or one sentence where no frame helps."""
+    return as_packaged(_description(error, step))
+
+
+def _description(error: BaseException, step: str) -> str:
     import traceback
 
     frames = user_frames(error.__traceback__)

@@ -106,6 +106,25 @@ def test_an_import_that_fails_in_a_container_has_its_image_in_the_hint(source: s
     assert present(failure.hint) in printed
 
 
+def test_files_of_a_container_are_named_as_in_the_code_package() -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for name, source in {
+        "/x/code/.mf_code/far/lib.py": "def broken(): raise ValueError('see /x/code/a.txt')",
+        "/x/code/team/flow.py": "def work(): broken()",
+    }.items():
+        exec(compile(source, name, "exec"), names)
+    with pytest.raises(ValueError, match="see") as caught:
+        names["work"]()
+    set_container("batch python:3.12", ["/x/code/.mf_code", "/x/code"])
+    try:
+        failure, printed = failure_of_error(caught.value, "train"), describe_failure(caught.value, "train")
+    finally:
+        set_container(None)
+    assert (failure.message, failure.values["where"]) == ("ValueError: see a.txt", "far/lib.py:1")
+    assert 'File "team/flow.py", line 1, in work' in printed
+    assert "/x/" not in printed
+
+
 @pytest.mark.parametrize(
     ("error", "sentence", "told"),
     [

@@ -20,17 +20,18 @@ import signal
 import sys
 import time
 from collections.abc import Collection, MutableMapping
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry, shadows
-from metaflow.compute.command import SPOT_NOTICE, TERMINATION
+from metaflow.compute.command import ELSEWHERE, SPOT_NOTICE, TERMINATION
 from metaflow.compute.interpreter import compile_file, open_streams, run_main
 from metaflow.compute.jobs.cgroup import CONTROL_GROUPS, MemoryGroup
 from metaflow.compute.jobs.entry import SPOT
 from metaflow.compute.jobs.outcome import Outcome, ProcessEnd
 from metaflow.compute.local import processes
-from metaflow.compute.report import CHANNEL, TaskReport, report_unbegun
+from metaflow.compute.report import CHANNEL, CODE, TaskReport, report_unbegun, tell_uncaught
 from metaflow.exception import MetaflowException
 from metaflow.store import layout
 from metaflow.store.layout import END, STOPPED
@@ -194,7 +195,7 @@ class Supervisor:
 
     def _find_the_flow(self, directory: str, code: str) -> None:
         """Let the task and what it starts find the flow's modules and ours, as ``python flow.py`` would."""
-        added = [os.path.join(code, ".mf_code"), os.path.join(self._place, "runtime")]
+        added = [os.path.join(code, ELSEWHERE), os.path.join(self._place, "runtime")]
         given = self._environ.get("PYTHONPATH", "").split(os.pathsep)
         entries = [entry for entry in (*added, *given) if os.path.isdir(entry)]
         self._environ["PYTHONPATH"] = os.pathsep.join(entries)
@@ -222,11 +223,13 @@ class Supervisor:
             words = self._config["command"]
             sys.argv = [path if module else self._config["script"], *words]
             code = os.path.join(self._place, "code")
+            self._environ[CODE] = code
+            sys.excepthook = partial(tell_uncaught, self._environ)
             self._find_the_flow(code if module else os.path.dirname(path), code)
             main = compile_file(path)
             if main is None:
                 os.set_inheritable(channels[2], True)
-                program = ["-m", module] if module else [path]
+                program = ["-m", module] if module else [self._config["script"]]  # it names what is wrong as we do
                 os.execve(sys.executable, [sys.executable, *program, *words], dict(self._environ))
         except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go on as the supervisor
             _write(2, f"The task could not be started: {error!r}\n".encode())
