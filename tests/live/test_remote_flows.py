@@ -372,7 +372,7 @@ def test_a_remote_run_that_failed_is_resumed(backend: str, remote: RemoteSite) -
         @environment(vars={"LUCK": os.environ.get("LUCK", "bad")})
         @step
         def work(self):
-            assert os.environ["LUCK"] == "good", "bad luck"
+            open("luck.txt" if os.environ["LUCK"] == "bad" else "flow.py").close()
             self.y = self.x + 1
             self.next(self.end)
 
@@ -383,8 +383,10 @@ def test_a_remote_run_that_failed_is_resumed(backend: str, remote: RemoteSite) -
     if __name__ == "__main__":
         Twice()
     """
+    remote.write("luck.txt", "bad")
     first = run_on(remote, backend, flow).failed()
-    assert "bad luck" in first.output
+    assert "FileNotFoundError: [Errno 2] No such file or directory: 'luck.txt'" in first.output
+    assert first.output.count("--package-suffixes=.txt") == 2  # in the log, and at the end
     assert "/millrace-" not in first.output + present(first.task("work").stderr)
     assert re.search(r"^ +flow.py:\d+$", first.output, re.MULTILINE)
     second = remote.run_flow("flow.py", "resume", "--with", PLACES[backend][1], within=PATIENCE, env={"LUCK": "good"})

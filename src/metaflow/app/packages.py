@@ -30,6 +30,7 @@ def task_packages(workspace: Workspace, remark: Callable[[str], None]) -> TaskPa
         workspace.name,
         archive(manifest, package_info(workspace)),
         lambda: runtime_archive(_cache(os.environ), platform),
+        manifest.other_suffixes,
     )
 
 

@@ -5,6 +5,7 @@ Start reading at `shared_storage`, which a run calls before anything is written,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.protocol import JobBackend
 from metaflow.compute.jobs.spot import spot_variables
 from metaflow.compute.package import name_in_package
+from metaflow.compute.report import OTHER_SUFFIXES
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException
 from metaflow.runtime.engine import Target
@@ -144,6 +146,7 @@ def _remote(
             **_certificates(workspace),
             **spot_variables(backend, workspace.datastore, workspace.settings.datastores.s3_endpoint),
             CODE_PACKAGE: packages.fact,
+            OTHER_SUFFIXES: json.dumps(packages.other_suffixes),
         },
         grace=workspace.settings.runs.remote_grace,
         log_bytes=frame.log_bytes,

@@ -37,6 +37,8 @@ _SECRETS = (
 )  # fmt: skip
 _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
 _LEVEL = 6
+_MOST_SUFFIXES = 200
+"""More of them are no kinds of files, but numbers or dates."""
 
 
 class PackagedFile(NamedTuple):
@@ -74,6 +76,8 @@ class Manifest(NamedTuple):
         From elsewhere.
     secrets : list of str
         What was left out because it looks like a secret.
+    other_suffixes : tuple of str
+        Endings of files that were left out because nobody asks for them.
     """
 
     script: str
@@ -82,6 +86,7 @@ class Manifest(NamedTuple):
     files: list[PackagedFile]
     modules: list[Module]
     secrets: list[str]
+    other_suffixes: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -146,7 +151,8 @@ def gather(path: str, suffixes: Sequence[str], limit_mb: float, module: str = ""
             found = list(_zipped(each.path, name, tuple(suffixes)))
         files |= {f"{ELSEWHERE}/{file.name}": file._replace(name=f"{ELSEWHERE}/{file.name}") for file in found}
     ordered = [files[name] for name in sorted(files)]
-    manifest = Manifest(script, directory, tuple(suffixes), ordered, modules, sorted(walk.secrets))
+    others = tuple(sorted(walk.other_suffixes))
+    manifest = Manifest(script, directory, tuple(suffixes), ordered, modules, sorted(walk.secrets), others)
     if manifest.size > limit_mb * 1e6:
         raise _too_large(manifest, limit_mb)
     return manifest
@@ -218,6 +224,7 @@ class _Walk:
         self._suffixes = suffixes
         self._ignored = ignored
         self.secrets: set[str] = set()
+        self.other_suffixes: set[str] = set()
 
     def below(self, directory: str, prefix: str) -> Iterator[PackagedFile]:
         """Yield what goes in of a directory; `prefix` is its name in the archive, with a slash."""
@@ -240,7 +247,9 @@ class _Walk:
                 continue
             if is_directory:
                 yield from self._enter(entry, name, way)
-            elif self._wants(entry.name) and entry.is_file() and not self._leaves_out(name, entry):
+            elif not self._wants(entry.name):
+                self._note_suffix(entry.name)
+            elif entry.is_file() and not self._leaves_out(name, entry):
                 yield PackagedFile(name, entry.path, entry.stat().st_size)
 
     def _enter(self, entry: os.DirEntry[str], name: str, way: tuple[str, ...]) -> Iterator[PackagedFile]:
@@ -254,6 +263,11 @@ class _Walk:
 
     def _wants(self, name: str) -> bool:
         return name.endswith(self._suffixes) and (not name.startswith(".") or name in self._suffixes)
+
+    def _note_suffix(self, name: str) -> None:
+        suffix = os.path.splitext(name)[1]
+        if suffix and len(self.other_suffixes) < _MOST_SUFFIXES:
+            self.other_suffixes.add(suffix)
 
     def _leaves_out(self, name: str, entry: os.DirEntry[str]) -> bool:
         verdict = self._ignored.verdict(name)

@@ -23,6 +23,9 @@ CONTAINER = "MILLRACE_CONTAINER"
 CODE = "MILLRACE_CODE"
 """Set for remote tasks: the directory with the code package."""
 
+OTHER_SUFFIXES = "MILLRACE_OTHER_SUFFIXES"
+"""Set for remote tasks: the endings, as JSON, of files of the user that are not in the code package."""
+
 CHANNEL = "MILLRACE_OUTCOME"
 """Variable ``<descriptor>:<id>``: where a task writes its report; taken out of the environment by the task."""
 
@@ -108,12 +111,12 @@ def tell_uncaught(
 
 def enter_container(environ: MutableMapping[str, str]) -> None:
     """Have errors told as those of a container, if this process is in one; what says so is taken out."""
-    container, code = environ.pop(CONTAINER, None), environ.pop(CODE, None)
+    container, code, others = (environ.pop(name, None) for name in (CONTAINER, CODE, OTHER_SUFFIXES))
     if container is None and code is None:
         return
     from metaflow.flow.failure import set_container
 
-    set_container(container, [os.path.join(code, ELSEWHERE), code] if code else ())
+    set_container(container, [os.path.join(code, ELSEWHERE), code] if code else (), json.loads(others or "[]"))
 
 
 def open_channel(environ: MutableMapping[str, str]) -> Callable[[TaskReport], None]:

@@ -26,9 +26,11 @@ _container: tuple[str, str] | None = None
 """Backend and image of the container that this process runs in."""
 _code: tuple[str, ...] = ()
 """Directories that the user's files were put into."""
+_other_suffixes: frozenset[str] = frozenset()
+"""Endings of files of the user that were not."""
 
 
-def set_container(container: str | None, code: Sequence[str] = ()) -> None:
+def set_container(container: str | None, code: Sequence[str] = (), other_suffixes: Sequence[str] = ()) -> None:
     """Say where this process runs.
 
     Parameters
@@ -37,11 +39,14 @@ def set_container(container: str | None, code: Sequence[str] = ()) -> None:
         A backend and an image with a space between them; None if on the user's machine.
     code : sequence of str
         Directories that the user's files were put into, those within others first.
+    other_suffixes : sequence of str
+        Endings of files of the user that were not.
     """
-    global _container, _code
+    global _container, _code, _other_suffixes
     backend, _, image = (container or "").partition(" ")
     _container = (backend, image) if image else None
     _code = tuple(code)
+    _other_suffixes = frozenset(other_suffixes)
 
 
 def as_packaged(text: str) -> str:
@@ -90,7 +95,9 @@ def failure_of_error(error: BaseException, step: str) -> TaskFailed:
 
 
 def _hint(error: BaseException) -> str | None:
-    """Return what to do about an error that comes from a step's having no terminal."""
+    """Return what to do about an error that comes from where a step runs: without a terminal, or in a container."""
+    if isinstance(error, FileNotFoundError):
+        return _hint_of_file(error.filename)
     if _name(error) == "bdb.BdbQuit":
         return (
             "a step has no terminal for breakpoint(): put `-m debugpy --listen 5678 --wait-for-client` before the flow "
@@ -99,6 +106,20 @@ def _hint(error: BaseException) -> str | None:
     if isinstance(error, EOFError) and str(error) == "EOF when reading a line":
         return "a step has no standard input: use a Parameter"
     return None
+
+
+def _hint_of_file(name: object) -> str | None:
+    """Return what to do about a file that is not there, if it may be one that was not packaged."""
+    if not isinstance(name, (str, bytes)):
+        return None
+    path = os.fsdecode(name)
+    suffix = os.path.splitext(path)[1]
+    if suffix not in _other_suffixes or (os.path.isabs(path) and not path.startswith(_code)):
+        return None
+    return (
+        f"the code package has no files that end in '{suffix}': give --package-suffixes={suffix} before the command "
+        "`run`, or use an IncludeFile"
+    )
 
 
 def _out_of_memory(sentence: str, step: str, values: dict[str, float | str]) -> TaskOutOfMemory:

@@ -141,6 +141,13 @@ def test_a_flow_file_that_was_started_as_a_module(tree: Tree) -> None:
     assert gather(str(tree.flow), SUFFIXES, 1.0, "flow").files == tree.gather().files
 
 
+def test_the_suffixes_of_what_is_left_out_are_known(tree: Tree) -> None:
+    for name in ("data/x.csv", "a.tar.gz", "Makefile", ".hidden", "model.R", "venv/pyvenv.cfg", "venv/x.so"):
+        tree.write(f"project/{name}")
+    assert tree.gather().other_suffixes == (".csv", ".gz")
+    assert tree.gather(".csv").other_suffixes == (".gz",)
+
+
 def test_what_is_to_be_ignored(tree: Tree) -> None:
     tree.write("project/.metaflowignore", "# big things\n/data/\n*_test.py\n!keep_test.py\n")
     for name in ("data/x.py", "a/data/x.py", "a/x_test.py", "keep_test.py"):

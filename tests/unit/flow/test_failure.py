@@ -126,6 +126,30 @@ def test_files_of_a_container_are_named_as_in_the_code_package() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "is_hinted"),
+    [
+        ("data/x.csv", True),
+        (b"x.csv", True),
+        ("/x/code/data/x.csv", True),
+        ("/etc/x.csv", False),
+        ("model.pkl", False),
+        ("Makefile", False),
+        (None, False),
+    ],
+)
+def test_a_file_that_may_not_have_been_packaged(name: str | bytes | None, is_hinted: bool) -> None:
+    error = FileNotFoundError(2, "No such file or directory", name)
+    assert raised(error).hint is None
+    set_container("batch python:3.12", ["/x/code/.mf_code", "/x/code"], [".csv", ".gz"])
+    try:
+        failure, printed = raised(error), describe_failure(error, "train")
+    finally:
+        set_container(None)
+    assert ("--package-suffixes=.csv" in (failure.hint or "")) == is_hinted
+    assert ("hint: the code package has no files that end in '.csv'" in printed) == is_hinted
+
+
+@pytest.mark.parametrize(
     ("error", "sentence", "told"),
     [
         (Rude(), f"{__name__}.Rude: <Rude whose __str__ raised ZeroDivisionError>", "Rude: <exception str() failed>"),

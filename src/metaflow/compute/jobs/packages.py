@@ -6,7 +6,7 @@ Start reading at `TaskPackages.links`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import sha1, sha256
 from threading import Lock
@@ -35,9 +35,19 @@ class TaskPackages:
         The code package.
     runtime : callable
         Returns the runtime package; called once, when it is needed.
+    other_suffixes : sequence of str, optional
+        Endings of files of the user that are not in the code package.
     """
 
-    def __init__(self, storage: Storage, flow: str, code: bytes, runtime: Callable[[], RuntimeArchive]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        flow: str,
+        code: bytes,
+        runtime: Callable[[], RuntimeArchive],
+        other_suffixes: Sequence[str] = (),
+    ) -> None:
+        self.other_suffixes = other_suffixes
         self._storage = storage
         self._code = code
         self._runtime = runtime
