@@ -76,6 +76,7 @@ def test_a_flow_file_in_another_directory_with_modules_beside_it(site: Site) -> 
         "-u -O linear.py",
         "-bb linear.py",
         "-m cProfile -o profile linear.py",
+        "-m cProfile -o profile -m package.linear",
     ],
 )
 def test_a_flow_can_be_started_as_any_program_can(site: Site, words: str) -> None:

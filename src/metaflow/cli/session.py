@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +51,12 @@ class Session:
         self.environ = environ
         self.code_package = environ.pop(CODE_PACKAGE, None)
         script = sys.argv[0]
-        path = _flow_file(script)
+        path, module = _flow_file(script)
         self.workspace = Workspace(
             flow_class,
             script=script,
             path=path,
-            module=_module(path),
+            module=module,
             settings=settings.load(environ),
             local_root=environ.pop(LOCAL_ROOT, None),
             initial=initial,
@@ -76,20 +78,30 @@ class Session:
         sys.stderr.flush()
 
 
-def _flow_file(script: str) -> str:
-    """Return the absolute path of the flow file, which `sys.argv` calls `script`.
+def _flow_file(script: str) -> tuple[str, str]:
+    """Return the absolute path of the flow file, and the dotted name that it was started by; empty if by its path.
 
     Mostly it is the main program, whose path holds also after a change of directory. Where a profiler or a debugger is
-    the main program (``python -m cProfile flow.py run``), `sys.argv` is the flow's nevertheless.
+    the main program (``python -m cProfile flow.py run``, ``… -m package.flow run``), `script`, of `sys.argv`, is the
+    flow's nevertheless.
     """
-    main = getattr(sys.modules["__main__"], "__file__", None) or script
-    driven = os.path.basename(main) != os.path.basename(script) and os.path.isfile(script)
-    return os.path.abspath(script if driven else main)
-
-
-def _module(path: str) -> str:
-    """Return the dotted name that the flow file was started by; empty if it was by its path, or by a driver."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None) or script
+    spec = getattr(main, "__spec__", None)
+    if os.path.basename(path) != os.path.basename(script):
+        if os.path.isfile(script):
+            return os.path.abspath(script), ""
+        driven = _spec_of(script)
+        if driven is not None and driven.origin:
+            spec, path = driven, driven.origin
+    path = os.path.abspath(path)
     if spec is None or spec.name == "__main__" or os.path.abspath(spec.origin or "") != path:
-        return ""
-    return str(spec.name)
+        return path, ""
+    return path, str(spec.name)
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name)
+    except (ImportError, ValueError):  # it is no name of a module
+        return None
