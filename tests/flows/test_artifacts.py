@@ -201,3 +201,35 @@ def test_what_a_flow_assigns_in_its_own_init_is_an_artifact_of_every_task(site: 
         """
     ).succeeded()
     assert idle.stdout == ("['init'] 1 ['start', 'a', 'b', 'join', 'end'] False\n['a', 'b', 'end', 'join', 'start']\n")
+
+
+FUNCTIONS = """
+    from metaflow import FlowSpec, step
+
+
+    class FunctionsFlow(FlowSpec):
+        def helper(self):
+            return 2
+
+        @step
+        def start(self):
+            self.double = lambda number: 2 * number
+            self.method = self.helper
+            self.kept = [self.double(1), self.method(), len]
+            self.next(self.end)
+
+        @step
+        def end(self):
+            self.there = [hasattr(self, name) for name in ("double", "method", "kept")]
+
+
+    if __name__ == "__main__":
+        FunctionsFlow()
+"""
+
+
+def test_a_function_that_cannot_be_pickled_is_no_artifact(one_site: Site) -> None:
+    """As in Metaflow: a step may keep it on self, and the next one does not have it."""
+    finished = one_site.run_flow(FUNCTIONS, "run").succeeded()
+    assert finished.data.there == [False, False, True]
+    assert finished.task("start").data.kept == [2, 2, len]

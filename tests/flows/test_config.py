@@ -9,9 +9,42 @@ from typing import Any
 import pytest
 
 from metaflow import Run
+from support.present import present
 from support.site import Site
 
 CONFIG = {"size": 3, "name": "first", "odd key": 5, "nested": {"cpu": [1, 2]}, "retries": 1}
+
+
+GROWN = """
+    from metaflow import {names}FlowSpec, step
+
+
+    class GrownFlow(FlowSpec):
+        {config}
+
+        @step
+        def start(self):
+            self.next(self.end)
+
+        @step
+        def end(self):
+            self.seen = {seen}
+
+
+    if __name__ == "__main__":
+        GrownFlow()
+"""
+
+
+def test_a_config_that_was_added_since_has_its_default_in_a_resumed_run(one_site: Site) -> None:
+    one_site.write("grown.py", GROWN.format(names="", config="", seen="1 / 0"))
+    one_site.run_flow("grown.py", "run").failed()
+    added = "added = Config('added', default_value={'x': 3})"
+    one_site.write("grown.py", GROWN.format(names="Config, ", config=added, seen="self.added.x"))
+    path = one_site.directory / "resumed"
+    one_site.run_flow("grown.py", "resume", "--run-id-file", str(path)).succeeded()
+    one_site.look()
+    assert present(Run(f"GrownFlow/{path.read_text()}").data).seen == 3
 
 
 EXEC = {"METAFLOW_LOCAL_ISOLATION": "exec"}

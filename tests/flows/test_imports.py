@@ -192,3 +192,30 @@ def test_modules_of_the_user_that_are_named_like_ours_are_found_by_the_user_and_
             "package list",
         ):
             site.run_flow("hiding.py", *words.split(), command=[PYTHON]).succeeded()
+
+
+@pytest.mark.parametrize("isolation", ["fork", "exec"])
+def test_a_module_named_as_one_that_the_kernel_s_calls_import(one_site: Site, isolation: str) -> None:
+    one_site.write("resource.py", "WHOSE = 'mine'\n")
+    source = """
+        from metaflow import FlowSpec, step
+
+
+        class ResourceFlow(FlowSpec):
+            @step
+            def start(self):
+                import resource
+
+                self.whose = resource.WHOSE
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+
+        if __name__ == "__main__":
+            ResourceFlow()
+    """
+    finished = one_site.run_flow(source, "run", env={"METAFLOW_LOCAL_ISOLATION": isolation}).succeeded()
+    assert finished.data.whose == "mine"

@@ -7,7 +7,6 @@ import signal
 
 import pytest
 
-from support import processes
 from support.interpreter import PYTHON
 from support.present import present
 from support.processes import eventually
@@ -48,15 +47,48 @@ def ready(site: Site, command: list[str]) -> Running:
 
 @pytest.mark.parametrize("ignored", ["HUP INT TERM", "INT"])
 def test_what_is_ignored_at_the_start_stays_ignored(site: Site, ignored: str) -> None:
-    """In the engine, in what makes tasks, and in tasks, which have all else as a plain program has it."""
+    """In the engine, in what makes tasks, and in tasks, which have all else as a plain program has it.
+
+    Only SIGINT interrupts tasks in any case: it reaches them, in sessions of their own, when their run sends it.
+    """
     running = ready(site, ["sh", "-c", f'trap \'\' {ignored}; exec "$0" "$@"', PYTHON])
-    for process in processes.marked(site.mark):
-        for name in ignored.split():
-            os.kill(process.pid, NUMBERS[name])
+    for name in ignored.split():
+        os.killpg(running.process.pid, NUMBERS[name])
     (site.directory / "go").touch()
     expected = {"HUP": "0", "INT": "<built-in function default_int_handler>", "TERM": "0"}
     handlers = running.wait().succeeded().values("start")["handlers"]
-    assert handlers == ["1" if name in ignored else plain for name, plain in expected.items()]
+    assert handlers == ["1" if name in ignored and name != "INT" else plain for name, plain in expected.items()]
+
+
+def test_steps_clean_up_where_ctrl_c_is_ignored(site: Site) -> None:
+    """As in what a script has started with `&`."""
+    script = """
+        import time
+        from pathlib import Path
+        from metaflow import FlowSpec, step
+
+        class FinallyFlow(FlowSpec):
+            @step
+            def start(self):
+                try:
+                    Path("ready").touch()
+                    time.sleep(60)
+                finally:
+                    Path("cleaned").touch()
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            FinallyFlow()
+    """
+    running = site.start_flow(script, "run", command=["sh", "-c", 'trap "" INT; exec "$0" "$@"', PYTHON])
+    eventually((site.directory / "ready").exists, "the step runs")
+    running.process.send_signal(signal.SIGTERM)
+    assert running.wait().returncode == 128 + signal.SIGTERM
+    assert (site.directory / "cleaned").exists()
 
 
 @pytest.mark.parametrize("word", ["nohup", "env"])

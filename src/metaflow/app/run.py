@@ -397,7 +397,7 @@ class _Run:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             have = "has" if len(names) == 1 else "have"
             self._callbacks.warning(
-                f"{shown} {have} changed since this run began; all its tasks ran the source as it was then."
+                f"{shown} {have} changed since this run began; its local tasks ran the source as it was then."
             )
 
     def _write_files(self, run_id: str) -> None:

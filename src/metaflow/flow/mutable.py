@@ -34,7 +34,7 @@ class _Policies:
 
 
 class MutableFlow(_Policies):
-    """A flow that can still be changed. Its configs are attributes, with their values.
+    """A flow that can still be changed. Its configs, with their values, its parameters and its steps are attributes.
 
     Parameters
     ----------
@@ -53,11 +53,14 @@ class MutableFlow(_Policies):
 
     def __getattr__(self, name: str) -> Any:
         values = self._draft.configs.by_any_name()
-        if name not in values:
-            raise AttributeError(
-                f"the flow {self._draft.flow_class.__name__} has no config '{name}'", name=name, obj=self
-            )
-        return values[name]
+        if name in values:
+            return values[name]
+        if name in self._draft.parameters:
+            return self._draft.parameters[name]
+        if name in self._draft.steps:
+            return MutableStep(self._draft, name, self._by, is_early=self._is_early)
+        flow = self._draft.flow_class.__name__
+        raise AttributeError(f"the flow {flow} has no config, parameter or step '{name}'", name=name, obj=self)
 
     @property
     def configs(self) -> Iterator[tuple[str, Any]]:
@@ -127,8 +130,8 @@ class MutableFlow(_Policies):
         deco_args: Sequence[Any] | None = None,
         deco_kwargs: Mapping[str, Any] | None = None,
         duplicates: int = _Policies.IGNORE,
-    ) -> None:
-        """Add a decorator to the flow, in `pre_mutate` only.
+    ) -> Decorator | None:
+        """Add a decorator to the flow, in `pre_mutate` only; return it, None if one stays that is there.
 
         Parameters
         ----------
@@ -145,10 +148,11 @@ class MutableFlow(_Policies):
         there = [each for each in self._draft.decorators if each.name == name]
         if there and not added.is_repeatable:
             if not self._replaces(name, duplicates):
-                return
+                return None
             self._draft.decorators[:] = [each for each in self._draft.decorators if each not in there]
         added.inserted_by = (self._by,)
         self._draft.decorators.append(added)
+        return added
 
     def remove_decorator(
         self,
@@ -217,8 +221,8 @@ class MutableStep(_Policies):
         deco_args: Sequence[Any] | None = None,
         deco_kwargs: Mapping[str, Any] | None = None,
         duplicates: int = _Policies.IGNORE,
-    ) -> None:
-        """Add a decorator to the step.
+    ) -> Decorator | None:
+        """Add a decorator to the step; return it, None if one stays that is there.
 
         Parameters
         ----------
@@ -244,10 +248,11 @@ class MutableStep(_Policies):
         there = [each for each in self._there if each.name == added.name]
         if there:
             if not self.flow._replaces(added.name, duplicates):
-                return
+                return None
             self._there[:] = [each for each in self._there if each not in there]
         added.inserted_by = (self._by,)
         self._draft.add(self.name, added)
+        return added
 
     def remove_decorator(
         self,

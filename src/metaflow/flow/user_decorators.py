@@ -164,10 +164,10 @@ def user_step_decorator(function: Callable[..., Generator[Any, Any, Any]]) -> _A
     Parameters
     ----------
     function : callable
-        Called with the step's name, the flow (the ``self`` of the step), the inputs of a join or None, and a
-        dictionary of what the decorator was given. It yields once: nothing to have the step's code run, a function to
-        have that called with the flow instead, or a dictionary, with arguments for `self.next`, to leave it out. What
-        the code raises is raised by ``yield``.
+        Called with the step's name, the flow (the ``self`` of the step), the inputs of a join or None, and, if it
+        takes a fourth argument, a dictionary of what the decorator was given. It yields once: nothing to have the
+        step's code run, a function to have that called with the flow instead, or a dictionary, with arguments for
+        `self.next`, to leave it out. What the code raises is raised by ``yield``.
 
     Returns
     -------
@@ -187,12 +187,25 @@ def user_step_decorator(function: Callable[..., Generator[Any, Any, Any]]) -> _A
         file, line = _place_of(function)
         message = f"@user_step_decorator stands on {name!r}, which is not a generator function."
         raise InvalidFlow(message, line, file, hint="write `yield` where the step's code shall run")
-    body = {"_function": staticmethod(function), "__module__": function.__module__, "__doc__": function.__doc__}
+    takes = _arguments_of(function)
+    if takes is None:
+        file, line = _place_of(function)
+        message = f"@user_step_decorator: {function.__name__} does not take three or four arguments."
+        raise InvalidFlow(
+            message, line, file, hint="the first line is `def name(step_name, flow, inputs, attributes):`"
+        )
+    body = {
+        "_takes": takes,
+        "_function": staticmethod(function),
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+    }
     return cast(_Attaches, type(function.__name__, (_GeneratorDecorator,), body))
 
 
 class _GeneratorDecorator(UserStepDecorator):
     _function: ClassVar[Callable[..., Generator[Any, Any, Any]]]
+    _takes: ClassVar[int] = 4
 
     def init(self, *args: Any, **kwargs: Any) -> None:
         if args:
@@ -200,7 +213,8 @@ class _GeneratorDecorator(UserStepDecorator):
         self._attributes = kwargs
 
     def _steps(self, context: StepContext) -> Generator[Any, None, Any]:
-        return self._function(context.step, context.flow, context.inputs(), self._attributes)
+        arguments = (context.step, context.flow, context.inputs(), self._attributes)
+        return self._function(*arguments[: self._takes])
 
 
 class StepMutator(_OfStep):
@@ -337,6 +351,18 @@ class UserFlow(_Adapter, FlowDecorator):
 
 def _attributes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     return {_POSITIONAL: list(args), **kwargs} if args else kwargs
+
+
+def _arguments_of(function: Callable[..., Any]) -> int | None:
+    """Return how many of the four arguments a generator takes, if that is three or four."""
+    signature = inspect.signature(function)
+    for count in (4, 3):
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return count
+    return None
 
 
 def _place_of(target: Any) -> tuple[str | None, int | None]:

@@ -7,8 +7,10 @@ or deleted; the rest can be read again. Where each reading crosses a network, ne
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from types import FunctionType, MethodType
 from typing import Any, overload
 from weakref import ref
 
@@ -159,3 +161,17 @@ def missing_input(path: str) -> MetaflowDataMissing:
 def is_storable(name: str) -> bool:
     """Tell whether an artifact of this name can be stored: files are named after it."""
     return name.isprintable() and "/" not in name and 0 < len(name.encode()) <= _LONGEST_NAME
+
+
+def is_passing_function(value: Any) -> bool:
+    """Tell whether a value is a function that cannot be pickled: a step may keep it on self, but it is no artifact.
+
+    So in Metaflow: a lambda, a function inside a function, a method of the flow.
+    """
+    if not isinstance(value, (FunctionType, MethodType)):
+        return False
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - a method's own object may raise anything
+        return True
+    return False

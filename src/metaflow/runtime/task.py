@@ -39,7 +39,7 @@ from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec, attributes_of
 from metaflow.flow.step import limits
 from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
-from metaflow.runtime.inputs import Inputs, decode_input_paths, is_storable, missing_input
+from metaflow.runtime.inputs import Inputs, decode_input_paths, is_passing_function, is_storable, missing_input
 from metaflow.runtime.record import AttemptRecord
 from metaflow.store import internals
 from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
@@ -190,8 +190,8 @@ class Task:
         return incoming, frames
 
     def _add_parameters(self, index: TaskIndex, parameters: TaskIndex) -> None:
-        """Add those parameters that a task did not have which was taken over, since the flow had not."""
-        for name in self._flow.parameters:
+        """Add those parameters and configs that a task did not have which was taken over, since the flow had not."""
+        for name in (*self._flow.parameters, *self._flow.configs.values):
             if name not in index.objects:
                 index.objects[name], index.info[name] = parameters.objects[name], parameters.info[name]
 
@@ -488,8 +488,12 @@ class Task:
 
 
 def _assigned(flow: FlowSpec) -> dict[str, Any]:
-    """Return what the step has set, as far as it has names that can be stored."""
-    return {name: value for name, value in attributes_of(flow).items() if is_storable(name)}
+    """Return what the step has set, as far as it can be an artifact."""
+    return {
+        name: value
+        for name, value in attributes_of(flow).items()
+        if is_storable(name) and not is_passing_function(value)
+    }
 
 
 def _raise(error: Exception) -> None:

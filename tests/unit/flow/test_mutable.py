@@ -78,10 +78,14 @@ def test_a_flow_seen_by_its_mutator() -> None:
         seen.append(dict(flow.configs))
         seen.append([name for name, _ in flow.parameters])
         seen.append((flow.config.times, flow.has_decorator("Changed"), hasattr(flow, "nothing")))
+        seen.append((flow.start.name, flow.size.default))
+        added = flow.end.add_decorator("retry")
+        seen.append((added.name, flow.end.add_decorator("retry")))
 
     seen.clear()
     plan_with(look)
-    assert seen == [["end", "start"], {"con-fig": {"times": 4}}, ["size"], (4, True, False)]
+    assert seen[:3] == [["end", "start"], {"con-fig": {"times": 4}}, ["size"]]
+    assert seen[3:] == [(4, True, False), ("start", 1), ("retry", None)]
 
 
 def test_a_step_seen_by_a_mutator() -> None:
@@ -185,7 +189,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "twice": ({"pre_mutate": lambda flow: flow.add_parameter("size", Parameter("s"))}, "a parameter 'size' already"),
     "a step": ({"pre_mutate": lambda flow: flow.add_parameter("start", Parameter("s"))}, "an attribute 'start'"),
     "unknown flow decorator": ({"pre_mutate": lambda flow: flow.add_decorator("exit_hok")}, "no flow decorator"),
-    "no config": ({"mutate": lambda flow: flow.other}, "AttributeError: the flow Flow has no config 'other'"),
+    "no config": (
+        {"mutate": lambda flow: flow.other},
+        "no config, parameter or step 'other'",
+    ),
     "an error": ({"mutate": lambda flow: int("x")}, r"The mutator \S+Changed has failed in mutate: ValueError"),
     "an error of a step": ({"mutate": step_of("end", lambda step: int("x"))}, "ValueError"),
 }

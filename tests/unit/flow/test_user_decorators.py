@@ -99,6 +99,22 @@ def test_what_is_yielded(yielded: Any, logged: list[Any], went_on: list[Any]) ->
     assert called(skipping) == (logged, went_on)
 
 
+def test_a_generator_may_leave_out_the_attributes() -> None:
+    @user_step_decorator
+    def three(step_name: str, flow: Any, inputs: Any) -> Any:
+        log.append((step_name, inputs))
+        yield
+
+    assert called(three) == ([("start", "inputs"), "code"], [])
+
+    def two(step_name: str, flow: Any) -> Any:
+        yield
+
+    with pytest.raises(InvalidFlow, match="two does not take three or four arguments") as caught:
+        user_step_decorator(two)
+    assert caught.value.source_file == __file__
+
+
 class Recording(UserStepDecorator):
     def init(self, *args: Any, skip: Any = False, result: Any = None) -> None:
         self.skip, self.result = skip, result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import cast
 
 from metaflow.compute.finding import read
 
@@ -11,7 +12,7 @@ UNSAFE = frozenset({"__main__", "this", "antigravity", "idlelib", "turtle", "tki
 """Names that lead to no file of a user."""
 
 
-def imported_names(path: str, package: str) -> Iterator[str]:
+def imported_names(path: str, package: str, *, at_once: bool = False) -> Iterator[str]:
     """Yield the dotted names that a file may import, whether they are modules or members of one.
 
     Parameters
@@ -20,8 +21,21 @@ def imported_names(path: str, package: str) -> Iterator[str]:
         The file; one that cannot be read imports nothing.
     package : str
         The package it is in, for relative imports; empty if in none.
+    at_once : bool
+        Only what is imported with the file, and not when one of its functions is called.
     """
-    return _imported(_parse(path), package)
+    tree = _parse(path)
+    return _imported(_without_functions(tree) if at_once else tree, package)
+
+
+def _without_functions(tree: ast.Module) -> ast.Module:
+    class Emptied(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+            return None
+
+        visit_AsyncFunctionDef = visit_FunctionDef
+
+    return cast(ast.Module, Emptied().visit(tree))
 
 
 def _parse(path: str) -> ast.Module:

@@ -1,4 +1,6 @@
-"""Which files of the user a flow consists of: the flow file, and what it imports by statements, anywhere in a file.
+"""Which files of the user a flow consists of: the flow file, and what is imported with it by statements.
+
+What only a step imports is not part of it, but noted: an earlier step may write it.
 
 Start reading at `take`.
 """
@@ -24,6 +26,12 @@ def take(path: str, module: str = "") -> Snapshot:
     module : str, optional
         Its dotted name, if ``python -m`` has started it.
     """
+    files = _reached(path, module, at_once=True)
+    late = {file: each.mtime for file, each in _reached(path, module, at_once=False).items() if file not in files}
+    return Snapshot(files, late)
+
+
+def _reached(path: str, module: str, *, at_once: bool) -> dict[str, File]:
     files: dict[str, File] = {}
     package = module.rpartition(".")[0]
     todo = [(path, package)]
@@ -37,7 +45,7 @@ def take(path: str, module: str = "") -> Snapshot:
                 files[file] = File(opened.read(), os.fstat(opened.fileno()).st_mtime)
         except OSError:
             continue
-        for name in (*([package] if package else ()), *imported_names(file, package)):
+        for name in (*([package] if package else ()), *imported_names(file, package, at_once=at_once)):
             if name in known or name.partition(".")[0] in UNSAFE:
                 continue
             known.add(name)
@@ -47,4 +55,4 @@ def take(path: str, module: str = "") -> Snapshot:
                 if spec.origin and spec.origin.endswith(".py"):
                     is_package = spec.submodule_search_locations is not None
                     todo.append((spec.origin, spec.name if is_package else spec.name.rpartition(".")[0]))
-    return Snapshot(files)
+    return files

@@ -7,6 +7,7 @@ do nothing, and what left its process group is not found.
 from __future__ import annotations
 
 import os
+import resource  # noqa: F401 - what `os.wait4` imports, from wherever it is then
 import signal
 import sys
 import time

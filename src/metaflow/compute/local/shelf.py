@@ -79,3 +79,7 @@ class _Taker(Loader):
     def exec_module(self, module: ModuleType) -> None:
         vars(module)["__spec__"] = self._spec  # the import has just put ours there
         self._shelf.take(self._layer, self._spec.name if self._spec else module.__name__)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module's own loader has beside: its data and its source, for those who do not import it."""
+        return getattr(getattr(vars(self).get("_spec"), "loader", None), name)

@@ -1,9 +1,11 @@
 """The source of a flow as it was when its run began, for tasks of this machine that start later.
 
-In a snapshot are the flow file and the user's own modules that it imports, anywhere in a file, by an import statement.
-It is held in memory by the process that tasks come from. Once it is installed in a task, these modules are loaded from
-it, whatever has become of their files; tracebacks and `inspect` show the lines that run. A module that is imported by a
-computed name, compiled modules and data are taken from the disk as they are then.
+In a snapshot are the flow file and the user's own modules that are imported with it, by import statements. It is held
+in memory by the process that tasks come from. Once it is installed in a task, these modules are loaded from it,
+whatever has become of their files; tracebacks and `inspect` show the lines that run. What only a step imports is taken
+from the disk as it is then, since a step may have written it; if its file was there at the start and has changed, the
+task says so. A module that is imported by a computed name, one that is reloaded, compiled modules and data come from
+the disk, too.
 
 Which files those are, `metaflow.compute.local.own_sources` finds out. Start reading at `Snapshot.install`.
 """
@@ -42,11 +44,20 @@ class File(NamedTuple):
 
 
 class Snapshot:
-    """Files as they were, by absolute path."""
+    """Files as they were, by absolute path.
 
-    def __init__(self, files: Mapping[str, File]) -> None:
+    Parameters
+    ----------
+    files : mapping of str to File
+        What tasks load from here.
+    late : mapping of str to float
+        What only steps import: when each file had been changed last.
+    """
+
+    def __init__(self, files: Mapping[str, File], late: Mapping[str, float] | None = None) -> None:
         self._files = dict(files)
-        self._names = {_name_of(path) for path in files}
+        self._late = dict(late or {})
+        self._names = {_name_of(path) for path in (*self._files, *self._late)}
 
     def code(self, path: str) -> CodeType | None:
         """Compile a file; None leaves it to the interpreter to say what is wrong."""
@@ -73,9 +84,15 @@ class Snapshot:
     def __contains__(self, path: str) -> bool:
         return path in self._files
 
+    def tell_if_changed(self, path: str) -> None:
+        """Say, once, that a file which comes from the disk is another one than at the start of the run."""
+        before = self._late.pop(path, None)
+        if before is not None and os.stat(path).st_mtime != before:
+            sys.stderr.write(f"Note: {path} has changed since this run began; this task imports it as it is now.\n")
+
     def to_descriptor(self) -> int:
         """Return the descriptor of a file without a name that has all this, for a program that this process becomes."""
-        data = marshal.dumps({path: tuple(file) for path, file in self._files.items()})
+        data = marshal.dumps(({path: tuple(file) for path, file in self._files.items()}, self._late))
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("flow", 0)
         else:
@@ -91,7 +108,8 @@ class Snapshot:
         """Read what `to_descriptor` has written, and close it."""
         with open(descriptor, "rb") as opened:
             opened.seek(0)
-            return cls({path: File(*file) for path, file in marshal.loads(opened.read()).items()})
+            files, late = marshal.loads(opened.read())
+            return cls({path: File(*file) for path, file in files.items()}, late)
 
 
 def main(descriptor: int, path: str, module: str, words: Sequence[str]) -> NoReturn:
@@ -139,7 +157,7 @@ class _Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         tail = name.rpartition(".")[2]
-        if tail not in self._names:
+        if tail not in self._names or target is not None:  # a module that is reloaded is wanted as it is now
             return None
         for entry in sys.path if path is None else path:
             directory = os.path.abspath(entry)
@@ -147,6 +165,7 @@ class _Finder:
                 if place in self._snapshot:
                     return spec_from_file_location(name, place, loader=self._snapshot.loader(name, place))
                 if os.path.exists(place):
+                    self._snapshot.tell_if_changed(place)
                     return None
         return None
 

@@ -352,6 +352,7 @@ class _Child:
         signal.set_wakeup_fd(-1)
         for number, handler in zygote._handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # in a session of its own only the run sends it
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         for fd in zygote._close_in_child:
             os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -86,3 +87,9 @@ def test_who_takes_is_told_before_and_after(shelf: Shelf) -> None:
         (0, ["shelved_base"], ["shelved_base", "shelved_top"]),
         (1, ["shelved_top"], ["shelved_base", "shelved_top"]),
     ]
+
+
+def test_data_of_a_package_is_there_before_it_is_imported(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "shelved_top" / "data.txt").write_text("data")
+    put(shelf, "shelved_top")
+    assert pkgutil.get_data("shelved_top", "data.txt") == b"data"
