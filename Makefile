@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+# Many tests wait for processes: one worker more keeps two cores busy.
+TEST_WORKERS ?= 3
 SEEDS ?= 50
 BIN := .venv/bin
 READY := .venv/ready
@@ -32,7 +34,7 @@ demo: $(DEMO_READY)
 	$(BIN)/python examples/read_back.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) tests --ignore=tests/interop --ignore=tests/live $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) tests --ignore=tests/interop --ignore=tests/live $(ARGS)
 
 seeds: $(READY)
 	MILLRACE_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n $(WORKERS) tests/flows/test_resume.py -k killed $(ARGS)

@@ -175,7 +175,7 @@ def test_artifacts_that_cannot_be_saved_are_caught_too(one_site: Site) -> None:
     """In the same attempt, as if the step had raised it; what can be saved is."""
     body = """
         self.kept = 1
-        self.f = lambda: 0
+        self.f = (n for n in ())
         self.also_kept = 2
     """
     finished = one_site.run_flow(one(body, "@catch(var='failure')"), "run").succeeded()
@@ -185,14 +185,14 @@ def test_artifacts_that_cannot_be_saved_are_caught_too(one_site: Site) -> None:
     for error in (task.exception, failure_of(finished)):
         assert error.type.endswith("UnpicklableArtifact")
         assert "self.f" in error.exception
-    line = finished.flow_file.read_text().splitlines().index("        self.f = lambda: 0") + 1
+    line = finished.flow_file.read_text().splitlines().index("        self.f = (n for n in ())") + 1
     assert f"flow.py:{line}" in finished.stdout
 
 
 @pytest.mark.ours
 def test_an_artifact_that_cannot_be_saved_is_named_with_its_line(one_site: Site) -> None:
-    finished = one_site.run_flow(one("self.f = None\nself.f = lambda: 0", "@retry(times=1)"), "run").failed()
-    line = finished.flow_file.read_text().splitlines().index("        self.f = lambda: 0") + 1
+    finished = one_site.run_flow(one("self.f = None\nself.f = (n for n in ())", "@retry(times=1)"), "run").failed()
+    line = finished.flow_file.read_text().splitlines().index("        self.f = (n for n in ())") + 1
     assert f"flow.py:{line}" in finished.stderr
     assert finished.task("start").current_attempt == 1
 

@@ -1,6 +1,6 @@
 """The libraries that may be imported once for all tasks of a run, and what a task's process must then redo.
 
-A row is a promise, held by `tests/flows/test_proven.py` in tasks that are forked and in tasks that are executed: the
+A row is a promise, held by `tests/live/test_proven.py` in tasks that are forked and in tasks that are executed: the
 import leaves nothing behind that a process of its own would not have, save what the row redoes. What is not in the
 table is imported by each task, as ever. Known not to qualify: polars, which starts a thread of its own; TensorFlow,
 JAX and grpc, which are not safe to fork around.
