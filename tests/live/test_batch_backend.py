@@ -144,7 +144,7 @@ def test_jobs_run_and_end() -> None:
             assert (bad_end.code, bad_end.failure, bad_end.tail) == (3, None, [b"one", b"two"])
             own = [type(report) for report in place.reports if report.task == good]
             assert own[-2:] == [JobStarted, JobEnded]
-            assert set(own[:-2]) == {Waiting}
+            assert set(own[:-2]) <= {Waiting}, "a state that passes says nothing"
             started = next(each for each in place.reports if isinstance(each, JobStarted))
             assert started.facts["batch-queue"] == QUEUE
             assert started.facts["image"] == IMAGE
