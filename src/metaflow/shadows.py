@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 LIBRARIES = frozenset(
     {
         "anyio", "boto3", "botocore", "click", "dateutil", "h11", "httpcore2", "httpx2", "idna", "jmespath",
-        "markdown_it", "mdurl", "obstore", "pygments", "rich", "s3transfer", "six", "truststore", "typing_extensions",
-        "urllib3", "yaml",
+        "markdown_it", "mdurl", "obstore", "packaging", "pygments", "rich", "s3transfer", "six", "truststore",
+        "typing_extensions", "urllib3", "yaml",
     }
 )  # fmt: skip
 """What we depend on, directly or not."""
