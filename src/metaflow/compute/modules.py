@@ -11,12 +11,10 @@ Start reading at `modules_elsewhere`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from typing import NamedTuple
 
-from metaflow.compute.finding import is_own, way_to
-from metaflow.compute.local.imports import UNSAFE, imported_names
+from metaflow.compute.local.imports import UNSAFE, imported_names, own_sources_of, package_of
 
 _MAX_FILES = 2000
 
@@ -57,7 +55,7 @@ def modules_elsewhere(path: str, module: str = "") -> list[Module]:
             if name in known or name.partition(".")[0] in UNSAFE:
                 continue
             known.add(name)
-            for at, spec in enumerate(_own(name)):
+            for at, spec in enumerate(own_sources_of(name)):
                 origin = spec.origin or ""
                 is_package = spec.submodule_search_locations is not None
                 beside = _is_around(spec, around) if around else _is_beside(spec, is_package, directory)
@@ -65,7 +63,7 @@ def modules_elsewhere(path: str, module: str = "") -> list[Module]:
                     found.setdefault(spec.name, Module(spec.name, os.path.dirname(origin) if is_package else origin))
                 if origin not in seen:
                     seen.add(origin)
-                    files.append((origin, spec.name if is_package else spec.name.rpartition(".")[0]))
+                    files.append((origin, package_of(spec)))
     return [found[name] for name in sorted(found)]
 
 
@@ -78,12 +76,3 @@ def _is_beside(spec: ModuleSpec, package: bool, directory: str) -> bool:
     """Tell whether the module would be found in the flow's directory as well."""
     there = os.path.join(directory, *spec.name.split("."), *(("__init__",) if package else ())) + ".py"
     return os.path.realpath(there) == os.path.realpath(spec.origin or "")
-
-
-def _own(name: str) -> Iterator[ModuleSpec]:
-    """Yield the specs of the user's source files that importing `name` would run, packages first."""
-    for spec in way_to(name):
-        if not is_own(spec):
-            return
-        if spec.origin and spec.origin.endswith(".py"):
-            yield spec

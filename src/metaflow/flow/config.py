@@ -17,7 +17,7 @@ from metaflow.exception import CannotAssign, InvalidFlow
 from metaflow.flow.config_expression import Configs, Expression
 from metaflow.flow.config_value import frozen
 from metaflow.flow.parameter_checks import FLOW_ATTRIBUTES
-from metaflow.flow.parameters import place_of_definition
+from metaflow.flow.parameters import declared_in, place_of_definition
 
 if TYPE_CHECKING:
     from metaflow.flow.parameters import ParameterContext
@@ -134,14 +134,8 @@ class Config(Expression):
 
 def configs_of(flow_class: type) -> dict[str, Declaration]:
     """Return the configs of a flow by attribute name: base classes first, in order of definition."""
-    found: dict[str, Declaration] = {}
-    for cls in reversed(flow_class.__mro__):
-        for attribute, value in vars(cls).items():
-            if isinstance(value, Config):
-                found[attribute] = value._declared._replace(attribute=attribute)
-            elif found:
-                found.pop(attribute, None)
-    return found
+    declared = declared_in(flow_class, Config)
+    return {attribute: each._declared._replace(attribute=attribute) for attribute, each in declared.items()}
 
 
 def check_configs(configs: Mapping[str, Declaration]) -> None:

@@ -14,7 +14,7 @@ from metaflow.exception import InvalidFlow
 from metaflow.flow.decorator import Decorator, as_attached
 from metaflow.flow.flow_decorator import FlowDecorator
 from metaflow.flow.parameters import Parameter
-from metaflow.flow.user_decorators import UserFlow, UserStep, step_decorator
+from metaflow.flow.user_decorators import POSITIONAL, UserFlow, UserStep, step_decorator
 from metaflow.flow.with_option import parse_with
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Spec = tuple[str, str, list[Any], dict[str, Any]]
 """A decorator: its name, the full name of its class, what it was given without and with names."""
 
 
-class _Policies:
+class _Decorated:
     IGNORE = 1
     """Of `add_decorator`: one that is there already stays, and nothing is added."""
     ERROR = 2
@@ -32,8 +32,21 @@ class _Policies:
     OVERRIDE = 3
     """… it is replaced."""
 
+    @property
+    def decorator_specs(self) -> Iterator[Spec]:
+        """The decorators that are there."""
+        raise NotImplementedError
 
-class MutableFlow(_Policies):
+    def get_decorator_specs(self, name: str) -> list[Spec]:
+        """Return the decorators of this name."""
+        return [spec for spec in self.decorator_specs if name in spec[:2]]
+
+    def has_decorator(self, name: str) -> bool:
+        """Tell whether there is a decorator of this name."""
+        return bool(self.get_decorator_specs(name))
+
+
+class MutableFlow(_Decorated):
     """A flow that can still be changed. Its configs, with their values, its parameters and its steps are attributes.
 
     Parameters
@@ -84,14 +97,6 @@ class MutableFlow(_Policies):
         """The decorators of the flow, its mutators included."""
         return iter([_spec(each) for each in self._draft.decorators])
 
-    def get_decorator_specs(self, name: str) -> list[Spec]:
-        """Return the decorators of this name."""
-        return [spec for spec in self.decorator_specs if name in spec[:2]]
-
-    def has_decorator(self, name: str) -> bool:
-        """Tell whether the flow has a decorator of this name."""
-        return bool(self.get_decorator_specs(name))
-
     def add_parameter(self, name: str, value: Parameter, overwrite: bool = False) -> None:
         """Add a parameter, in `pre_mutate` only.
 
@@ -129,7 +134,7 @@ class MutableFlow(_Policies):
         deco_type: Any,
         deco_args: Sequence[Any] | None = None,
         deco_kwargs: Mapping[str, Any] | None = None,
-        duplicates: int = _Policies.IGNORE,
+        duplicates: int = _Decorated.IGNORE,
     ) -> Decorator | None:
         """Add a decorator to the flow, in `pre_mutate` only; return it, None if one stays that is there.
 
@@ -143,7 +148,7 @@ class MutableFlow(_Policies):
             What to do if there is one: `IGNORE`, `ERROR` or `OVERRIDE`.
         """
         self._only_early("a decorator of the flow is added")
-        name, attributes = _named(deco_type, deco_args, deco_kwargs, self)
+        name, attributes = _named(deco_type, deco_args, deco_kwargs)
         added: FlowDecorator = registry.load("flow decorator", name)(attributes)
         there = [each for each in self._draft.decorators if each.name == name]
         if there and not added.is_repeatable:
@@ -180,7 +185,7 @@ class MutableFlow(_Policies):
         return InvalidFlow(f"The mutator {self._by}: {message}", hint=hint)
 
 
-class MutableStep(_Policies):
+class MutableStep(_Decorated):
     """A step that can still be changed.
 
     Parameters
@@ -207,20 +212,12 @@ class MutableStep(_Policies):
         """The decorators of the step: built-in ones, wrappers, mutators; each innermost first."""
         return iter([_spec(each) for each in as_attached(self._there)])
 
-    def get_decorator_specs(self, name: str) -> list[Spec]:
-        """Return the decorators of this name."""
-        return [spec for spec in self.decorator_specs if name in spec[:2]]
-
-    def has_decorator(self, name: str) -> bool:
-        """Tell whether the step has a decorator of this name."""
-        return bool(self.get_decorator_specs(name))
-
     def add_decorator(
         self,
         deco_type: Any,
         deco_args: Sequence[Any] | None = None,
         deco_kwargs: Mapping[str, Any] | None = None,
-        duplicates: int = _Policies.IGNORE,
+        duplicates: int = _Decorated.IGNORE,
     ) -> Decorator | None:
         """Add a decorator to the step; return it, None if one stays that is there.
 
@@ -240,7 +237,7 @@ class MutableStep(_Policies):
             There is no such decorator, it has no such attribute, there is one already, or the step would be sent to two
             backends.
         """
-        name, attributes = _named(deco_type, deco_args, deco_kwargs, self.flow)
+        name, attributes = _named(deco_type, deco_args, deco_kwargs)
         decorator = step_decorator(name)
         if deco_args and not issubclass(decorator, UserStep):
             raise self.flow._error(f"The decorator '{name}' takes no arguments without a name.")
@@ -274,11 +271,9 @@ def _spec(decorator: Decorator) -> Spec:
     return (decorator.name, f"{cls.__module__}.{cls.__qualname__}", [], dict(decorator.attributes))
 
 
-def _named(
-    target: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, flow: MutableFlow
-) -> tuple[str, dict[str, Any]]:
+def _named(target: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """Return the name of a decorator, and what it is given."""
-    attributes = {**({"_args": list(args)} if args else {}), **(kwargs or {})}
+    attributes = {**({POSITIONAL: list(args)} if args else {}), **(kwargs or {})}
     if isinstance(target, str):
         named, written = parse_with(target)
         return named, {**written, **attributes}

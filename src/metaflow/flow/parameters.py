@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Self, TypedDict
+from typing import Any, NamedTuple, Self, TypedDict, TypeVar
 
 from metaflow.exception import (
     CannotAssign,
@@ -27,6 +27,8 @@ __all__ = [
     "JSONType", "JSONTypeClass", "Option", "Parameter", "ParameterContext", "check_parameters", "parameters_of",
 ]  # fmt: skip
 
+
+Declared = TypeVar("Declared")
 
 _OTHER_NAME = "assign to an artifact of another name"
 
@@ -384,14 +386,19 @@ class Parameter:
 
 
 def parameters_of(flow_class: type) -> dict[str, Parameter]:
-    """Return the parameters of a flow by attribute name: base classes first, in order of definition.
+    """Return the parameters of a flow; see `declared_in`."""
+    return declared_in(flow_class, Parameter)
 
-    An attribute that a subclass sets to something else is no parameter of the subclass.
+
+def declared_in(flow_class: type, kind: type[Declared]) -> dict[str, Declared]:
+    """Return what a flow's classes declare of a kind, by attribute: base classes first, in order of definition.
+
+    An attribute that a subclass sets to something else is none of the subclass.
     """
-    found: dict[str, Parameter] = {}
+    found: dict[str, Declared] = {}
     for cls in reversed(flow_class.__mro__):
         for attribute, value in vars(cls).items():
-            if isinstance(value, Parameter):
+            if isinstance(value, kind):
                 found[attribute] = value
             elif found:
                 found.pop(attribute, None)

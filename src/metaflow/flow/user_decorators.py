@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_POSITIONAL = "_args"
+POSITIONAL = "_args"
 """Under which attribute a user's decorator keeps what was given without a name, as the original records it."""
 
 USER_SKIP_STEP: dict[str, Any] = {}
@@ -253,11 +253,11 @@ class _Adapter(Decorator):
     def __init__(self, attributes: Mapping[str, Any], origin: tuple[str, int] | None = None) -> None:
         self.origin = origin
         self.given = frozenset(attributes)
-        self.attributes = {_POSITIONAL: [], **attributes}
-        keywords = {name: value for name, value in self.attributes.items() if name != _POSITIONAL}
+        self.attributes = {POSITIONAL: [], **attributes}
+        keywords = {name: value for name, value in self.attributes.items() if name != POSITIONAL}
         self.user = object.__new__(self.user_class)
         try:
-            self.user.init(*self.attributes[_POSITIONAL], **keywords)
+            self.user.init(*self.attributes[POSITIONAL], **keywords)
         except TypeError as error:
             raise self.error(f"@{self.user_class.__name__} does not accept what it is given: {error}.") from error
 
@@ -269,8 +269,8 @@ class _Adapter(Decorator):
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
         """Return what it was given, without and with names."""
         return (
-            list(self.attributes[_POSITIONAL]),
-            {name: value for name, value in self.attributes.items() if name != _POSITIONAL},
+            list(self.attributes[POSITIONAL]),
+            {name: value for name, value in self.attributes.items() if name != POSITIONAL},
         )
 
 
@@ -350,7 +350,7 @@ class UserFlow(_Adapter, FlowDecorator):
 
 
 def _attributes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {_POSITIONAL: list(args), **kwargs} if args else kwargs
+    return {POSITIONAL: list(args), **kwargs} if args else kwargs
 
 
 def _arguments_of(function: Callable[..., Any]) -> int | None:

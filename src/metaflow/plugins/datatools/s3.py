@@ -1,29 +1,4 @@
-"""`metaflow.plugins.datatools.s3`: names that users import; the room is `metaflow.tools.s3`."""
+"""`metaflow.plugins.datatools.s3`: the same names as in `metaflow.datatools.s3`."""
 
-from __future__ import annotations
-
-from metaflow.exception import (
-    MetaflowS3AccessDenied,
-    MetaflowS3Exception,
-    MetaflowS3InsufficientDiskSpace,
-    MetaflowS3InvalidObject,
-    MetaflowS3InvalidRange,
-    MetaflowS3NotFound,
-    MetaflowS3URLException,
-)
-from metaflow.tools.s3 import S3, RangeInfo, S3GetObject, S3Object, S3PutObject
-
-__all__ = [
-    "S3",
-    "MetaflowS3AccessDenied",
-    "MetaflowS3Exception",
-    "MetaflowS3InsufficientDiskSpace",
-    "MetaflowS3InvalidObject",
-    "MetaflowS3InvalidRange",
-    "MetaflowS3NotFound",
-    "MetaflowS3URLException",
-    "RangeInfo",
-    "S3GetObject",
-    "S3Object",
-    "S3PutObject",
-]
+from metaflow.datatools.s3 import *  # noqa: F403
+from metaflow.datatools.s3 import __all__ as __all__
