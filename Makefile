@@ -10,13 +10,14 @@ SEEDS ?= 50
 BIN := .venv/bin
 READY := .venv/ready
 DEMO_READY := .venv/ready-demo
+DOCS_READY := .venv/ready-docs
 # The original Metaflow, to compare with; pinned, so that numbers and formats are those of one version.
 ORIGINAL := 2.19.39
 ORIGINAL_BIN := .venv-original/bin
 ORIGINAL_READY := .venv-original/ready-$(ORIGINAL)-kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test seeds check bench interop live clean
+.PHONY: help demo test seeds check bench interop live docs clean
 
 help:
 	@echo "make demo     run a real flow on real data and read its result back"
@@ -26,6 +27,7 @@ help:
 	@echo "make bench    measure this project and the original in turn; ARGS='--quick --only hello' narrows it"
 	@echo "make interop  test that this project and the original read each other's runs"
 	@echo "make live     run the tests that need real services"
+	@echo "make docs     build the guide as a web site, in build/guide"
 	@echo "make clean    remove what these words made (runs in .metaflow stay)"
 
 demo: $(DEMO_READY)
@@ -56,6 +58,10 @@ live: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --reruns 1 -m "not alone" tests/live $(ARGS)
 	$(BIN)/python -m pytest --reruns 1 -m alone tests/live $(ARGS)
 
+docs: $(DOCS_READY)
+	$(BIN)/python -m sphinx --fail-on-warning --nitpicky --quiet docs/guide build/guide
+	@echo "open build/guide/index.html"
+
 clean:
 	rm -rf .venv .venv-original build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -71,6 +77,10 @@ endef
 
 $(DEMO_READY): pyproject.toml
 	$(call set-up,demo)
+	@touch $@
+
+$(DOCS_READY): pyproject.toml
+	$(call set-up,docs)
 	@touch $@
 
 $(READY): pyproject.toml

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import io
 import json
 import os
 import pkgutil
@@ -20,7 +21,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 from metaflow.compute.local.shelf import Shelf
 
@@ -32,10 +33,13 @@ _ROOMS = ("metaflow.app", "metaflow.cli", "metaflow.runtime")
 def command(
     words: list[str], environment: dict[str, str], directory: Path, stdout: Path, stderr: Path, within: float
 ) -> int | None:
-    """Run a flow file to its end; return its exit status (negative: a signal), None if it was killed as too slow."""
+    """Run a flow file to its end; return its exit status (negative: a signal), None if it was killed as too slow.
+
+    Its streams are appended to `stdout` and `stderr`, which may be one file.
+    """
     server = _server().socket
     request = {"words": words, "environment": environment, "directory": str(directory)}
-    with open(os.devnull, "rb") as stdin, stdout.open("wb") as out, stderr.open("wb") as err:
+    with open(os.devnull, "rb") as stdin, stdout.open("ab") as out, stderr.open("ab") as err:
         socket.send_fds(server, [json.dumps(request).encode()], [stdin.fileno(), out.fileno(), err.fileno()])
     pid = int(server.recv(_MOST_BYTES))
     server.settimeout(within)
@@ -109,6 +113,8 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os.dup2(descriptor, number)
         os.close(descriptor)
     open_streams()
+    if os.path.sameopenfile(1, 2):  # as on a terminal: what is printed to both keeps its order
+        cast(io.TextIOWrapper, sys.stdout).reconfigure(line_buffering=True)
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -18,7 +18,7 @@ from metaflow.version import API, MILLRACE, __version__
 def main() -> NoReturn:
     """Run the command line of the process and leave it."""
     try:
-        sys.exit(_command.main(prog_name="metaflow", standalone_mode=False) or 0)
+        sys.exit(command.main(prog_name="metaflow", standalone_mode=False) or 0)
     except click.ClickException as error:
         print_error(CommandException(error.format_message(), hint="see `metaflow --help`"))
         sys.exit(2)
@@ -45,23 +45,23 @@ class _Group(click.Group):
 @click.group(
     cls=_Group, help="Millrace: this installation and its configuration. To run a flow, use `python flow.py run`."
 )
-def _command() -> None:
+def command() -> None:
     pass
 
 
-@_command.command("version", help="Print the version.")
+@command.command("version", help="Print the version.")
 def _version() -> None:
     click.echo(__version__)
 
 
-@_command.command("help", help="Print the commands.")
+@command.command("help", help="Print the commands.")
 @click.pass_context
 def _help(context: click.Context) -> None:
     assert context.parent is not None
     click.echo(context.parent.get_help())
 
 
-@_command.command("status", help="Print versions, the user, and where data and metadata are stored.")
+@command.command("status", help="Print versions, the user, and where data and metadata are stored.")
 def _status() -> None:
 
     found = settings.load()
@@ -79,7 +79,7 @@ def _status() -> None:
         click.echo(warning, err=True)
 
 
-@_command.group("configure", cls=_Group, help="Inspect the configuration.")
+@command.group("configure", cls=_Group, help="Inspect the configuration.")
 def _configure() -> None:
     pass
 

@@ -1,7 +1,7 @@
 """The one table of METAFLOW_* names: those that are read, and those of Metaflow 2.19.39 that have no effect here.
 
 A row says what values its name accepts, what holds if it is not set, whether tasks elsewhere need it too, and a
-sentence for people; ``docs/settings.md`` has a line for each. Code reads a setting by its row,
+sentence for people, which the guide prints (``docs/guide/settings.md``). Code reads a setting by its row,
 ``values[table.PREFLIGHT]``, and gets the typed value. Where values come from is not known here. Start at `Setting`.
 """
 

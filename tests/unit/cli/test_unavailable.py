@@ -38,7 +38,7 @@ def test_an_option_says_what_to_do_instead(name: str, words: tuple[str, ...]) ->
 
 @pytest.mark.parametrize("name", unavailable.names("metaflow command"))
 def test_a_command_of_the_program_says_what_to_do_instead(name: str) -> None:
-    error = CliRunner().invoke(console._command, [*name.split(), "more"], prog_name="metaflow").exception
+    error = CliRunner().invoke(console.command, [*name.split(), "more"], prog_name="metaflow").exception
     assert isinstance(error, CommandException)
     assert error.message == f"The command `metaflow {name}` is not available in this version of Millrace."
     assert error.hint
@@ -51,6 +51,6 @@ def test_what_nobody_has_is_said_as_before() -> None:
 
 
 def test_help_is_a_command_of_both() -> None:
-    told = CliRunner().invoke(console._command, ["help"], prog_name="metaflow")
+    told = CliRunner().invoke(console.command, ["help"], prog_name="metaflow")
     assert told.exit_code == 0
     assert "configure" in told.output
