@@ -67,6 +67,8 @@ class Workspace:
         Directory of local metadata, if it is not that of the settings.
     initial : mapping of str to object
         What the flow's own ``__init__`` has assigned on self; every task begins with it.
+    storage : Storage, optional
+        Where all bytes are kept, if not where the options say.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Workspace:
         settings: Settings | None = None,
         local_root: str | None = None,
         initial: Mapping[str, Any] = _NONE,
+        storage: Storage | None = None,
     ) -> None:
         self.flow_class = flow_class
         self.name = flow_class.__name__
@@ -90,6 +93,7 @@ class Workspace:
         self.settings = settings or _settings()
         self.local_root = local_root or self.settings.local_root
         self.initial = initial
+        self._given_storage = storage
 
     def with_options(self, **changes: Any) -> Workspace:
         """Return the same flow with other options; what was read and planned stays if it does not depend on them."""
@@ -140,6 +144,7 @@ class Workspace:
             settings=self.settings,
             local_root=self.local_root,
             initial=self.initial,
+            storage=self._given_storage,
         )
 
     @cached_property
@@ -268,12 +273,16 @@ class Workspace:
     @cached_property
     def storage(self) -> Storage:
         """Where bytes are kept."""
+        if self._given_storage is not None:
+            return self._given_storage
         storage: Storage = registry.load("datastore", self.datastore)(self.root)
         return storage
 
     @cached_property
     def files_storage(self) -> Storage:
         """Where included files are kept."""
+        if self._given_storage is not None:
+            return self._given_storage
         root = self.settings.local_files_root
         if self.datastore != "local":
             root = self.settings.datastores.file_roots.get(self.datastore, f"{self.root.rstrip('/')}/data")

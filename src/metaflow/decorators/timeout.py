@@ -3,13 +3,19 @@
 An alarm raises in the step's code when the time is over. Code that does not notice, because it is in a long call of a
 library or catches everything, is ended by force a little later; if it ends by itself before that, in whatever way, it
 took too long all the same.
+
+In a process that others use as well, nothing is ended by force, and an alarm that somebody else has set stays set. Only
+the main thread can have an alarm; in another one, a step that takes too long is told so when it has ended.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, overload
 
@@ -19,6 +25,7 @@ from metaflow.flow.notes import note_on_step
 from metaflow.settings.kinds import amount, shown
 
 Function = TypeVar("Function")
+_Handler = Callable[[int, FrameType | None], Any]
 
 GRACE_SECONDS = 5.0
 """Between the alarm and the end by force."""
@@ -62,24 +69,50 @@ class TimeoutDecorator(StepDecorator):
             way = _way_to(frame)
             raise TimeoutException(message, seconds=self.seconds)
 
-        before = signal.signal(signal.SIGALRM, over)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
-        # A thread of C code: it needs neither the main thread nor the GIL, and shows where the step hangs.
-        faulthandler.dump_traceback_later(self.seconds + GRACE_SECONDS, exit=True, file=2)
+        began = time.monotonic()
+        alarm = self._own_alarm(over) if context.has_own_process else self._shared_alarm(over)
         raised: BaseException | None = None
         try:
-            run()
+            with alarm:
+                run()
         except BaseException as error:
             raised = error
             raise
         finally:
+            is_late = not context.has_own_process and time.monotonic() - began > self.seconds
+            if (way or is_late) and not isinstance(raised, (TimeoutException, KeyboardInterrupt)):
+                hint = "the step, or a library, has caught the exception that tells it so" if way else None
+                late = TimeoutException(message, seconds=self.seconds, hint=hint)
+                raise late.with_traceback(way) from raised
+
+    @contextmanager
+    def _own_alarm(self, over: _Handler) -> Iterator[None]:
+        before = signal.signal(signal.SIGALRM, over)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        # A thread of C code: it needs neither the main thread nor the GIL, and shows where the step hangs.
+        faulthandler.dump_traceback_later(self.seconds + GRACE_SECONDS, exit=True, file=2)
+        try:
+            yield
+        finally:
             faulthandler.cancel_dump_traceback_later()
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-            if way is not None and not isinstance(raised, (TimeoutException, KeyboardInterrupt)):
-                hint = "the step, or a library, has caught the exception that tells it so"
-                late = TimeoutException(message, seconds=self.seconds, hint=hint)
-                raise late.with_traceback(way) from raised
+
+    @contextmanager
+    def _shared_alarm(self, over: _Handler) -> Iterator[None]:
+        if current_thread() is not main_thread():
+            yield
+            return
+        began = time.monotonic()
+        before = signal.signal(signal.SIGALRM, over)
+        due, interval = signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            if due:  # somebody else's, such as that of a test; it may be due by now
+                signal.setitimer(signal.ITIMER_REAL, max(due - (time.monotonic() - began), 1e-6), interval)
 
 
 def _way_to(frame: FrameType | None) -> TracebackType | None:

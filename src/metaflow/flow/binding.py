@@ -39,9 +39,11 @@ class Transition:
         Its elements, indexable from 0.
     recursive : bool
         Whether one of the cases of the switch is the step itself.
+    condition : str or None
+        Name of the artifact that the switch looks at.
     """
 
-    __slots__ = ("foreach", "recursive", "steps", "values")
+    __slots__ = ("condition", "foreach", "recursive", "steps", "values")
 
     def __init__(
         self,
@@ -50,11 +52,13 @@ class Transition:
         values: Sequence[Any] | None = None,
         *,
         recursive: bool = False,
+        condition: str | None = None,
     ) -> None:
         self.steps = steps
         self.foreach = foreach
         self.values = values
         self.recursive = recursive
+        self.condition = condition
 
 
 class Changes(NamedTuple):

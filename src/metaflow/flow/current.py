@@ -2,11 +2,16 @@
 
 Outside a run every core attribute is None and `is_running_flow` is False. Attributes of decorators (``current.card``)
 exist only where the decorator is, so that code can probe with ``hasattr``.
+
+A task mostly has its process for itself, and then there is one place, that of the process. Where several tasks share
+one (`metaflow.testing`), each has a place of its own (`Current._at`), which follows it into coroutines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from metaflow import registry
@@ -17,16 +22,63 @@ _CORE = (
 )  # fmt: skip
 
 
+class Place:
+    """What is known of where a task stands.
+
+    Attributes
+    ----------
+    values : dict of str to object
+        Attributes of `current`.
+    lazy : dict of str to callable
+        Those that are computed when somebody asks.
+    """
+
+    __slots__ = ("lazy", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.lazy: dict[str, Callable[[], Any]] = {}
+
+
 class Current:
     """The place of the running task; one object, `metaflow.current`."""
 
     def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
-        self._lazy: dict[str, Callable[[], Any]] = {}
+        self._process = Place()
+        self._here: ContextVar[Place | None] = ContextVar("metaflow.current", default=None)
+        self._sharing: list[Place] = []
+
+    @property
+    def _place(self) -> Place:
+        """Where the code that asks stands.
+
+        A thread that a step has started stands nowhere by itself; if one task shares this process, it is of that.
+        """
+        here = self._here.get()
+        if here is not None:
+            return here
+        sharing = self._sharing[:2]
+        return sharing[0] if len(sharing) == 1 else self._process
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        return self._place.values
+
+    @contextmanager
+    def _at(self, place: Place) -> Iterator[None]:
+        """Have the code inside, and what it calls, stand at `place`, whatever runs in other threads."""
+        before = self._here.get() or self._process
+        self._here.set(place)
+        self._sharing.append(place)
+        try:
+            yield
+        finally:
+            self._sharing.remove(place)
+            self._here.set(before)  # not nowhere: this thread was not started by a step
 
     @property
     def is_running_flow(self) -> bool:
-        """Whether this process runs a step."""
+        """Whether a step runs here."""
         return "run_id" in self._values
 
     @property
@@ -59,12 +111,12 @@ class Current:
         return getattr(self, name, None) is not None
 
     def __getattr__(self, name: str) -> Any:
-        values = self.__dict__.get("_values", {})
-        if name in values:
-            return values[name]
-        if name in self.__dict__.get("_lazy", {}):
-            values[name] = self._lazy[name]()
-            return values[name]
+        place = self._place if "_sharing" in self.__dict__ else Place()
+        if name in place.values:
+            return place.values[name]
+        if name in place.lazy:
+            place.values[name] = place.lazy[name]()
+            return place.values[name]
         if name in _CORE:
             return None
         raise AttributeError(
@@ -74,11 +126,15 @@ class Current:
     def __setattr__(self, name: str, value: object) -> None:
         if name in _CORE:
             raise AttributeError(f"current.{name} says where the task stands, and cannot be set")
-        super().__setattr__(name, value)
+        if name.startswith("_") or hasattr(type(self), name):
+            super().__setattr__(name, value)
+        else:
+            self._place.values[name] = value
 
     def __dir__(self) -> Iterator[str]:
         own = ("is_running_flow", "pathspec", "task", "run", "get")
-        return iter(sorted({*own, *_CORE, *self._values, *self._lazy}))
+        place = self._place
+        return iter(sorted({*own, *_CORE, *place.values, *place.lazy}))
 
     def _set(self, values: Mapping[str, Any]) -> None:
         """Set attributes: the task's own place, then those of its decorators."""
@@ -86,7 +142,7 @@ class Current:
 
     def _set_lazily(self, name: str, value: Callable[[], Any]) -> None:
         """Set an attribute that is computed when somebody asks."""
-        self._lazy[name] = value
+        self._place.lazy[name] = value
 
 
 current = Current()

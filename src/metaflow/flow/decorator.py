@@ -85,6 +85,8 @@ class StepContext:
     go_on : callable
         Has the step go where its source says, as if it had called `self.next` with the arguments that are given here
         and, for the rest, those of the source.
+    has_own_process : bool
+        Whether the process is there for this attempt alone: then its signals may be used, and it may be ended.
     caught : MetaflowExceptionWrapper or None
         Set by a decorator that has dealt with a failure, so that the run goes on.
     failure : TaskFailed or None
@@ -92,7 +94,8 @@ class StepContext:
     """
 
     __slots__ = (
-        "attempt", "caught", "failure", "flow", "go_on", "inputs", "last_attempt", "only", "step", "successors",
+        "attempt", "caught", "failure", "flow", "go_on", "has_own_process", "inputs", "last_attempt", "only", "step",
+        "successors",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +108,7 @@ class StepContext:
         only: frozenset[str] = frozenset(),
         inputs: Callable[[], Any] = lambda: None,
         go_on: Callable[..., None] = lambda **arguments: None,
+        has_own_process: bool = True,
     ) -> None:
         self.flow = flow
         self.step = step
@@ -114,6 +118,7 @@ class StepContext:
         self.only = only
         self.inputs = inputs
         self.go_on = go_on
+        self.has_own_process = has_own_process
         self.caught: MetaflowExceptionWrapper | None = None
         self.failure: TaskFailed | None = None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from _thread import allocate_lock
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class ForeachFrame(NamedTuple):
@@ -56,13 +57,26 @@ def place_in(frames: Sequence[ForeachFrame]) -> str:
 class PicklableFrames:
     """While in effect, `ForeachFrame` can be pickled under the name that Metaflow gives it, in ``__main__``."""
 
+    _lock = allocate_lock()
+    _before: ClassVar[Any]
+    _users = 0
+    """How many are in effect: tasks of several threads may be stored at once."""
+
     def __enter__(self) -> None:
-        self._main = sys.modules["__main__"].__dict__
-        self._before = self._main.get("ForeachFrame", self)
-        self._main["ForeachFrame"] = ForeachFrame
+        cls, main = PicklableFrames, sys.modules["__main__"].__dict__
+        with cls._lock:
+            if not cls._users:
+                cls._before = main.get("ForeachFrame", cls)
+                main["ForeachFrame"] = ForeachFrame
+            cls._users += 1
 
     def __exit__(self, *_: object) -> None:
-        if self._before is self:
-            del self._main["ForeachFrame"]
-        else:
-            self._main["ForeachFrame"] = self._before
+        cls, main = PicklableFrames, sys.modules["__main__"].__dict__
+        with cls._lock:
+            cls._users -= 1
+            if cls._users:
+                return
+            if cls._before is cls:
+                del main["ForeachFrame"]
+            else:
+                main["ForeachFrame"] = cls._before

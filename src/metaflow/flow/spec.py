@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _OTHER_NAME = "assign to an artifact of another name"
 _ONE_WAY: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
+_INITIAL = "_is_initial"
+"""Set on an instance that is made for what its class's own ``__init__`` assigns."""
+
 _SHAPES = (
     "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
     "and self.next({'x': self.a, 'y': self.b}, condition='choice')"
@@ -77,13 +80,13 @@ class FlowSpec:
 
     def __init__(self, use_cli: bool = True) -> None:
         if use_cli:
+            if self.__dict__.pop(_INITIAL, False):
+                raise _Initialised  # as the command line, this does not come back
             try:
                 from metaflow.cli.main import main
             except KeyboardInterrupt:  # later it is told in words
                 sys.exit(130)
-            initial = attributes_of(self)
-            fixed = self._constants | self._steps.keys()
-            main(type(self), initial={name: initial[name] for name in initial.keys() - fixed})
+            main(type(self), initial=_initial_attributes(self))
 
     # --- where the task stands --------------------------------------------------------------------------------------
 
@@ -175,7 +178,7 @@ class FlowSpec:
                 hint=f"assign self.{condition} before self.next()",
             ) from None
         try:
-            return Transition((cases[value],), recursive=step in cases.values())
+            return Transition((cases[value],), recursive=step in cases.values(), condition=condition)
         except (KeyError, TypeError):
             keys = ", ".join(map(repr_of, cases))
             raise RuntimeError(
@@ -355,6 +358,29 @@ class FlowSpec:
         if binding is None:
             raise AttributeError(f"self.{what} exists only while a step runs")
         return binding  # type: ignore[no-any-return]
+
+
+class _Initialised(BaseException):
+    """Ends the making of an instance where the command line would begin."""
+
+
+def initial_of(flow_class: type[FlowSpec]) -> dict[str, Any]:
+    """Return what a flow's own ``__init__`` assigns on self before the command line begins, without beginning it."""
+    if flow_class.__init__ is FlowSpec.__init__:
+        return {}
+    flow = flow_class.__new__(flow_class)
+    flow.__dict__[_INITIAL] = True
+    try:
+        flow_class.__init__(flow)
+    except _Initialised:
+        pass
+    flow.__dict__.pop(_INITIAL, None)
+    return _initial_attributes(flow)
+
+
+def _initial_attributes(flow: FlowSpec) -> dict[str, Any]:
+    fixed = flow._constants | flow._steps.keys()
+    return {name: value for name, value in attributes_of(flow).items() if name not in fixed}
 
 
 def attributes_of(flow: FlowSpec) -> dict[str, Any]:

@@ -20,6 +20,17 @@ from metaflow.store.layout import PARAMETERS
 from metaflow.store.protocol import Storage
 
 
+def first_artifacts(plan: FlowPlan, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every step finds on self, whatever the steps before it have done."""
+    return {
+        **constants_of(plan.flow_class),
+        "name": plan.name,
+        **plan.initial,
+        **{name: plain(value) for name, value in plan.configs.values.items()},
+        **parameters,
+    }
+
+
 def begin_run(
     plan: FlowPlan,
     parameters: Mapping[str, Any],
@@ -61,11 +72,7 @@ def begin_run(
     tags, system_tags = list(tags), list(system_tags)
     index = TaskIndex({}, {}) if origin is None else TaskIndex(dict(origin.objects), dict(origin.info))
     values = {
-        **constants_of(plan.flow_class),
-        "name": flow,
-        **plan.initial,
-        **{name: plain(value) for name, value in plan.configs.values.items()},
-        **parameters,
+        **first_artifacts(plan, parameters),
         "_configs_processed": True,
         "_foreach_stack": [],
         "_graph_info": plan.description(),

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -41,6 +39,7 @@ from metaflow.flow.step import limits
 from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
 from metaflow.runtime.inputs import Inputs, decode_input_paths, is_passing_function, is_storable, missing_input
 from metaflow.runtime.record import AttemptRecord
+from metaflow.runtime.task_process import OwnProcess, TaskProcess
 from metaflow.store import internals
 from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
@@ -88,6 +87,15 @@ class Task:
         Where it writes.
     report : callable
         Takes how it ended.
+    process : TaskProcess, optional
+        What it may do to this process; all if not given.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        When it has run: what it failed with, unless a decorator has caught it.
+    transition : Transition or None
+        When it has run: where its step went.
     """
 
     def __init__(
@@ -97,7 +105,11 @@ class Task:
         storage: Storage,
         recorder: Recorder,
         report: Callable[[TaskReport], None],
+        process: TaskProcess | None = None,
     ) -> None:
+        self.error: BaseException | None = None
+        self.transition: Transition | None = None
+        self._process = process or OwnProcess()
         self._flow = flow
         self._class = flow.flow_class
         self._plan = plan
@@ -126,8 +138,6 @@ class Task:
         flow = self._instance(binding)
         flow.__dict__.update(self._flow.initial)
         self._set_current(incoming)
-        mask = os.umask(0o077)
-        os.umask(mask)
         context = StepContext(
             flow,
             plan.step,
@@ -139,10 +149,10 @@ class Task:
                 lambda: Inputs(paths, self._open_inputs, self._storage.concurrency) if self._is_join else None
             ),
             go_on=partial(self._go_on, flow),
+            has_own_process=self._process.is_own,
         )
         error = self._call(context, partial(self._run_step, context), self._step.outermost_first)
-        os.umask(mask)  # what the step did to its own files is its business; ours stay readable
-        with _uninterrupted():
+        with self._process.storing():
             return self._finish(context, incoming, error)
 
     # --- artifacts in -----------------------------------------------------------------------------------------------
@@ -255,7 +265,9 @@ class Task:
                 "tags": frozenset(plan.tags),
             }
         )
-        current._set_lazily("graph", lambda: values["_graph_info"])
+        current._set_lazily(
+            "graph", lambda: values["_graph_info"] if "_graph_info" in values else self._flow.description()
+        )
 
     def _run_step(self, context: StepContext) -> None:
         try:
@@ -301,9 +313,6 @@ class Task:
         return AttemptsExhausted(
             f"The step '{plan.step}' did not come to its end in any of its attempts ({plan.attempt})."
         )
-
-    def _inputs(self, paths: list[str]) -> Inputs | None:
-        return Inputs(paths, self._open_inputs, self._storage.concurrency) if self._is_join else None
 
     def _go_on(self, flow: FlowSpec, **arguments: Any) -> None:
         """Have the step go where its source says, with these arguments of `self.next` in place of the source's."""
@@ -387,12 +396,13 @@ class Task:
                 exception=context.caught if refusal is not None else None,
                 success=False,
             )
-        return self._close(index, flow._binding.transition, error is None, failure)
+        self.error, self.transition = error, flow._binding.transition
+        return self._close(index, self.transition, error is None, failure)
 
     def _leave(self, index: TaskIndex, assigned: Mapping[str, Any], error: Terminated) -> int:
         """Store what a step has made whose container is being ended, and leave it to others to say why."""
         if error.__cause__ is not None:
-            _complain(describe_failure(error.__cause__, self._plan.step))
+            self._process.complain(describe_failure(error.__cause__, self._plan.step))
         self._keep(index, assigned)
         self._record.store.write(self._record.store.index(index))
         return 128 + signal.SIGTERM
@@ -459,7 +469,7 @@ class Task:
         failure: TaskFailed,
     ) -> None:
         stored = MetaflowExceptionWrapper(error, describe_failure(error, self._plan.step))
-        _complain(stored.stacktrace or "")
+        self._process.complain(stored.stacktrace or "")
         self._keep(index, assigned)
         self._save(index, {FAILURE: failure.record()}, binding, exception=stored, ok=False, success=False)
 
@@ -498,24 +508,3 @@ def _assigned(flow: FlowSpec) -> dict[str, Any]:
 
 def _raise(error: Exception) -> None:
     raise error
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let what a step has done be stored, if its run is interrupted now; what takes too long is ended by SIGTERM."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-
-
-def _complain(text: str) -> None:
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # the step has closed it
-        try:
-            os.write(2, text.encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass

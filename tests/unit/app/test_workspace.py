@@ -14,6 +14,7 @@ from metaflow.compute.command import FlowOptions
 from metaflow.exception import SettingsError
 from metaflow.flow.spec import FlowSpec
 from metaflow.flow.step import step
+from metaflow.store.memory import MemoryStorage
 
 
 class Sample(FlowSpec):
@@ -55,3 +56,9 @@ def test_default_decorators_that_cannot_be(value: str) -> None:
     with pytest.raises(SettingsError, match="METAFLOW_DEFAULT_DECOSPECS in the environment: ") as caught:
         workspace(METAFLOW_DEFAULT_DECOSPECS=value).planned_with()
     assert caught.value.hint
+
+
+def test_a_storage_that_is_given_holds_all_bytes() -> None:
+    storage = MemoryStorage()
+    given = Workspace(Sample, settings=settings.load({}, "/"), storage=storage).with_options(quiet=True)
+    assert given.storage is given.files_storage is storage

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,3 +81,37 @@ def test_timeout_leaves_the_alarm_as_it_was(run: Any) -> None:
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+# --- in a process that does other things too --------------------------------------------------------------------------
+
+
+def shared_context() -> StepContext:
+    return StepContext(SimpleNamespace(), "train", 0, 0, lambda: ("end",), has_own_process=False)
+
+
+def test_an_alarm_of_somebody_else_stays_set() -> None:
+    def mine(number: int, frame: object) -> None: ...
+
+    before = signal.signal(signal.SIGALRM, mine)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 3600)
+        TimeoutDecorator({"seconds": 100}).around(shared_context(), lambda: None)
+        assert signal.getsignal(signal.SIGALRM) is mine
+        assert 3500 < signal.getitimer(signal.ITIMER_REAL)[0] <= 3600
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_nothing_is_ended_by_force_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: pytest.fail("would end the process"))
+    with pytest.raises(TimeoutException):
+        TimeoutDecorator({"seconds": 0.01}).around(shared_context(), wait)
+
+
+def test_outside_of_the_main_thread_the_end_tells_that_it_took_too_long() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(TimeoutDecorator({"seconds": 1e-9}).around, shared_context(), lambda: None)
+        with pytest.raises(TimeoutException, match="'train'"):
+            run.result()

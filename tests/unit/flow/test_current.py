@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 
-from metaflow.flow.current import Current
+from metaflow.flow.current import Current, Place
 
 CORE = (
     "flow_name", "run_id", "step_name", "task_id", "retry_count", "origin_run_id", "namespace", "username",
@@ -107,3 +111,29 @@ def test_names_are_listed(inside: Current) -> None:
 def test_half_made_copies_do_not_recurse() -> None:
     """Pickle and copy ask an object without a state for attributes."""
     assert not hasattr(Current.__new__(Current), "card")
+
+
+def stand(current: Current, run: str, meet: Barrier) -> list[object]:
+    """Stand at a place of one's own while another thread does; return what is seen from here and from a pool."""
+    with current._at(Place()):
+        current._set({"run_id": run})
+        current.mine = run
+        meet.wait(60)
+        seen = [current.run_id, current.mine, contextvars.copy_context().run(lambda: current.run_id)]
+        with ThreadPoolExecutor(1) as pool:
+            seen.append(pool.submit(lambda: current.run_id).result())
+        meet.wait(60)
+    return [*seen, current.run_id]
+
+
+def test_tasks_that_share_a_process_stand_each_at_a_place_of_its_own(inside: Current) -> None:
+    meet = Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda run: stand(inside, run, meet), ["a", "b"])
+    assert first == ["a", "a", "a", "7", "7"]  # which of the two its pool belongs to cannot be told
+    assert second == ["b", "b", "b", "7", "7"]
+    assert not hasattr(inside, "mine")
+
+
+def test_a_thread_that_a_step_starts_stands_where_the_only_one_does(inside: Current) -> None:
+    assert stand(inside, "a", Barrier(1)) == ["a", "a", "a", "a", "7"]

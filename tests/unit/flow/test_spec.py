@@ -23,7 +23,7 @@ from metaflow.exception import (
 from metaflow.flow.binding import Binding, Transition, foreach_values_name
 from metaflow.flow.frames import ForeachFrame
 from metaflow.flow.parameters import Parameter
-from metaflow.flow.spec import FlowSpec, constants_of, hint_for_missing
+from metaflow.flow.spec import FlowSpec, constants_of, hint_for_missing, initial_of
 from metaflow.flow.step import step
 from metaflow.store.internals import mergeable
 from support.present import present
@@ -807,3 +807,23 @@ def test_steps_constants_and_parameters_are_inherited_and_overridden() -> None:
             setattr(flow, name, 0)
     flow.middle = "an artifact now"
     assert assigned(flow) == {"middle": "an artifact now"}
+
+
+# --- a flow's own __init__ -------------------------------------------------------------------------------------------
+
+
+def test_what_an_own_init_assigns_is_known_without_the_command_line() -> None:
+    class WithInit(FlowSpec):
+        limit = 3
+
+        def __init__(self, use_cli: bool = True) -> None:
+            self.greeting = "hello"
+            self.limit = 4
+            super().__init__(use_cli)
+            raise AssertionError("the command line does not come back")
+
+        @step
+        def start(self) -> None: ...
+
+    assert initial_of(WithInit) == {"greeting": "hello"}
+    assert initial_of(Sample) == {}

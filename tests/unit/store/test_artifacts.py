@@ -22,7 +22,7 @@ from metaflow.exception import BlobCorrupt, DataDamaged, MetaflowDataMissing, St
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, load_artifact, read_index, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
 from metaflow.store.local import LocalStorage
-from support.memory_storage import MemoryStorage
+from metaflow.store.memory import MemoryStorage
 
 BIG = os.urandom(2 * SPOOL_ABOVE)
 TASK = "F/1/start/1"

@@ -24,8 +24,8 @@ from metaflow.files import NewFile
 from metaflow.store import serializers
 from metaflow.store.blobs import SPOOL_ABOVE, BlobReader, Blobs
 from metaflow.store.local import LocalStorage
+from metaflow.store.memory import MemoryStorage
 from metaflow.store.protocol import Storage
-from support.memory_storage import MemoryStorage
 
 EMPTY = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 

@@ -14,8 +14,8 @@ import pytest
 from metaflow.exception import StorageUnavailable
 from metaflow.files import NewFile
 from metaflow.store.local import LocalStorage
+from metaflow.store.memory import MemoryStorage
 from metaflow.store.protocol import Storage
-from support.memory_storage import MemoryStorage
 from support.storage_contract import *  # noqa: F403 - tests
 from support.storage_contract import value
 

@@ -17,7 +17,7 @@ from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.runtime_package import Platform, RuntimeArchive, here, platform_of, runtime_archive
 from metaflow.exception import MetaflowException
 from metaflow.store.blobs import Blobs
-from support.memory_storage import MemoryStorage
+from metaflow.store.memory import MemoryStorage
 
 CODE = b"\x1f\x8b the code"
 

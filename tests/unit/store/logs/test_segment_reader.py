@@ -8,7 +8,7 @@ from metaflow.store.layout import END, EndMarker
 from metaflow.store.logs import stored
 from metaflow.store.logs.lines import format_line
 from metaflow.store.logs.segment_reader import Attempt, SegmentReader
-from support.memory_storage import MemoryStorage
+from metaflow.store.memory import MemoryStorage
 
 TRAIN = Attempt("train", 7, 0)
 OTHER = Attempt("train", 8, 1)

@@ -10,7 +10,7 @@ from metaflow.store.layout import END, STOPPED, EndMarker, Mark
 from metaflow.store.logs import stored as stored_logs
 from metaflow.store.logs.segment_reader import Attempt, SegmentReader
 from metaflow.store.logs.segment_writer import Pauses, SegmentWriter
-from support.memory_storage import MemoryStorage
+from metaflow.store.memory import MemoryStorage
 from support.processes import eventually
 
 TASK = "Flow/1/work/7"

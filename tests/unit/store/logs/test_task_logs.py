@@ -7,7 +7,7 @@ import pytest
 from metaflow.store.layout import STREAMS
 from metaflow.store.logs import stored as stored_logs
 from metaflow.store.logs.task_logs import TaskLog, TaskLogs
-from support.memory_storage import MemoryStorage
+from metaflow.store.memory import MemoryStorage
 
 TASK = "F/7/start/1"
 

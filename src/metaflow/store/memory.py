@@ -1,4 +1,7 @@
-"""A storage in memory: the `Storage` protocol without a disk, for tests that are not about files."""
+"""A storage in memory: the `Storage` protocol without a disk, for tests, and for flows whose runs nobody keeps.
+
+Only what is too big for memory twice goes through a temporary file, which has no name where the system allows that.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,15 @@ class MemoryStorage:
 
     Parameters
     ----------
-    spool : str
-        A local directory for files that `put_file` takes over.
+    spool : str, optional
+        A local directory for files that `put_file` takes over; the system's for temporary files if not given.
     """
 
     kind = "memory"
     root = "memory:"
     concurrency = 1
 
-    def __init__(self, spool: str) -> None:
+    def __init__(self, spool: str = "") -> None:
         self.objects: dict[str, bytes] = {}
         self.attributes: dict[str, bytes] = {}
         self._spool = spool
@@ -105,6 +108,10 @@ class MemoryStorage:
         return _MemoryLogs(self.objects)
 
     def spool(self) -> NewFile:
+        if not self._spool:
+            from tempfile import gettempdir
+
+            self._spool = gettempdir()
         return NewFile(self._spool)
 
 
