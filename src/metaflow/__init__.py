@@ -44,9 +44,13 @@ if TYPE_CHECKING:
     from metaflow.decorators.environment import environment
     from metaflow.decorators.exit_hook import exit_hook
     from metaflow.decorators.kubernetes import kubernetes
+    from metaflow.decorators.project import project
     from metaflow.decorators.resources import resources
     from metaflow.decorators.retry import retry
+    from metaflow.decorators.schedule import schedule
     from metaflow.decorators.timeout import timeout
+    from metaflow.decorators.trigger import namespaced_event_name, trigger
+    from metaflow.decorators.trigger_on_finish import trigger_on_finish
     from metaflow.flow.config import Config
     from metaflow.flow.config_expression import config_expr
     from metaflow.flow.config_value import ConfigValue
@@ -106,15 +110,20 @@ _HOME = {
     "kubernetes": "metaflow.decorators.kubernetes",
     "metadata": "metaflow.client",
     "namespace": "metaflow.client",
+    "namespaced_event_name": "metaflow.decorators.trigger",
     "parallel_imap_unordered": "metaflow.tools.parallel",
     "parallel_map": "metaflow.tools.parallel",
     "profile": "metaflow.tools.profile",
+    "project": "metaflow.decorators.project",
     "pyproject_toml_parser": "metaflow.tools.config_parsers",
     "requirements_txt_parser": "metaflow.tools.config_parsers",
     "resources": "metaflow.decorators.resources",
     "retry": "metaflow.decorators.retry",
+    "schedule": "metaflow.decorators.schedule",
     "step": "metaflow.flow.step",
     "timeout": "metaflow.decorators.timeout",
+    "trigger": "metaflow.decorators.trigger",
+    "trigger_on_finish": "metaflow.decorators.trigger_on_finish",
     "user_step_decorator": "metaflow.flow.user_decorators",
     "yaml_parser": "metaflow.tools.config_parsers",
 }
@@ -154,15 +163,20 @@ __all__ = [
     "kubernetes",
     "metadata",
     "namespace",
+    "namespaced_event_name",
     "parallel_imap_unordered",
     "parallel_map",
     "profile",
+    "project",
     "pyproject_toml_parser",
     "requirements_txt_parser",
     "resources",
     "retry",
+    "schedule",
     "step",
     "timeout",
+    "trigger",
+    "trigger_on_finish",
     "user_step_decorator",
     "yaml_parser",
 ]
@@ -171,7 +185,7 @@ __all__ = [
 # Modules that can be reached as attributes without having been imported, as in Metaflow.
 _MODULES = frozenset(
     {
-        "client", "exception", "flowspec", "graph", "includefile", "metaflow_config", "metaflow_current",
+        "client", "events", "exception", "flowspec", "graph", "includefile", "metaflow_config", "metaflow_current",
         "metaflow_profile", "metaflow_version", "multicore_utils", "parameters", "plugins", "tagging_util", "util",
     }
 )  # fmt: skip

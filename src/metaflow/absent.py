@@ -9,15 +9,15 @@ NAMES = frozenset(
     {
         "DeployedFlow", "Deployer", "NBDeployer", "NBRunner", "Runner",
         "airflow_external_task_sensor", "airflow_s3_key_sensor",
-        "conda", "conda_base", "inspect_spin", "namespaced_event_name", "package_sources", "parallel",
-        "project", "pypi", "pypi_base", "pytorch_parallel", "schedule", "secrets", "trigger", "trigger_on_finish",
+        "conda", "conda_base", "inspect_spin", "package_sources", "parallel",
+        "pypi", "pypi_base", "pytorch_parallel", "secrets",
     }
 )  # fmt: skip
 """Names in `metaflow` itself."""
 
 MODULES = frozenset(
     {
-        "R", "cards", "clone_util", "cmd", "datastore", "debug", "event_logger", "events", "extension_support",
+        "R", "cards", "clone_util", "cmd", "datastore", "debug", "event_logger", "extension_support",
         "integrations", "lint", "metaflow_environment", "metaflow_git", "mflog", "monitor", "package", "plugins",
         "procpoll", "pylint_wrapper", "runner", "sidecar", "system", "system_context", "task", "tracing",
         "unbounded_foreach",

@@ -38,6 +38,8 @@ class Option(NamedTuple):
         Whether help leaves it out.
     variable : str
         What its environment variable ends in, after ``METAFLOW_`` and the command, if that is not the field's name.
+    needs : str
+        The flow decorator without which a flow does not have it.
     """
 
     help: str
@@ -48,6 +50,7 @@ class Option(NamedTuple):
     negative: str = ""
     is_hidden: bool = False
     variable: str = ""
+    needs: str = ""
 
 
 class Row(NamedTuple):

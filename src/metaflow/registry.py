@@ -44,6 +44,10 @@ _TABLE: dict[str, dict[str, str]] = {
     },
     "flow decorator": {
         "exit_hook": "metaflow.decorators.exit_hook:ExitHookDecorator",
+        "project": "metaflow.decorators.project:ProjectDecorator",
+        "schedule": "metaflow.decorators.schedule:ScheduleDecorator",
+        "trigger": "metaflow.decorators.trigger:TriggerDecorator",
+        "trigger_on_finish": "metaflow.decorators.trigger_on_finish:TriggerOnFinishDecorator",
     },
     "lease": {
         "local": "metaflow.metadata_provider.lease:LocalLease",
@@ -64,7 +68,7 @@ _PLANNED: dict[str, tuple[str, ...]] = {
     "metadata": ("service",),
     "environment": ("conda", "pypi", "uv"),
     "step decorator": ("card", "conda", "parallel", "pypi", "pytorch_parallel", "secrets"),
-    "flow decorator": ("conda_base", "project", "pypi_base", "schedule", "trigger", "trigger_on_finish"),
+    "flow decorator": ("conda_base", "pypi_base"),
 }
 
 

@@ -85,10 +85,7 @@ def test_a_kind_without_names(scratch: str, monkeypatch: pytest.MonkeyPatch) -> 
     ("name", "said"),
     [
         ("exit_hook", "'exit_hook' is a decorator of flows, not of steps."),
-        (
-            "project",
-            "'project' is a decorator of flows, not of steps. It is not available",
-        ),
+        ("conda_base", "'conda_base' is a decorator of flows, not of steps. It is not available"),
         ("parallel", "The step decorator 'parallel' is not available in this version of Millrace."),
     ],
 )

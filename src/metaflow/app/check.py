@@ -7,15 +7,18 @@ import sys
 from collections.abc import Callable
 
 from metaflow import registry
+from metaflow.app.facts import contributions, run_context
 from metaflow.app.workspace import Workspace
+from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException, InvalidFlow
 from metaflow.flow import lint
 from metaflow.flow.spec import FlowSpec
+from metaflow.options import rows
 from metaflow.settings.table import DEFAULT_ENVIRONMENT, ENVIRONMENT
 
 
 def check_flow(workspace: Workspace, remark: Callable[[str], None]) -> None:
-    """Check parameters, decorators and graph of a flow; say what ``--without`` has removed.
+    """Check parameters, decorators, graph and options of a flow; say what decorators and ``--without`` change.
 
     Raises
     ------
@@ -26,9 +29,28 @@ def check_flow(workspace: Workspace, remark: Callable[[str], None]) -> None:
     _check_one_flow(workspace.path)
     for name, steps in workspace.plan.removed.items():
         remark(f"Without @{name}: {', '.join(steps) or 'no step has it'}.")
+    _check_options(workspace)
+    for each in contributions(workspace):
+        if each.remark:
+            remark(each.remark)
     lint.check(workspace.plan)
     for doubt in lint.doubts(workspace.plan):
         remark(f"Warning: {doubt.message} It fails if it is reached.\n    {doubt.where}")
+
+
+def _check_options(workspace: Workspace) -> None:
+    """Refuse options of decorators that the flow has not, and let those that it has check theirs."""
+    decorators = workspace.plan.decorators
+    names = {decorator.name for decorator in decorators}
+    for row, value in zip(rows(FlowOptions), workspace.options, strict=True):
+        if row.option.needs and row.option.needs not in names and value != row.default:
+            raise CommandException(
+                f"{row.word} is for flows with @{row.option.needs}, and {workspace.name} has none.",
+                hint=f"leave it out, or write @{row.option.needs}(…) above the class",
+            )
+    context = run_context(workspace)
+    for decorator in decorators:
+        decorator.check_run(context, lambda flow, run: workspace.metadata.get((flow, run)) is not None)
 
 
 def _check_environment(workspace: Workspace) -> None:

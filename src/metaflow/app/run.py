@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from metaflow import registry
 from metaflow.app.check import check_flow
 from metaflow.app.early import EarlyZygote
-from metaflow.app.facts import system_facts, system_tags
+from metaflow.app.facts import contributions, system_facts, system_tags
 from metaflow.app.options import RunOptions
 from metaflow.app.parameters import parameter_values
 from metaflow.app.requests import resource_requests
@@ -325,7 +325,7 @@ class _Run:
         self._requests = requests
         self._options = options
         self._tags = check_first_tags(options.tags)
-        self._system_tags = system_tags(workspace.settings)
+        self._system_tags = system_tags(workspace.settings, contributions(workspace))
         self._callbacks = callbacks
         self._zygote = zygote or EarlyZygote()
         self._handle_signals = handle_signals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
 
-from metaflow.app.facts import system_facts, system_tags
+from metaflow.app.facts import contributions, system_facts, system_tags
 from metaflow.app.workspace import Workspace
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
@@ -46,6 +46,7 @@ def run_task(
     settings, namespace = workspace.settings, options.namespace or None
     # The client of the step looks where the run is, wherever the step changes directory to.
     scope.adopt(Site(workspace.metadata, workspace.storage), namespace)
+    added = contributions(workspace)
     task = TaskPlan(
         run=options.run_id,
         step=step,
@@ -58,12 +59,14 @@ def run_task(
         namespace=namespace,
         origin_run=options.clone_run_id,
         tags=options.tags,
-        system_tags=system_tags(settings),
+        system_tags=system_tags(settings, added),
         user=settings.user,
         tempdir=settings.tempdir or ".",
         facts=(*system_facts(settings, workspace.script, code_package), *_facts_of_place(workspace, step, environ)),
         termination=environ.pop(TERMINATION, None),
     )
+    for each in added:
+        current._set(each.current)
     notice = environ.pop(SPOT_NOTICE, None)
     if notice is not None:
         current._set({"spot_termination_notice": notice})

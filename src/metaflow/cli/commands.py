@@ -22,6 +22,7 @@ from metaflow.cli.structure import check_and_say
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException
 from metaflow.flow.config import configs_of
+from metaflow.flow.notes import flow_decorators_of
 from metaflow.settings.table import NAMES
 
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -104,11 +105,11 @@ def _no_such_command(name: str) -> click.UsageError | CommandException:
     return click.UsageError(f"There is no command '{name}'. {hint}")
 
 
-def _top_level() -> FlowGroup:
+def _top_level(flow_class: type) -> FlowGroup:
     return FlowGroup(
         callback=_begin,
         invoke_without_command=True,
-        params=[*options_of(FlowOptions), help_option()],
+        params=[*options_of(FlowOptions, flow_decorators_of(flow_class)), help_option()],
         help="Run this flow and inspect its runs.",
         add_help_option=False,
     )
@@ -191,7 +192,7 @@ def invoke(session: Session, arguments: list[str]) -> int:
         It cannot be taken apart: an unknown command or option, a value of the wrong kind, …
     """
     try:
-        status = _top_level().main(
+        status = _top_level(session.workspace.flow_class).main(
             arguments,
             prog_name=_program(session.workspace),
             standalone_mode=False,

@@ -18,7 +18,6 @@ _SETTINGS = (
 )
 _FILE = "the configuration is a file, ~/.metaflowconfig/config.json, or config_<profile>.json for a profile"
 _CODE = "`Run(…).code` has the code of a run: `extract()` writes it to a directory"
-_PROJECT = "tell runs apart by tags, --tag, and namespaces, --namespace"
 
 _INSTEAD: dict[Kind, dict[str, str]] = {
     "command": {
@@ -43,11 +42,8 @@ _INSTEAD: dict[Kind, dict[str, str]] = {
         "tutorials": "the examples are in the directory `examples` of the project",
     },
     "option": {
-        "--branch": _PROJECT,
         "--local-config-file": _SETTINGS,
         "--mode": "`resume STEP` runs a step anew with what the steps before it have left",
-        "--production": _PROJECT,
-        "--trigger": _SCHEDULE,
     },
 }
 

@@ -61,6 +61,28 @@ class FlowOptions(NamedTuple):
     config_value: Annotated[
         tuple[tuple[str, str], ...], Option("Give a config of the flow as JSON.", metavar="NAME JSON")
     ] = ()
+    branch: Annotated[
+        str | None,
+        Option(
+            "Branch of the project: test.NAME, or prod.NAME with --production; by default your own.",
+            metavar="NAME",
+            is_forwarded=True,
+            needs="project",
+        ),
+    ] = None
+    production: Annotated[
+        bool,
+        Option("Use the production branch of the project, prod or prod.NAME.", is_forwarded=True, needs="project"),
+    ] = False
+    trigger: Annotated[
+        tuple[str, ...],
+        Option(
+            "A run that this one shall take for what has triggered it; can be given several times.",
+            metavar="FLOW/RUN",
+            is_forwarded=True,
+            needs="trigger_on_finish",
+        ),
+    ] = ()
     pylint: Annotated[bool, Option("Has no effect: pylint is not used.", negative="no-pylint")] = True
     event_logger: Annotated[str | None, Option("Has no effect.", is_hidden=True)] = None
     monitor: Annotated[str | None, Option("Has no effect.", is_hidden=True)] = None

@@ -6,6 +6,7 @@ User interfaces draw the flow from it. Knows graphs, and nothing of where the ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from metaflow.flow.graph import Graph
@@ -117,7 +118,7 @@ def _decorator(decorator: DecoratorSpec) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` in numbers, texts, lists and dictionaries; a class by its name, else the text of it.
+    """Return `value` in numbers, texts, lists and dictionaries; a class or function by its name, else the text of it.
 
     None is the text ``'None'``.
     """
@@ -127,4 +128,4 @@ def _plain(value: Any) -> Any:
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    return value.__name__ if isinstance(value, type) else str(value)
+    return value.__name__ if isinstance(value, type | FunctionType) else str(value)

@@ -38,7 +38,7 @@ class Draft:
     steps : dict of str to list of StepDecorator
         Each step's decorators, in the order of `StepPlan.decorators`.
     decorators : list of FlowDecorator
-        The flow's own.
+        The flow's own, its mutators last.
     parameters : dict of str to Parameter
         By attribute.
     """
@@ -177,6 +177,7 @@ def _noted(step: str, function: Callable[..., Any], configs: Configs) -> list[St
 
 
 def _flow_decorators(flow_class: type, configs: Configs) -> list[FlowDecorator]:
+    """Make the decorators of a flow: built-in ones, then mutators; in each group those of base classes first."""
     made: list[FlowDecorator] = []
     for owner in reversed(flow_class.__mro__):
         own: list[FlowDecorator] = []
@@ -188,7 +189,7 @@ def _flow_decorators(flow_class: type, configs: Configs) -> list[FlowDecorator]:
             own.append(decorator)
         names = {decorator.name for decorator in own if not decorator.is_repeatable}
         made = [*(decorator for decorator in made if decorator.name not in names), *own]
-    return made
+    return sorted(made, key=lambda decorator: isinstance(decorator, UserFlow))
 
 
 def _check_fits(step: str, there: Sequence[StepDecorator], added: StepDecorator) -> None:

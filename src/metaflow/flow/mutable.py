@@ -156,7 +156,7 @@ class MutableFlow(_Decorated):
                 return None
             self._draft.decorators[:] = [each for each in self._draft.decorators if each not in there]
         added.inserted_by = (self._by,)
-        self._draft.decorators.append(added)
+        self._draft.decorators.insert(sum(not isinstance(each, UserFlow) for each in self._draft.decorators), added)
         return added
 
     def remove_decorator(

@@ -121,6 +121,11 @@ def notes_on(target: Any) -> tuple[Note, ...]:
     return notes if wrapped is None else (*notes, *notes_on(wrapped))
 
 
+def flow_decorators_of(flow_class: type) -> frozenset[str]:
+    """Return the names of the decorators that stand on a flow or its base classes."""
+    return frozenset(note.decorator.name for owner in flow_class.__mro__ for note in notes_on(owner))
+
+
 def _own_notes(target: Any) -> tuple[Note, ...]:
     noted = _NOTED.get(id(target))
     return noted.notes if noted is not None and noted.target() is target else ()

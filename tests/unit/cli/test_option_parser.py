@@ -13,6 +13,7 @@ from metaflow.cli import commands
 from metaflow.cli.option_parser import values_of
 from metaflow.cli.step import step
 from metaflow.compute.command import FlowCommand, FlowOptions, TaskOptions, read_task
+from metaflow.flow.spec import FlowSpec
 
 TEXT = st.text(st.characters(exclude_characters="\0"), max_size=20) | st.text("a=,-: \"'{}[]/\\")
 NUMBERS = st.integers(0, 10**9)
@@ -26,6 +27,9 @@ FLOW = st.builds(
     decospecs=st.lists(TEXT, max_size=3).map(tuple),
     without=st.lists(TEXT, max_size=3).map(tuple),
     package_suffixes=st.none(),  # these are not forwarded
+    branch=st.none() | TEXT,
+    production=st.booleans(),
+    trigger=st.lists(TEXT, max_size=3).map(tuple),
     pylint=st.just(True),
     config=st.just(()),  # tasks have the configs of their run
     config_value=st.just(()),
@@ -36,7 +40,7 @@ FLOW = st.builds(
 
 def by_click(words: list[str]) -> tuple[FlowOptions, str, TaskOptions]:
     """Take a command line apart as the commands do, without running anything."""
-    command: Any = commands._top_level()
+    command: Any = commands._top_level(FlowSpec)
     context = command.make_context("flow.py", list(words), resilient_parsing=False)
     state: dict[str, Any] = vars(context)  # what follows the options of the group has had two names in click 8
     protected: list[str] = state.get("_protected_args") or state.get("protected_args") or []
