@@ -17,6 +17,7 @@ from metaflow.cli.console import command as console
 from metaflow.cli.option_parser import options_of
 from metaflow.cli.session import Session
 from metaflow.compute.command import FlowOptions
+from metaflow.options import rows
 from metaflow.settings.overview import overview
 from metaflow.settings.table import OPTIONS, SETTINGS, UNUSED
 from metaflow.settings.values import Values
@@ -70,7 +71,8 @@ def _command(words: list[str]) -> Iterator[str]:
 
 
 def _options(_: list[str]) -> Iterator[str]:
-    yield from _listed(options_of(FlowOptions), click.Context(_group()))
+    decorators = {row.option.needs for row in rows(FlowOptions)}
+    yield from _listed(options_of(FlowOptions, decorators), click.Context(_group()))
 
 
 _KINDS: dict[str, Callable[[list[str]], Iterator[str]]] = {
