@@ -48,6 +48,8 @@ _ANY = "..."
 _RUN = re.compile(r"\b1\d{15}\b")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ", re.MULTILINE)
 _TASK = re.compile(r"\[RUN/\w+/\d+ ")
+_POINTS = re.compile(r"(\[RUN/.*\])? *[~^]+ *")
+"""Below a line of a traceback: versions of Python point differently."""
 _VARIES = [
     (re.compile(pattern), stands)
     for pattern, stands in [
@@ -237,7 +239,7 @@ class Page:
         text = _RUN.sub("RUN", _STAMP.sub("", self._as_shown(text)))
         for pattern, stands in _VARIES:
             text = pattern.sub(stands, text)
-        return [line.rstrip() for line in text.rstrip().split("\n")]
+        return [line.rstrip() for line in text.rstrip().split("\n") if not _POINTS.fullmatch(line)]
 
     def _as_here(self, text: str) -> str:
         """Return what is typed with the ids and the directory of this run."""
