@@ -62,6 +62,8 @@ _VARIES = [
         (r"\b\d{4}-\d\d-\d\d( |T)\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
         (r"\bMillrace \d+\.\d+\.\d+", "Millrace"),
         (r"\bpython:3\.\d+", "python:3"),
+        (r"0/\d+ nodes are available: .*", "no node is available"),
+        (r"the largest, '[^']+', has \d+ MB", "the largest has 0 MB"),
         (r"\bpeak(ed at)? \d+ MB", "peak 0 MB"),
     ]
 ]
@@ -118,7 +120,8 @@ class Page:
         self._site = site
         self._is_live = is_live
         path_of_python = f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {**site.environment, "PATH": path_of_python}
+        self._environment = {**site.environment, "PATH": path_of_python, "METAFLOW_USER": "you"}
+        del self._environment["METAFLOW_LOCAL_ISOLATION"]  # a reader has set nothing
         self._runs: dict[str, str] = {}  # shown on the page → in this directory
         self._changed: dict[int, tuple[int, list[str]]] = {}  # line → number of lines there, and what they should be
         ignored = shutil.ignore_patterns(".*", "__pycache__")
@@ -197,7 +200,9 @@ class Page:
         if is_export:
             self._environment = environment
             return 0, ""
-        if words[0] == "python" and words[1].endswith(".py") and not set(words) & set("|<>&;"):
+        if re.search(r"[|<>&;]|\$\(", command):
+            return self._in_shell(["sh", "-c", command], environment)
+        if words[0] == "python" and words[1].endswith(".py"):
             return self._python(words[1:], environment)
         if words[0] == "metaflow":
             path = self._site.write("output/metaflow.py", "from metaflow.cli.console import main\n\nmain()\n")

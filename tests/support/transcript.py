@@ -5,6 +5,7 @@ from __future__ import annotations
 import code
 import os
 import sys
+import traceback
 from pathlib import Path
 
 
@@ -19,6 +20,11 @@ class _Typist(code.InteractiveConsole):
             raise EOFError
         print(f"{prompt}{line}".rstrip(), flush=True)
         return line
+
+    def showtraceback(self) -> None:
+        """Print an error without the way to it, which says where Python is installed."""
+        print("Traceback (most recent call last):", "    ...", sep="\n")
+        print(*traceback.format_exception_only(sys.exception()), sep="", end="", flush=True)
 
     def write(self, data: str) -> None:
         if data != "\n":  # at the end
