@@ -3,7 +3,7 @@
 This file lists the public names by hand and binds each when it is first touched, so that `import metaflow` costs next
 to nothing and a step that needs no client does not load it. It has no other logic. The rooms, from the top:
 
-    cli                            doors: commands, and this file
+    cli │ testing                  doors: commands, and this file │ steps under test
     app                            what a door does
     runtime │ client               a living run │ a finished one
     compute │ decorators │ tools   how a task goes out │ what is wrapped around it │ what steps call

@@ -31,6 +31,7 @@
     ├── MetaflowNamespaceMismatch             the object exists, outside the current namespace
     ├── MetaflowInvalidPathspec               the text is not a path of the right depth
     ├── MetaflowTaggingError                  a tag cannot be set or removed
+    ├── InvalidTestSetup                      what a test gives to run_step or run_flow does not fit
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
     ├── PreflightFailed                       no place can take what the steps ask for: said before the first task
     ├── TimeoutException                      a step took longer than its @timeout
@@ -128,6 +129,10 @@ def _restore(cls: type[MetaflowException], message: str, state: dict[str, Any]) 
     Exception.__init__(error, message)
     error.__dict__.update(state)
     return error
+
+
+class InvalidTestSetup(MetaflowException):
+    headline = "Invalid test"
 
 
 class CommandException(MetaflowException):

@@ -19,6 +19,7 @@ from metaflow import registry
 from metaflow.app.check import check_flow
 from metaflow.app.early import EarlyZygote
 from metaflow.app.facts import contributions, system_facts, system_tags
+from metaflow.app.loops import has_running_loop
 from metaflow.app.options import RunOptions
 from metaflow.app.parameters import parameter_values
 from metaflow.app.requests import resource_requests
@@ -201,7 +202,7 @@ def _prepare(
     workspace: Workspace, options: RunOptions, callbacks: RunCallbacks, handle_signals: bool
 ) -> tuple[Workspace, dict[str, ResourceRequest]]:
     """Check options and flow, before anything is written; return where the run will be, and what its steps ask for."""
-    if handle_signals and (_has_running_loop() or threading.current_thread() is not threading.main_thread()):
+    if handle_signals and (has_running_loop() or threading.current_thread() is not threading.main_thread()):
         raise ValueError("handle_signals: signals can be handled in the main thread only, and without a running loop")
     check(options)
     check_first_tags(options.tags)
@@ -476,7 +477,7 @@ class _Run:
 
 def _to_its_end(work: Callable[[], Coroutine[Any, Any, T]], cancel: Callable[[str], None]) -> T:
     """Run a coroutine to its end; in a thread of its own where this one has a running loop, as in a notebook."""
-    if not _has_running_loop():
+    if not has_running_loop():
         return asyncio.run(work())
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(lambda: asyncio.run(work()))
@@ -487,11 +488,3 @@ def _to_its_end(work: Callable[[], Coroutine[Any, Any, T]], cancel: Callable[[st
                 if future.done():
                     raise
                 cancel("Ctrl-C")  # and wait for its end in good order
-
-
-def _has_running_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -6,6 +6,8 @@ the installation's settings decide; they are read at first use. Start reading at
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +54,16 @@ class Scope:
         """Start from what a command line has decided, instead of from the settings."""
         self._home = self._site = site
         self.namespace = namespace
+
+    @contextmanager
+    def anew(self) -> Iterator[None]:
+        """Start from the settings as they are now; afterwards all is as it was."""
+        before = dict(self.__dict__)
+        self.__init__()  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            self.__dict__.update(before)
 
 
 def _installed() -> Site:

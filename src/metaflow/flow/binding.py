@@ -140,8 +140,10 @@ class Binding:
     def element(self, depth: int) -> Any:
         """Return the foreach element of the frame at `depth`."""
         if depth not in self.values:
-            frame = self.frames[depth]
-            self.values[depth] = self.artifacts[foreach_values_name(depth)][frame.index]
+            frame, name = self.frames[depth], foreach_values_name(depth)
+            if name not in self.artifacts:
+                raise AttributeError(f"what the foreach over self.{frame.var} runs over is not known here")
+            self.values[depth] = self.artifacts[name][frame.index]
         return self.values[depth]
 
     def changes(self, attributes: Mapping[str, Any]) -> Changes:

@@ -80,6 +80,12 @@ class Graph:
         """Name of the step that every run ends with; that of `start` in a flow of one step."""
         return self.ends[0]
 
+    def with_decorators(self, decorators: Mapping[str, tuple[DecoratorSpec, ...]]) -> Graph:
+        """Return the same graph with other decorators of its steps."""
+        nodes = {name: node._replace(decorators=decorators.get(name, ())) for name, node in self.nodes.items()}
+        where = (self.name, self.source_file, self.line, self.doc)
+        return Graph(*where, nodes, self.starts, self.ends, self.constants, self.methods)
+
     def closes_foreach(self, name: str) -> bool:
         """Tell whether a step is a join that closes a foreach, and so stands in one loop less than its inputs."""
         node = self.nodes[name]

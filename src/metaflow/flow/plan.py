@@ -85,6 +85,8 @@ class FlowPlan:
         What ``--without`` took away: name of a decorator to the steps that had it.
     initial : mapping of str to object
         What the flow's own ``__init__`` has assigned on self; every task begins with it.
+    structure : Graph, optional
+        The graph, if its source has been read already.
     """
 
     flow_class: type[FlowSpec]
@@ -94,6 +96,7 @@ class FlowPlan:
     configs: Configs
     removed: Mapping[str, tuple[str, ...]]
     initial: Mapping[str, Any]
+    _structure: Graph | None
 
     def __init__(
         self,
@@ -104,8 +107,10 @@ class FlowPlan:
         configs: Configs = NO_CONFIGS,
         removed: Mapping[str, tuple[str, ...]] | None = None,
         initial: Mapping[str, Any] | None = None,
+        structure: Graph | None = None,
     ) -> None:
         self.__dict__.update(
+            _structure=structure,
             flow_class=flow_class,
             steps=MappingProxyType(dict(steps)),
             decorators=tuple(decorators),
@@ -128,7 +133,10 @@ class FlowPlan:
         """The graph, read from source when it is first asked for; faults are left to `metaflow.flow.lint`."""
         from metaflow.flow import graph  # parsers of source, which few tasks need
 
-        return graph.read(self.flow_class, {name: step.specs() for name, step in self.steps.items()})
+        decorators = {name: step.specs() for name, step in self.steps.items()}
+        if self._structure is not None:
+            return self._structure.with_decorators(decorators)
+        return graph.read(self.flow_class, decorators)
 
     def description(self) -> dict[str, Any]:
         """Return the artifact ``_graph_info``; the graph must have passed lint."""
