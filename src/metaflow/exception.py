@@ -95,6 +95,8 @@ class MetaflowException(Exception):
     """
 
     headline = "Flow failed"
+    drawing = ""
+    """Lines that show what the message is about, such as the steps on a way through the flow."""
 
     def __init__(
         self,

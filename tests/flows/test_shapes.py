@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from metaflow import Step
 from support.present import present
 from support.site import Site
+from support.sketch import traced
 
 
 def test_a_line_of_steps_passes_its_artifacts_on(site: Site) -> None:
@@ -246,3 +249,113 @@ def test_the_events_of_a_run_lead_to_the_same_instructions_again(tmp_path: Path)
 
     record(tmp_path / "run.json", RUNS["switch"], str(tmp_path))
     replay(tmp_path / "run.json")
+
+
+class Shape(NamedTuple):
+    """A flow, what its switches choose, the steps on the way to its end, and the one that fails before a resume."""
+
+    sketch: str
+    choices: dict[str, Any]
+    trail: list[Any]
+    fails: str
+
+
+J = "j(inputs) > end; end"
+LISTS = "start > ? v x:[a,b] y:[a] z:c; a > j; b > j; j(inputs) > m; c > m; m > end; end"
+EXCLUSIVE = (
+    "start > ? v x:a y:b; a > c * xs; b > d, e; c > f; f > j; d > k; e > k; k(inputs) > m; j(inputs) > m; m > end; end"
+)
+SHARED = "start > a, b; a > a2; a2 > ? v x:s y:a3; b > ? w x:s y:b3; a3 > j; b3 > j; s > t; t > j; " + J
+SHAPES = {
+    "list": Shape(LISTS, {"v": "x"}, [[["start", "a"], ["start", "b"]], "j", "m", "end"], "b"),
+    "list of one": Shape(LISTS, {"v": "y"}, [[["start", "a"]], "j", "m", "end"], "j"),
+    "case past the join of a list": Shape(LISTS, {"v": "z"}, ["start", "c", "m", "end"], "m"),
+    "list beside a repetition": Shape(
+        f"start > a; a > ? v again:a go:[b,c] no:end; b > j; c > j; {J}",
+        {"v": ["again", "again", "go"]},
+        [[["start", "a", "a", "a", "b"], ["start", "a", "a", "a", "c"]], "j", "end"],
+        "c",
+    ),
+    "repetition until the join": Shape(
+        f"start > a * xs; a > ? v x:a y:j; {J}",
+        {"xs": 2, "v": ["x", "x", "y"]},
+        [[["start", "a", "a", "a"]] * 2, "j", "end"],
+        "j",
+    ),
+    "one join of two cases": Shape(
+        "start > ? v x:a y:b; a > c * xs; b > d * xs; c > j; d > j; " + J,
+        {"v": "y", "xs": 2},
+        [[["start", "b", "d"]] * 2, "j", "end"],
+        "d",
+    ),
+    "end as join": Shape(
+        "start > a, b; a > end; b > end; end(inputs)", {}, [[["start", "a"], ["start", "b"]], "end"], "b"
+    ),
+    "end as join of a foreach in a case": Shape(
+        "start > ? v x:[a] y:[b]; a > c * xs; c > k; k(inputs) > end; b > end; end(inputs)",
+        {"v": "x", "xs": 2},
+        [[[[["start", "a", "c"]] * 2, "k"]], "end"],
+        "k",
+    ),
+    "joins that split": Shape(
+        "start > a, b; a > j; b > j; j(inputs) > ? v x:[c,d] y:[e]; c > k; d > k; e > k; k(inputs) > f * xs; f > end;"
+        " end(inputs)",
+        {"v": "x", "xs": 2},
+        [
+            [[[[[["start", "a"], ["start", "b"]], "j", "c"], [[["start", "a"], ["start", "b"]], "j", "d"]], "k", "f"]]
+            * 2,
+            "end",
+        ],
+        "f",
+    ),
+    "list in a foreach in a branch": Shape(
+        f"start > a, b; a > c * xs; c > ? v x:[d,e] y:f; d > k; e > k; k(inputs) > f; f > l; l(inputs) > j; b > j; {J}",
+        {"v": "x", "xs": 2},
+        [
+            [[[[[["start", "a", "c", "d"], ["start", "a", "c", "e"]], "k", "f"]] * 2, "l"], ["start", "b"]],
+            "j",
+            "end",
+        ],
+        "l",
+    ),
+    "one step for two branches": Shape(
+        SHARED,
+        {"v": "x", "w": "x"},
+        [[["start", "a", "a2", "s", "t"], ["start", "b", "s", "t"]], "j", "end"],
+        "j",
+    ),
+}
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_fails_is_resumed_and_comes_to_its_end(one_site: Site, name: str) -> None:
+    shape = SHAPES[name]
+    flow = traced(shape.sketch)
+    choices = {"CHOICES": json.dumps(shape.choices)}
+    failed = one_site.run_flow(flow, "run", env={**choices, "FAIL": shape.fails}).failed()
+    one_site.run_flow(flow, "resume", env=choices).succeeded()
+    resumed = present(one_site.flow("Sketch").latest_run)
+    assert present(resumed.data).trail == shape.trail
+    well = Counter(task.parent.id for step in failed.run for task in step if task.successful)
+    taken = Counter(task.parent.id for step in resumed for task in step if task.origin_pathspec)
+    assert (taken, taken[shape.fails]) == (well, 0)
+
+
+@pytest.mark.ours
+def test_branches_that_choose_different_joins(one_site: Site) -> None:
+    flow = traced(
+        "start > a, b; a > ? v x:c y:d; c > j; d > k; b > ? w x:e y:f; e > j; f > k; k(inputs) > m;"
+        " j(inputs) > m; m > end; end"
+    )
+    finished = one_site.run_flow(flow, "run", env={"CHOICES": json.dumps({"v": "x", "w": "y"})}).failed()
+    assert "went to different joins" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    one_site.run_flow(flow, "run", env={"CHOICES": json.dumps({"v": "y", "w": "y"})}).succeeded()
+
+
+@pytest.mark.ours
+def test_a_flow_without_a_clear_join_is_drawn(one_site: Site) -> None:
+    finished = one_site.run_flow(traced(f"start > ? v x:[a,b] y:c; a > j; b > j; c > j; {J}"), "check").failed()
+    file = Path(finished.flow_file).name
+    assert f"      → c          {file}:21\n      → j(inputs)  {file}:26\n" in finished.stderr

@@ -57,11 +57,13 @@ class RecordingScheduler(Scheduler):
         slots: int,
         max_splits: int,
         retries: Callable[[str], Retries] = lambda step: Retries(),
+        lists_of_one: Collection[tuple[str, str]] = (),
     ) -> None:
-        super().__init__(joins, slots=slots, max_splits=max_splits, retries=retries)
+        super().__init__(joins, slots=slots, max_splits=max_splits, retries=retries, lists_of_one=lists_of_one)
         self._retries_of = retries
         self._recording: dict[str, Any] = {
             "joins": sorted(joins), "slots": slots, "max_splits": max_splits, "retries": {}, "turns": [],
+            "lists_of_one": sorted(lists_of_one),
         }  # fmt: skip
 
     def handle(self, event: Event) -> list[Instruction]:
@@ -111,6 +113,7 @@ def scheduler_of(recording: dict[str, Any]) -> Scheduler:
         slots=recording["slots"],
         max_splits=recording["max_splits"],
         retries=retries.__getitem__,
+        lists_of_one={(step, successor) for step, successor in recording.get("lists_of_one", ())},
     )
 
 

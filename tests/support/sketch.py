@@ -1,8 +1,8 @@
 """Flows drawn in a line of text, for tests of graphs.
 
 Steps are parted by ``;``: ``start > a, b`` splits, ``a > w * xs`` is a foreach over ``self.xs``, ``a > ? v x:b y:c`` a
-switch on ``self.v``, ``j(inputs) > end`` a join, and ``a`` alone goes nowhere. After ``=`` stands the body itself, its
-statements parted by ``/``.
+switch on ``self.v``, ``x:[b,c]`` a case of several steps, ``j(inputs) > end`` a join, and ``a`` alone goes nowhere.
+After ``=`` stands the body itself, its statements parted by ``/``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def _body(sign: str, text: str) -> list[str]:
 def _transition(text: str) -> str:
     if text.startswith("?"):
         condition, *cases = text[1:].split()
-        pairs = ", ".join("{!r}: self.{}".format(*case.split(":")) for case in cases)
+        parted = (case.split(":") for case in cases)
+        pairs = ", ".join(f"{key!r}: " + re.sub(r"\w+", r"self.\g<0>", steps) for key, steps in parted)
         return f"self.next({{{pairs}}}, condition={condition!r})"
     if "*" in text:
         target, artifact = (word.strip() for word in text.split("*"))
@@ -73,3 +74,35 @@ def graph_of(directory: Path, sketch: str) -> Graph:
     """Return the graph of a sketch, or of a whole flow file if it has several lines that begin one."""
     text = sketch if sketch.startswith("from ") else source(sketch)
     return plan.read(flow_class(directory, text)).graph
+
+
+def traced(sketch: str) -> str:
+    """Return a flow file whose steps keep `trail`, the names of the steps on the way; a join begins with its inputs'.
+
+    A step takes what it switches on, and the widths of its foreaches, from the variable CHOICES: a JSON object, by
+    artifact; a list has the values for the step's first task, its second, …, as a recursion makes them. The step named
+    by FAIL raises.
+    """
+    text = re.sub(
+        r"    def (\w+)\(self(, inputs)?\):\n",
+        lambda found: f"{found[0]}        self.arrive({found[1]!r}{found[2] or ''})\n",
+        source(sketch),
+    )
+    return f"import json, os\n{text}{_ARRIVE}"
+
+
+_ARRIVE = """
+    def arrive(self, name, inputs=None):
+        before = getattr(self, "trail", []) if inputs is None else [[one.trail for one in inputs]]
+        self.trail = [*before, name]
+        for artifact, value in json.loads(os.environ.get("CHOICES", "{}")).items():
+            if isinstance(value, list):
+                value = value[min(self.trail.count(name), len(value)) - 1]
+            setattr(self, artifact, range(value) if artifact.endswith("s") else value)
+        if name == os.environ.get("FAIL"):
+            raise ValueError(f"{name} fails")
+
+
+if __name__ == "__main__":
+    Sketch()
+"""

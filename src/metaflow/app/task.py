@@ -55,6 +55,7 @@ def run_task(
         last_code_attempt=options.max_user_code_retries,
         input_paths=options.input_paths,
         split_index=options.split_index,
+        branches=options.branches,
         max_splits=options.max_num_splits,
         namespace=namespace,
         origin_run=options.clone_run_id,

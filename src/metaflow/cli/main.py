@@ -130,6 +130,9 @@ def print_error(error: MetaflowException, headline: str = "") -> None:
     """Print an error for a person: what happened, where, hint."""
     lines = [f"{headline or error.headline}:", *(f"    {line}" for line in error.message.splitlines())]
     lines += [f"    {error.where}"] if error.where else []
+    lines += (
+        ["", *(f"      {line}" if line else "" for line in error.drawing.splitlines()), ""] if error.drawing else []
+    )
     lines += [f"    hint: {error.hint}"] if error.hint else []
     text = "\n".join(lines) + "\n"
     sys.stdout.flush()

@@ -101,6 +101,9 @@ class TaskOptions(NamedTuple):
     namespace: Annotated[str | None, Option("Namespace for the client; the global one by default.")] = None
     tags: Annotated[tuple[str, ...], Option("A tag of the run.", word="tag")] = ()
     clone_run_id: Annotated[str | None, Option("The run that is resumed.")] = None
+    branches: Annotated[
+        tuple[str, ...], Option("A branch that it is in, if its step is in several.", word="in-branch")
+    ] = ()
 
 
 class TaskCommand(NamedTuple):
@@ -173,6 +176,7 @@ class FlowCommand(NamedTuple):
         split_index: int | None,
         max_splits: int | None = None,
         origin_run: str | None = None,
+        branches: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
     ) -> TaskCommand:
         """Return the command of one attempt."""
@@ -187,6 +191,7 @@ class FlowCommand(NamedTuple):
             namespace=self.namespace,
             tags=self.tags,
             clone_run_id=origin_run,
+            branches=branches,
         )
         arguments = (*write(self.options, only_forwarded=True), "step", step, *write(options))
         variables = {"METAFLOW_RUN_ID": self.run, **dict(self.environment), **(environment or {})}

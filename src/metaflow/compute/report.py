@@ -36,7 +36,7 @@ class TaskReport(NamedTuple):
     Attributes
     ----------
     next : tuple of str
-        The steps that follow; of a switch, the one chosen. Empty for ``end`` and for failures.
+        The steps that follow; of a switch, those of the case chosen. Empty for ``end`` and for failures.
     width : int or None
         Number of elements if the transition is a foreach.
     failure : TaskFailed or None

@@ -32,7 +32,7 @@ class Transition:
     Attributes
     ----------
     steps : tuple of str
-        Names of the successors; of a switch, the one chosen.
+        Names of the successors; of a switch, those of the case chosen.
     foreach : str or None
         Name of the artifact that is iterated over.
     values : sequence or None

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from metaflow.flow.graph import Graph
-from metaflow.flow.node import DecoratorSpec, Node
+from metaflow.flow.node import Case, DecoratorSpec, Node, Way, steps_of_case
 
 _FINGERPRINT = "source_sha1"
 """Tells a later run whether a step has changed; stands where the form leaves room, and Metaflow writes nothing."""
@@ -63,14 +63,14 @@ def _step(node: Node, first: bool) -> dict[str, Any]:
         "source_file": node.source_file,
         "doc": node.doc,
         "decorators": [_decorator(decorator) for decorator in node.decorators],
-        "next": [target for _, target in node.cases] or list(node.next),
+        "next": [target for _, case in node.cases for target in steps_of_case(case)] or list(node.next),
         "node_info": {**_plain(node.node_info), _FINGERPRINT: node.definition.fingerprint},
     }
     if node.kind == "foreach":
         step["foreach_artifact"] = node.foreach
     if node.kind == "switch":
         step["condition"] = node.condition
-        step["switch_cases"] = dict(node.cases)
+        step["switch_cases"] = {key: case if isinstance(case, str) else list(case) for key, case in node.cases}
     if node.matching_join:
         step["matching_join"] = node.matching_join
     return step
@@ -81,15 +81,19 @@ def _structure(graph: Graph) -> tuple[list[Any], list[str]]:
 
     A split is followed by the list of its branches and then by its join. The branches of a switch run on to the next
     join or end, common steps repeated; equal ones are one list object, or a row of switches would take exponential
-    space.
+    space. A case that is a list of steps is a branch that begins with the list of its own branches.
     """
     order: dict[str, None] = {}
-    known: dict[tuple[str, str], list[Any]] = {}
+    known: dict[tuple[Case, str], list[Any]] = {}
 
-    def branch(name: str, until: str) -> list[Any]:
-        if (name, until) not in known:
-            known[name, until] = walk(name, until)
-        return known[name, until]
+    def branch(case: Case, until: str) -> list[Any]:
+        if (case, until) not in known:
+            known[case, until] = walk(case, until) if isinstance(case, str) else split(case, until)
+        return known[case, until]
+
+    def split(steps: tuple[str, ...], until: str) -> list[Any]:
+        join = graph.join_of(Way(steps, is_split=True)) or until
+        return [[branch(step, join) for step in steps], *branch(join, until)]
 
     def walk(name: str, until: str) -> list[Any]:
         out: list[Any] = []
@@ -98,11 +102,11 @@ def _structure(graph: Graph) -> tuple[list[Any], list[str]]:
             order.setdefault(name)
             out.append(name)
             if node.kind == "switch":
-                out.append([branch(target, until) for _, target in node.cases if target != name])
+                out.append([branch(case, until) for _, case in node.cases if case != name])
                 break
             if node.matching_join:
                 out.append([branch(target, node.matching_join) for target in node.next])
-            name = node.matching_join or node.next[0]
+            name = node.matching_join or (node.next[0] if node.next else until)
         return out
 
     return [*walk(graph.start, graph.end), graph.end], [*order, graph.end]

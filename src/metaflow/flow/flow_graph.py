@@ -36,7 +36,9 @@ class DAGNode:
         self.is_inside_foreach = any(graph[split].kind == "foreach" for split in node.split_parents)
         self.foreach_param = node.foreach
         self.condition = node.condition
-        self.switch_cases: dict[Any, str] = dict(node.cases)
+        self.switch_cases: dict[Any, str | list[str]] = {
+            key: case if isinstance(case, str) else list(case) for key, case in node.cases
+        }
         self.num_args = node.definition.arguments
         self.num_parallel = int(node.num_parallel)
         self.parallel_foreach = node.num_parallel

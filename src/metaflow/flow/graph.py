@@ -5,8 +5,7 @@ pickles it. Reading accepts faulty flows, so that `metaflow.flow.lint` can say w
 takes a graph that has passed lint.
 
 The frames around a step (`Node.split_parents`, `Node.split_branches`) are those of the first way to it. Usually there
-is one; a switch can lead two splits, or two branches of a split, to the same step. So a running task knows its own
-frames, and does not ask the graph.
+is one; a switch can lead two splits, or two branches of a split, to the same step: `metaflow.flow.splits` has all.
 
 Start reading at `read`, then `metaflow.flow.node`.
 """
@@ -18,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from metaflow.exception import InvalidFlow
-from metaflow.flow.node import DecoratorSpec, Node
+from metaflow.flow.node import DecoratorSpec, Node, Way
 from metaflow.flow.source import Sources, Transition, without_indentation
 from metaflow.flow.step import limits, steps_of
 
@@ -90,6 +89,10 @@ class Graph:
         """Tell whether a step is a join that closes a foreach, and so stands in one loop less than its inputs."""
         node = self.nodes[name]
         return node.is_join and self.nodes[node.split_parents[-1]].kind == "foreach"
+
+    def join_of(self, way: Way) -> str | None:
+        """Return the join that closes what a way opens: the first behind it that nothing within has use for."""
+        return _join_of(self.nodes, way) if way.is_split else None
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
@@ -182,11 +185,15 @@ def read(flow_class: type, decorators: Mapping[str, tuple[DecoratorSpec, ...]] =
             definition=written,
             node_info=getattr(steps[name], "node_info", {}),
         )
+        around = tuple(zip(node.split_parents, node.split_branches, strict=False))
+        for way in node.ways:
+            for target in way.steps:
+                frames.setdefault(target, (*around, (name, target)) if way.is_split else around)
         for target in edges[name]:
-            frames.setdefault(target, node.frames_to(target))
             parents[target].append(name)
     for name, node in nodes.items():
-        join = _matching_join(nodes, edges, name) if node.opens_frame else None
+        joins = {_join_of(nodes, way) for way in node.ways if way.is_split}
+        join = joins.pop() if len(joins) == 1 else None
         nodes[name] = node._replace(parents=tuple(parents[name]), matching_join=join)
     source_file = getattr(sys.modules.get(flow_class.__module__), "__file__", None)
     source_file = source_file or next((written.source_file for written in definitions.values()), "")
@@ -238,19 +245,23 @@ def _topological(edges: Mapping[str, tuple[str, ...]], roots: Iterable[str]) -> 
     return [name for group in groups for name in group]
 
 
-def _matching_join(nodes: Mapping[str, Node], edges: Mapping[str, tuple[str, ...]], split: str) -> str | None:
-    """Return the first join behind `split` at which as many frames are closed as were opened since."""
-    todo = [(target, 0) for target in reversed(edges[split])]
+def _join_of(nodes: Mapping[str, Node], way: Way) -> str | None:
+    """Return the first join behind `way` at which as many frames are closed as were opened since."""
+    todo = [(target, 0) for target in reversed(way.steps)]
     seen = set(todo)
     while todo:
         name, depth = todo.pop()
-        if nodes[name].is_join:
+        node = nodes.get(name)
+        if node is None:
+            continue
+        if node.is_join:
             if depth == 0:
                 return name
             depth -= 1
-        depth += nodes[name].opens_frame
-        for target in reversed(edges[name]):
-            if (target, depth) not in seen and depth <= len(nodes):
-                seen.add((target, depth))
-                todo.append((target, depth))
+        for onward in reversed(node.ways):
+            for target in reversed(onward.steps):
+                state = (target, depth + onward.is_split)
+                if target != name and state not in seen and state[1] <= len(nodes):
+                    seen.add(state)
+                    todo.append(state)
     return None

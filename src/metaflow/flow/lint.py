@@ -27,7 +27,7 @@ RESERVED = ("cmd", "index", "input", "name", "next")
 
 _FORMS = (
     "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
-    "and self.next({'x': self.a, 'y': self.b}, condition='choice')"
+    "and self.next({'x': self.a, 'y': [self.b, self.c]}, condition='choice')"
 )
 _SWITCH = "to choose between steps at run time use self.next({'x': self.a, 'y': self.b}, condition='choice')"
 
@@ -138,13 +138,12 @@ def steps_are_plain_methods(graph: Graph) -> None:
             )
 
 
-def start_and_end_take_no_inputs(graph: Graph) -> None:
-    for name, which, hint in (
-        (graph.start, "first", "there is nothing to join yet"),
-        (graph.end, "last", "join the branches in a step before it"),
-    ):
-        if graph[name].is_join:
-            raise graph[name].error(f"The step '{name}' takes inputs, but the {which} step cannot be a join.", hint)
+def start_takes_no_inputs(graph: Graph) -> None:
+    if graph[graph.start].is_join:
+        raise graph[graph.start].error(
+            f"The step '{graph.start}' takes inputs, but the first step cannot be a join.",
+            "there is nothing to join yet",
+        )
 
 
 def steps_go_somewhere(graph: Graph) -> None:
@@ -204,6 +203,8 @@ def _may_replace(other: Transition, last: Transition) -> bool:
     if other.fault:
         return False
     kinds = {other.kind, last.kind}
+    if any(isinstance(case, tuple) for _, case in (*other.cases, *last.cases)):
+        return {case for _, case in other.cases} <= {case for _, case in last.cases} and other.kind == last.kind
     if "switch" in kinds and kinds <= {"linear", "switch"}:
         return not set(other.targets).isdisjoint(last.targets)
     return other.kind == last.kind and other.targets == last.targets
@@ -245,6 +246,18 @@ def steps_do_not_run_in_circles(graph: Graph) -> None:
         node = graph[name]
         for target in node.next:
             if target == name and node.kind == "switch":
+                if node.is_join:
+                    raise node.error(
+                        f"The join '{name}' repeats itself.",
+                        "let it go on to a step that repeats itself",
+                        node.next_line,
+                    )
+                if any(way.is_split and name in way.steps for way in node.ways):
+                    raise node.error(
+                        f"The step '{name}' repeats itself as one step of a list.",
+                        f"a step repeats itself alone: write self.{name} as a case of its own",
+                        node.next_line,
+                    )
                 if name == graph.start:
                     raise node.error(f"The first step '{name}' repeats itself.", "put a step before it", node.next_line)
                 if len(node.next) == 1:
@@ -274,7 +287,7 @@ CHECKS: tuple[Callable[[Graph], None], ...] = (
     has_one_start_and_one_end,
     names_are_usable,
     steps_are_plain_methods,
-    start_and_end_take_no_inputs,
+    start_takes_no_inputs,
     steps_go_somewhere,
     end_goes_nowhere,
     transitions_have_a_known_form,

@@ -1,6 +1,7 @@
 """One step of a graph, as a frozen value: what it is, where it goes, what is around it. Knows no other steps.
 
-Splits and foreaches open a frame and the join that matches closes it; a switch opens none, since one of its cases runs.
+Where it goes are its ways (`Way`): one, but for a switch, which takes one of several. A way that splits opens a frame
+around the steps behind it, and a join closes that; a way to one step alone opens none.
 """
 
 from __future__ import annotations
@@ -34,6 +35,30 @@ class DecoratorSpec(NamedTuple):
     inserted_by: tuple[str, ...] = ()
 
 
+Case = str | tuple[str, ...]
+"""What a key of a switch leads to: one step, or a list of steps, which is a split even if it is a list of one."""
+
+
+def steps_of_case(case: Case) -> tuple[str, ...]:
+    """Return the names that a case leads to."""
+    return (case,) if isinstance(case, str) else case
+
+
+class Way(NamedTuple):
+    """Steps that a step goes on to at once.
+
+    Attributes
+    ----------
+    steps : tuple of str
+        Their names, in order of the source.
+    is_split : bool
+        Whether each begins a branch, which a join ends: of a split, a foreach, a case that is a list.
+    """
+
+    steps: tuple[str, ...]
+    is_split: bool
+
+
 class Node(NamedTuple):
     """One step.
 
@@ -54,16 +79,16 @@ class Node(NamedTuple):
         Artifact that a foreach runs over; None also if its name is known at run time only.
     condition : str or None
         Artifact that a switch looks at.
-    cases : tuple of (object, str)
-        Of a switch: key (a literal, else its source text) and step.
+    cases : tuple of (object, str or tuple of str)
+        Of a switch: key (a literal, else its source text), and the step, or the list of steps.
     num_parallel : bool
         Whether its successor is a gang.
     split_parents : tuple of str
-        Splits and foreaches around the step, outermost first; of a join, the last one is the one that it closes.
+        The steps that have opened the frames around it, outermost first; of a join, the last is that which it closes.
     split_branches : tuple of str
         For each of these the successor of the split through which the step is reached; a join lacks the last.
     matching_join : str or None
-        Of a split or foreach, the join that closes it.
+        The join that closes what this step opens; None if it opens nothing, or has cases with different joins.
     source_file, line : str, int
         Where its ``def`` is.
     next_line : int
@@ -85,7 +110,7 @@ class Node(NamedTuple):
     is_join: bool
     foreach: str | None
     condition: str | None
-    cases: tuple[tuple[Any, str], ...]
+    cases: tuple[tuple[Any, Case], ...]
     num_parallel: bool
     split_parents: tuple[str, ...]
     split_branches: tuple[str, ...]
@@ -103,11 +128,9 @@ class Node(NamedTuple):
         return InvalidFlow(msg, line or self.line, self.source_file, hint=hint)
 
     @property
-    def opens_frame(self) -> bool:
-        """Whether it is a split or a foreach."""
-        return self.kind in ("split", "foreach")
-
-    def frames_to(self, successor: str) -> tuple[tuple[str, str], ...]:
-        """Return (split, branch) of each frame, outermost first, in which `successor` is reached from here."""
-        around = tuple(zip(self.split_parents, self.split_branches, strict=False))
-        return (*around, (self.name, successor)) if self.opens_frame else around
+    def ways(self) -> tuple[Way, ...]:
+        """Where it can go, each way once, in order of the source."""
+        if self.kind == "switch":
+            cases = dict.fromkeys(case for _, case in self.cases)
+            return tuple(Way(steps_of_case(case), is_split=not isinstance(case, str)) for case in cases)
+        return (Way(self.next, self.kind in ("split", "foreach")),) if self.next else ()

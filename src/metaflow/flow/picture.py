@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from metaflow.flow.graph import Graph
-from metaflow.flow.node import Node
+from metaflow.flow.node import Case, Node, steps_of_case
 
 _WIDEST_COLUMN = 48  # longer texts push the next column instead of all of them
 
@@ -46,15 +46,21 @@ def _course(node: Node) -> str:
     """Return where a step comes from, if it is a join, and where it goes."""
     targets = ", ".join(node.next)
     if node.kind == "switch":
-        cases = (f"{key!r} → {target}{' (again)' * (target == node.name)}" for key, target in node.cases)
-        return f"switch on {node.condition}: {', '.join(cases)}"
-    if node.kind == "foreach":
-        return f"foreach over {node.foreach or '…'} → {targets}"
+        cases = (f"{key!r} → {_case(case)}{' (again)' * (case == node.name)}" for key, case in node.cases)
+        course = f"switch on {node.condition}: {', '.join(cases)}"
+    elif node.kind == "foreach":
+        course = f"foreach over {node.foreach or '…'} → {targets}"
+    elif node.kind == "split":
+        course = f"split → {targets}"
+    else:
+        course = f"→ {targets}" if targets else "end"
     if node.is_join and node.split_parents:
-        return f"joins {node.split_parents[-1]} → {targets}"
-    if node.kind == "split":
-        return f"split → {targets}"
-    return f"→ {targets}" if targets else "end"
+        return f"joins {node.split_parents[-1]}{' ' if course.startswith('→') else ', '}{course}"
+    return course
+
+
+def _case(case: Case) -> str:
+    return case if isinstance(case, str) else f"[{', '.join(case)}]"
 
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
@@ -76,7 +82,7 @@ def dot(graph: Graph) -> str:
         shape = "oval" if node.name in graph.starts else shapes.get(node.kind, "box")
         lines.append(f"  {_text(node.name)} [shape={shape}];")
     for node in graph.nodes.values():
-        edges = [(target, f"{node.condition} = {key!r}") for key, target in node.cases]
+        edges = [(target, f"{node.condition} = {key!r}") for key, case in node.cases for target in steps_of_case(case)]
         if not edges:
             label = f"foreach {node.foreach or '…'}" if node.kind == "foreach" else ""
             edges = [(target, label) for target in node.next]

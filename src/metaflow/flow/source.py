@@ -18,6 +18,7 @@ from hashlib import sha1
 from typing import Any, NamedTuple
 
 from metaflow.exception import InvalidFlow
+from metaflow.flow.node import Case, steps_of_case
 
 _ARGUMENTS = ("foreach", "condition", "num_parallel")
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # co_flags, as in `inspect`
@@ -38,9 +39,9 @@ class Transition(NamedTuple):
         The names behind ``self.``, in order and without repetition for a switch.
     foreach, condition : str or None
         Name of the artifact; None also for a foreach whose name is known at run time only.
-    cases : tuple of (object, str)
-        Of a switch: each key and its target. A key that is no literal stands as text: ``config:cfg.key`` for
-        ``self.cfg.key`` (as Metaflow writes it), else its source.
+    cases : tuple of (object, str or tuple of str)
+        Of a switch: each key and its step or its list of steps. A key that is no literal stands as text:
+        ``config:cfg.key`` for ``self.cfg.key`` (as Metaflow writes it), else its source.
     num_parallel : bool
         Whether the successor is a gang.
     fault : str
@@ -54,7 +55,7 @@ class Transition(NamedTuple):
     targets: tuple[str, ...] = ()
     foreach: str | None = None
     condition: str | None = None
-    cases: tuple[tuple[Any, str], ...] = ()
+    cases: tuple[tuple[Any, Case], ...] = ()
     num_parallel: bool = False
     fault: str = ""
     alone: bool = True
@@ -230,18 +231,29 @@ def _switch(made: Transition, args: list[ast.expr], condition: ast.expr, me: str
         return made._replace(fault="condition= needs one dictionary, written out in the call")
     if not (isinstance(condition, ast.Constant) and isinstance(condition.value, str) and condition.value):
         return made._replace(fault=f"condition={_short(condition)} is not the name of an artifact in quotes")
-    cases: dict[tuple[bool, Any], str] = {}
+    cases: dict[tuple[bool, Any], Case] = {}
     for key, value in zip(args[0].keys, args[0].values, strict=True):
-        target = _target(value, me)
-        if key is None or target is None:
-            return made._replace(fault=f"{_short(value)} in the dictionary is not written as self.<step>")
-        cases[_key(key, me)] = target
+        case = _case(value, me)
+        if key is None or case is None:
+            fault = f"{_short(value)} in the dictionary is not written as self.<step> or [self.<step>, self.<step>]"
+            return made._replace(fault=fault)
+        if len(set(case)) < len(case) and not isinstance(case, str):
+            return made._replace(fault=f"{_short(value)} in the dictionary names a step twice")
+        cases[_key(key, me)] = case
     if len(args[0].keys) < 2:
         count = "one case" if args[0].keys else "no case"
         return made._replace(fault=f"a switch with {count} decides nothing; give it two or more")
     pairs = tuple((key, target) for (_, key), target in cases.items())
-    targets = tuple(dict.fromkeys(target for _, target in pairs))
+    targets = tuple(dict.fromkeys(target for _, case in pairs for target in steps_of_case(case)))
     return made._replace(targets=targets, condition=condition.value, cases=pairs)
+
+
+def _case(value: ast.expr, me: str) -> Case | None:
+    """Return the step, or the list of steps, that a case leads to; None if it is neither."""
+    if not isinstance(value, ast.List | ast.Tuple):
+        return _target(value, me)
+    names = tuple(name for element in value.elts if (name := _target(element, me)) is not None)
+    return names if names and len(names) == len(value.elts) else None
 
 
 def _key(key: ast.expr, me: str) -> tuple[bool, Any]:

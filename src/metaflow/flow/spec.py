@@ -35,7 +35,7 @@ _INITIAL = "_is_initial"
 
 _SHAPES = (
     "the forms are self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') "
-    "and self.next({'x': self.a, 'y': self.b}, condition='choice')"
+    "and self.next({'x': self.a, 'y': [self.b, self.c]}, condition='choice')"
 )
 
 
@@ -114,7 +114,7 @@ class FlowSpec:
 
     def next(
         self,
-        *dsts: Callable[..., Any] | dict[Any, Callable[..., Any]],
+        *dsts: Callable[..., Any] | dict[Any, Callable[..., Any] | Sequence[Callable[..., Any]]],
         foreach: str | None = None,
         condition: str | None = None,
         num_parallel: int | None = None,
@@ -123,8 +123,9 @@ class FlowSpec:
 
         Parameters
         ----------
-        *dsts : step or dict of object to step
-            One step, several steps for parallel branches, or one dictionary from values to steps with `condition`.
+        *dsts : step or dict of object to step or list of steps
+            One step, several steps for parallel branches, or one dictionary from values to steps with `condition`. In
+            it a list of steps is parallel branches, which a join ends.
         foreach : str, optional
             Name of an artifact: the one successor runs once for each of its elements.
         condition : str, optional
@@ -169,7 +170,7 @@ class FlowSpec:
             )
         if not isinstance(condition, str):
             raise InvalidNextException(f"condition= in the step '{step}' is not the name of an artifact.", hint=_SHAPES)
-        cases = {key: self._destination(target) for key, target in dsts[0].items()}
+        cases = {key: self._case(target) for key, target in dsts[0].items()}
         try:
             value = getattr(self, condition)
         except AttributeError:
@@ -178,13 +179,16 @@ class FlowSpec:
                 hint=f"assign self.{condition} before self.next()",
             ) from None
         try:
-            return Transition((cases[value],), recursive=step in cases.values(), condition=condition)
+            return Transition(cases[value], recursive=(step,) in cases.values(), condition=condition)
         except (KeyError, TypeError):
             keys = ", ".join(map(repr_of, cases))
             raise RuntimeError(
                 f"self.{condition} is {repr_of(value)} in the step '{step}', and no case of the switch has this key\n"
                 f"    hint: its keys are {keys}"
             ) from None
+
+    def _case(self, case: Any) -> tuple[str, ...]:
+        return tuple(map(self._destination, case if isinstance(case, list | tuple) else [case]))
 
     def _destination(self, target: Any) -> str:
         name = getattr(target, "__name__", None)

@@ -39,6 +39,7 @@ from metaflow.runtime.events import (
 )
 from metaflow.runtime.inputs import encode_input_paths
 from metaflow.runtime.messages import Messages, lines_of
+from metaflow.runtime.places import Places
 from metaflow.runtime.policy import StepPolicy
 from metaflow.runtime.reuse import Reuse, Reused
 from metaflow.runtime.run_record import RunRecord
@@ -103,12 +104,20 @@ class Target(NamedTuple):
 class _Attempt:
     """One attempt, from its launch until its end is told to the scheduler."""
 
-    __slots__ = ("is_stopped", "label", "launch", "log", "policy", "since", "target")
+    __slots__ = ("branches", "is_stopped", "label", "launch", "log", "policy", "since", "target")
 
     def __init__(
-        self, launch: Launch, label: TaskLabel, log: TaskLog, target: Target, policy: StepPolicy, since: float
+        self,
+        launch: Launch,
+        branches: tuple[str, ...],
+        label: TaskLabel,
+        log: TaskLog,
+        target: Target,
+        policy: StepPolicy,
+        since: float,
     ) -> None:
         self.launch = launch
+        self.branches = branches  # that its step does not tell
         self.label = label
         self.log = log
         self.target = target
@@ -176,7 +185,14 @@ class Engine:
             slots=options.max_workers,
             max_splits=options.max_splits,
             retries=lambda step: policy(step).retries,
+            lists_of_one={
+                (node.name, way.steps[0])
+                for node in graph.nodes.values()
+                for way in node.ways
+                if node.kind == "switch" and way.is_split and len(way.steps) == 1
+            },
         )
+        self._places = Places(graph)
         self._logs = TaskLogs(storage, options.max_log_bytes)
         self._record = RunRecord(flow, run, graph, storage, recorder, options.system_tags, self._break_down)
         self._attempts: dict[int, _Attempt] = {}
@@ -302,6 +318,7 @@ class Engine:
         policy = self._policy(launch.step)
         self._attempts[launch.task] = attempt = _Attempt(
             launch,
+            self._places.of(launch).branches if self._places else (),
             TaskLabel(self._run_id, launch.step, launch.task, "waiting"),
             self._logs.open(str(self._record.path(launch)), launch.attempt),
             self._targets[policy.resources.backend],
@@ -345,6 +362,7 @@ class Engine:
             split_index=launch.split_index,
             environment=policy.environment,
             origin_run=self._reuse.origin_run if self._reuse is not None else None,
+            branches=attempt.branches,
             max_splits=self._options.max_splits if self._graph[launch.step].kind == "foreach" else None,
         )
         attempt.target.launcher.submit(
@@ -398,7 +416,7 @@ class Engine:
         failure, trouble = result.report.failure, None
         told = stored.failure if stored is not None else None
         if stored is None and failure is not None and launch.split_index is not None:
-            opener = self._graph[self._graph[launch.step].split_parents[-1]]
+            opener = self._graph[launch.inputs[0].step]
             failure.at(f"{opener.foreach or 'foreach'}[{launch.split_index}]")
         try:
             if stored is None and failure is not None:

@@ -1,9 +1,9 @@
 """Going on from an earlier run: which of its finished tasks stand for tasks of the new one.
 
-A task of the new run has a counterpart in the origin if it is of the same step, at the same place in the foreaches
-around it, and in the same turn of a recursion. It is taken over if the counterpart finished well and went on to where
-the step, as its source is now, can go on to, and if all that comes into it was taken over too; so what follows a task
-that runs anew runs anew. Taking over copies names, not data: the new task's index names the origin's blobs.
+A task of the new run has a counterpart in the origin if it is of the same step, at the same place in the foreaches and
+splits around it, and in the same turn of a recursion. It is taken over if the counterpart finished well and went on to
+where the step, as its source is now, can go on to, and if all that comes into it was taken over too; so what follows a
+task that runs anew runs anew. Taking over copies names, not data: the new task's index names the origin's blobs.
 
 The decisions are made on the engine's loop, from what was read before the first of them; whatever reads or writes the
 storage is done in threads. Start reading at `Resumption.ask`.
@@ -22,11 +22,13 @@ from metaflow.flow.description import fingerprint_in
 from metaflow.metadata_provider.protocol import Recorder, TaskPath
 from metaflow.runtime.events import Launch
 from metaflow.runtime.foreach_values import is_complete, with_foreach_values
+from metaflow.runtime.places import Place, Places
 from metaflow.runtime.record import Copy, stored_report, write_copies
 from metaflow.runtime.reuse import Answer, NotReused, Reused
 from metaflow.store import serializers
 from metaflow.store.artifacts import TaskIndex, read_index, read_indexes
 from metaflow.store.blobs import Blobs
+from metaflow.store.internals import BRANCHES
 from metaflow.store.layout import PARAMETERS
 from metaflow.store.protocol import Storage
 
@@ -38,10 +40,10 @@ _TOGETHER = 64
 _WRITERS = 2
 """Such calls at a time: the system works while the interpreter does."""
 
-_NEEDED = ("_task_ok", "_transition", "_foreach_num_splits", "_foreach_stack", "_iteration_stack", "_graph_info")
+_NEEDED = (
+    "_task_ok", "_transition", "_foreach_num_splits", "_foreach_stack", "_iteration_stack", "_graph_info", BRANCHES
+)  # fmt: skip
 """What must be known of a task to take it over."""
-
-_Place = tuple[int, ...]
 
 
 class _Finished(NamedTuple):
@@ -50,6 +52,7 @@ class _Finished(NamedTuple):
     id: str
     stored: TaskIndex
     frames: Sequence[Any]
+    branches: tuple[str, ...]
     report: TaskReport
     turn: Any
     flow: Any
@@ -90,12 +93,12 @@ class Origin:
         tasks = self._names(f"{self.flow}/{self.run}/{PARAMETERS}")
         return read_index(self.storage, f"{self.flow}/{self.run}/{PARAMETERS}/{tasks[0]}") if tasks else None
 
-    def finished(self, steps: Iterable[str]) -> dict[tuple[str, _Place], list[_Finished]]:
+    def finished(self, steps: Iterable[str]) -> dict[tuple[str, Place], list[_Finished]]:
         """Return the tasks of `steps` that finished well, by step and place, those of a recursion in order."""
-        found: dict[tuple[str, _Place], list[_Finished]] = defaultdict(list)
+        found: dict[tuple[str, Place], list[_Finished]] = defaultdict(list)
         for step in steps:
             for task in self._read(step, sorted(self._names(f"{self.flow}/{self.run}/{step}"), key=_in_order)):
-                found[step, tuple(frame.index for frame in task.frames)].append(task)
+                found[step, Place(tuple(frame.index for frame in task.frames), task.branches)].append(task)
         return {key: _by_turn(tasks) for key, tasks in found.items()}
 
     def _names(self, prefix: str) -> list[str]:
@@ -111,7 +114,8 @@ class Origin:
                 report = stored_report(values)
                 if report.ok:
                     turn, flow = values.get("_iteration_stack"), values.get("_graph_info")
-                    yield _Finished(id, index, values["_foreach_stack"], report, turn, flow)
+                    branches = values.get(BRANCHES, ())
+                    yield _Finished(id, index, values["_foreach_stack"], branches, report, turn, flow)
 
     def _fetch(self, indexes: Iterable[TaskIndex | None]) -> None:
         """Load what is needed of many tasks; most of it is the same in all of them."""
@@ -159,8 +163,8 @@ class Resumption:
         self._tags = list(tags)
         self._system_tags = list(system_tags)
         self._finished = origin.finished(graph)
-        self._places: dict[int, _Place] = {0: ()}
-        self._turns: Counter[tuple[str, _Place]] = Counter()
+        self._places = Places(graph)
+        self._turns: Counter[tuple[str, Place]] = Counter()
         self._taken: dict[int, TaskIndex] = {0: origin.parameters}
         self._remarked: set[str] = set()
         self._unwritten: list[Copy] = []
@@ -169,9 +173,10 @@ class Resumption:
         self.origin_run = origin.run
 
     async def ask(self, launch: Launch) -> Answer:
-        task = self._counterpart(launch)
+        place = self._places.of(launch)
+        task = self._counterpart(launch, place)
         if task is None:
-            return NotReused()
+            return NotReused(self._of_unknown_branch(launch.step, place))
         if not self._leads_on(launch.step, task.report):
             went = ", ".join(task.report.next) or "nowhere"
             remark = (
@@ -202,14 +207,23 @@ class Resumption:
             write.result()
         self._writes = [write for write in self._writes if not write.done()]
 
-    def _counterpart(self, launch: Launch) -> _Finished | None:
+    def _counterpart(self, launch: Launch, place: Place) -> _Finished | None:
         """Return the finished task that may stand for one that is about to start."""
-        place = self._places[launch.task] = self._place(launch)
         turn = self._turns[launch.step, place]
         self._turns[launch.step, place] += 1
         tasks = self._finished.get((launch.step, place), [])
         goes_on = all(source.id in self._taken for source in launch.inputs)
         return tasks[turn] if launch.step != self._rerun and goes_on and turn < len(tasks) else None
+
+    def _of_unknown_branch(self, step: str, place: Place) -> str:
+        """Say that a step has finished tasks that cannot be told apart, if that is so."""
+        if not place.branches or (step, place._replace(branches=())) not in self._finished:
+            return ""
+        return self._once(
+            step,
+            f"The step {step} had finished and runs again: several branches come to it, and the run "
+            f"{self.origin_run} does not say which of its tasks was in which.",
+        )
 
     async def _index(self, launch: Launch, task: _Finished) -> TaskIndex:
         """Return the index of the new task."""
@@ -251,17 +265,9 @@ class Resumption:
     def _leads_on(self, step: str, report: TaskReport) -> bool:
         """Tell whether the step, as its source is now, can go on as the counterpart did."""
         node = self._graph[step]
-        if (node.foreach is None) != (report.width is None):
+        if (node.kind == "foreach") != (report.width is not None):
             return False
-        if node.condition is not None:
-            return len(report.next) == 1 and report.next[0] in node.next
-        return set(report.next) == set(node.next)
-
-    def _place(self, launch: Launch) -> _Place:
-        place = self._places[launch.inputs[0].id]
-        if launch.split_index is not None:
-            return (*place, launch.split_index)
-        return place[:-1] if self._graph.closes_foreach(launch.step) else place
+        return any(set(report.next) == set(way.steps) for way in node.ways) or not (report.next or node.next)
 
     async def _write(self, copies: Sequence[Copy]) -> None:
         async with self._writers:

@@ -1,9 +1,9 @@
 """What runs next: a synchronous machine without I/O, clock or randomness. Events in, instructions out.
 
-A task that ends well hands a *token* to each step that follows. A split (static or foreach) opens a `Split`, and each
-of its branches carries one token, however many steps it goes through, loops of a recursion and switches included. A
-join takes the tokens of one split, all of them, and closes it. So joins need no look at the graph: the innermost open
-split of the arriving tasks says what belongs together.
+A task that ends well hands a *token* to each step that follows. A split (static, foreach, or a case of a switch that is
+a list) opens a `Split`, and each of its branches carries one token, however many steps it goes through, loops of a
+recursion and switches included. A join takes the tokens of one split, all of them, and closes it; it may open another.
+So joins need no look at the graph: the innermost open split of the arriving tasks says what belongs together.
 
 What is ready but not started costs little: a foreach of ten thousand elements is one `_Range` with a counter. At most
 `slots` attempts run at once. Tokens that continue a branch go first, new elements of a foreach after them, so that
@@ -145,6 +145,8 @@ class Scheduler:
         Maximum width of a foreach (``--max-num-splits``).
     retries : callable
         Step name to `Retries`; always the same for the same step.
+    lists_of_one : collection of (str, str)
+        Step and successor where going on to that one step opens a split.
     """
 
     def __init__(
@@ -154,8 +156,10 @@ class Scheduler:
         slots: int,
         max_splits: int,
         retries: Callable[[str], Retries] = lambda step: Retries(),
+        lists_of_one: Collection[tuple[str, str]] = (),
     ) -> None:
         self._joins = joins
+        self._lists_of_one = lists_of_one
         self._slots = slots
         self._max_splits = max_splits
         self._retries = retries
@@ -236,8 +240,8 @@ class Scheduler:
         if report.failure is None:
             if not taken_over and report.width is not None and report.width > self._max_splits:
                 return self._fail(task.ref, self._too_wide(task.step, report.width))
-            self._advance(task, report)
-            return self._fill()
+            mismatch = self._advance(task, report)
+            return self._fill() if mismatch is None else self._fail(task.ref, mismatch)
         if self._failure is not None:
             return self._fill()
         retries = self._retries(task.step)
@@ -271,34 +275,41 @@ class Scheduler:
 
     # --- tokens -----------------------------------------------------------------------------------------------------
 
-    def _advance(self, task: _Task, report: TaskReport) -> None:
+    def _advance(self, task: _Task, report: TaskReport) -> str | None:
+        """Hand on the tokens of a task; return why that cannot be, if the choices of the flow's switches forbid it."""
+        inputs = (task.ref,)
         if not report.next:
             self._succeeded = True  # only the last step goes nowhere; lint sees to that
-            return
-        inputs = (task.ref,)
-        if report.width is not None:
+        elif report.width is not None:
             (step,) = report.next
             self._ranges.append(_Range(step, Split(report.width, task.split, task.position), inputs))
-        elif len(report.next) > 1:
+        elif len(report.next) > 1 or (task.step, *report.next) in self._lists_of_one:
             split = Split(len(report.next), task.split, task.position)
             for position, step in enumerate(report.next):
-                self._arrive(step, split, position, inputs)
+                self._continuing.append(_Single(step, split, position, inputs))  # no join: lint sees to that
+        elif report.next[0] in self._joins:
+            return self._arrive(report.next[0], task.split, task.position, task.ref)
         else:
-            self._arrive(report.next[0], task.split, task.position, inputs)
+            self._continuing.append(_Single(report.next[0], task.split, task.position, inputs))
+        return None
 
-    def _arrive(self, step: str, split: Split | None, position: int, inputs: tuple[TaskRef, ...]) -> None:
-        if step not in self._joins:
-            self._continuing.append(_Single(step, split, position, inputs))
-            return
-        if split is None or split.arrived[position] is not None or split.join not in (None, step):
-            raise self._broken(f"a token came to the join '{step}' that belongs to no open split", inputs[0].id)
+    def _arrive(self, step: str, split: Split | None, position: int, ref: TaskRef) -> str | None:
+        if split is None or split.arrived[position] is not None:
+            raise self._broken(f"a token came to the join '{step}' that belongs to no open split", ref.id)
+        if split.join not in (None, step):
+            other = next(arrived.step for arrived in split.arrived if arrived is not None)
+            return (
+                f"the branches of one split went to different joins: '{other}' to '{split.join}', and '{ref.step}' to "
+                f"'{step}'; all branches of a split end in the same join, whatever a switch in them chooses"
+            )
         split.join = step
-        split.arrived[position] = inputs[0]
+        split.arrived[position] = ref
         split.missing -= 1
         if split.missing == 0:
             arrived = tuple(ref for ref in split.arrived if ref is not None)
             split.arrived = []
             self._continuing.append(_Single(step, split.outer, split.position, arrived))
+        return None
 
     # --- slots ------------------------------------------------------------------------------------------------------
 

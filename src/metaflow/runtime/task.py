@@ -43,7 +43,7 @@ from metaflow.runtime.task_process import OwnProcess, TaskProcess
 from metaflow.store import internals
 from metaflow.store.artifacts import Artifacts, Siblings, TaskIndex, read_indexes, save_artifacts
 from metaflow.store.blobs import SPOOL_ABOVE, Blobs
-from metaflow.store.internals import ELEMENTS, FAILURE
+from metaflow.store.internals import BRANCHES, ELEMENTS, FAILURE
 from metaflow.store.layout import PARAMETERS
 from metaflow.store.overlap import beside
 from metaflow.store.protocol import Storage
@@ -59,6 +59,7 @@ class TaskPlan(NamedTuple):
     last_code_attempt: int
     input_paths: str
     split_index: int | None
+    branches: tuple[str, ...]
     max_splits: int | None
     namespace: str | None
     origin_run: str | None
@@ -320,7 +321,10 @@ class Task:
         if not node.next:
             return
         if node.kind == "switch":
-            cases = {key: getattr(flow, target) for key, target in node.cases}
+            cases = {
+                key: getattr(flow, case) if isinstance(case, str) else [getattr(flow, name) for name in case]
+                for key, case in node.cases
+            }
             flow.next(cases, **{"condition": node.condition, **arguments})
             return
         flow.next(
@@ -443,6 +447,7 @@ class Task:
             "_success": success,
             "_task_ok": ok,
             "_transition": (list(transition.steps), foreach) if transition else None,
+            **({BRANCHES: self._plan.branches} if self._plan.branches else {}),
         }
         with PicklableFrames():
             save_artifacts(self._blobs, [*assigned.items(), *internal.items()], index)

@@ -14,6 +14,9 @@ _Value = TypeVar("_Value")
 FAILURE = "_failure"
 """Why a failed attempt failed: `metaflow.exception.TaskFailed.record`."""
 
+BRANCHES = "_branches"
+"""The branches of splits that a task is in, where its step does not tell them."""
+
 ELEMENTS = "_foreach_values"
 """The elements of the foreach that a task opens."""
 
@@ -29,8 +32,8 @@ class Internal(NamedTuple):
     name : str
         Its name, or how it begins if it ends in an underscore.
     writer : str
-        ``run``: with the parameters, once; ``task``: each; ``split``: one that opens a foreach; ``failed``: one that
-        failed, also if @catch let the run go on.
+        ``run``: with the parameters, once; ``task``: each; ``split``: one that opens a foreach; ``branch``: one whose
+        step is in several branches; ``failed``: one that failed, also if @catch let the run go on.
     has_document : bool
         Whether clients ask the metadata for it, so that it has a document there; the index has all.
     is_inherited : bool
@@ -40,13 +43,14 @@ class Internal(NamedTuple):
     """
 
     name: str
-    writer: Literal["run", "task", "split", "failed"]
+    writer: Literal["run", "task", "split", "branch", "failed"]
     has_document: bool = False
     is_inherited: bool = False
     is_merged: bool = False
 
 
 TABLE = (
+    Internal(BRANCHES, "branch"),
     Internal("_catch_exception", "failed", is_inherited=True, is_merged=True),
     Internal("_configs_processed", "run", is_inherited=True),
     Internal("_current_step", "task"),

@@ -140,11 +140,31 @@ class Whole(FlowSpec):
             "start > ? v x:a y:b; a > c * xs; b > c * ys; c > j; j(inputs) > end; end",
             ["start", [["a", [["c"]], "j"], ["b", [["c"]], "j"]], "end"],
         ),
+        (
+            "start > ? v x:[a,b] y:[c] z:m; a > j; b > j; c > j; j(inputs) > m; m > end; end",
+            ["start", [[[["a"], ["b"]], "j", "m"], [[["c"]], "j", "m"], ["m"]], "end"],
+        ),
+        (
+            "start > ? v x:[a,b] y:[c]; a > end; b > end; c > end; end(inputs)",
+            ["start", [[[["a"], ["b"]]], [[["c"]]]], "end"],
+        ),
+        (
+            "start > a, b; a > j; b > j; j(inputs) > c * xs; c > end; end(inputs)",
+            ["start", [["a"], ["b"]], "j", [["c"]], "end"],
+        ),
     ],
 )
 def test_structure(tmp_path: Path, sketch: str, structure: list[object]) -> None:
     info = describe(graph_of(tmp_path, sketch))
     assert info["graph_structure"] == structure
+
+
+def test_a_case_of_several_steps(tmp_path: Path) -> None:
+    info = describe(graph_of(tmp_path, "start > ? v x:[a,b] y:[a] z:end; a > j; b > j; j(inputs) > end; end"))
+    start = info["steps"]["start"]
+    assert (start["type"], start["matching_join"]) == ("split-switch", "j")
+    assert start["switch_cases"] == {"x": ["a", "b"], "y": ["a"], "z": "end"}
+    assert start["next"] == ["a", "b", "a", "end"]
 
 
 def test_steps_are_listed_as_the_structure_names_them(tmp_path: Path) -> None:

@@ -64,6 +64,30 @@ ALSO_VALID = {
     "keys that are expressions": "start = K = 'k' / self.next({K: self.a, None: self.end, -1: self.a}, condition='v');"
     " a > end; end",
     "cases shared by two branches": f"start > a, b; a > ? v x:c y:d; b > ? v x:c y:d; c > j; d > j; {J}",
+    "end as join": "start > a, b; a > end; b > end; end(inputs)",
+    "end as join of a foreach": "start > a * xs; a > end; end(inputs)",
+    "join that splits": "start > a, b; a > j; b > j; j(inputs) > c, d; c > k; d > k; k(inputs) > end; end",
+    "join that switches": "start > a * xs; a > j; j(inputs) > ? v x:c y:end; c > end; end",
+    "join that opens a foreach": f"start > b * xs; b > k; k(inputs) > c * ys; c > j; {J}",
+    "switch straight to a join": f"start > a * xs; a > ? v x:b y:j; b > j; {J}",
+    "recursion until the join": f"start > a * xs; a > ? v x:a y:j; {J}",
+    "splits of two cases joined at once": "start > ? v x:a y:b; a > c, d; b > e, f; c > j; d > j; e > j; f > j; " + J,
+    "foreaches of two cases joined at once": "start > ? v x:a y:b; a > c * xs; b > d * ys; c > j; d > j; " + J,
+    "list": "start > ? v x:[a,b] y:c; a > j; b > j; j(inputs) > m; c > m; m > end; end",
+    "list, and a case that goes past its join": f"start > ? v x:[a,b] y:end; a > j; b > j; {J}",
+    "list of one": f"start > ? v x:[a,b] y:[a]; a > j; b > j; {J}",
+    "tuple": f"start = self.next({{1: (self.a, self.b), 2: self.end}}, condition='v'); a > j; b > j; {J}",
+    "lists with one step in common": f"start > ? v x:[a,b] y:[b,c]; a > j; b > j; c > j; {J}",
+    "lists with joins of their own": "start > ? v x:[a,b] y:[c,d]; a > j; b > j; c > k; d > k; k(inputs) > end; " + J,
+    "list joined by the end": "start > ? v x:[a,b] y:[c]; a > end; b > end; c > end; end(inputs)",
+    "list in a branch": "start > a, b; a > ? v x:[c,d] y:e; c > k; d > k; k(inputs) > j; e > j; b > j; " + J,
+    "list in a list": "start > ? v x:[a,b] y:[c]; a > ? w p:[e,f] q:g; e > k; f > k; k(inputs) > g; g > j; b > j;"
+    f" c > j; {J}",
+    "list beside a repetition": f"start > a; a > ? v again:a go:[b,c] no:end; b > j; c > j; {J}",
+    "foreach in a branch of a list": f"start > ? v x:[a,b] y:end; a > c * xs; c > k; k(inputs) > j; b > j; {J}",
+    "list in a foreach": f"start > a * xs; a > ? v x:[b,c] y:d; b > k; c > k; k(inputs) > d; d > j; {J}",
+    "a row of steps that join and split": "start > a, b; a > j; b > j; j(inputs) > ? v x:[c,d] y:[e]; c > k; d > k;"
+    " e > k; k(inputs) > f * xs; f > end; end(inputs)",
 }
 
 
@@ -86,7 +110,6 @@ FAULTY = {
     "keyword-only argument": ("start > a; a(*, x) > end; end", 9, "'a' needs an argument 'x'", "plain `def a(self)`"),
     "too many arguments": ("start > a; a(x, y) > end; end", 9, "'a' takes 3 arguments", "self and inputs"),
     "start as join": ("start(inputs) > end; end", 5, "'start' takes inputs, but the first", "nothing to join"),
-    "end as join": ("start > a, b; a > end; b > end; end(inputs)", 17, "'end' takes inputs, but the last", "before it"),
     "no transition": ("start > a; a; end", 9, "'a' does not say which step comes next", "self.next(self.end)"),
     "transition in a helper": ("start = self.leave(); end", 5, "'start' does not say which", "self.next(self.<step>)"),
     "transition in an inner function": (
@@ -164,17 +187,78 @@ FAULTY = {
         "No way leads from 'start' to the step 'a'",
         "remove it",
     ),
-    "join that splits": (
-        "start > a, b; a > j; b > j; j(inputs) > c, d; c > k; d > k; k(inputs) > end; end",
-        18,
-        "'j' takes inputs and is a split as well",
-        "go on to one step",
-    ),
-    "join that switches": (
-        "start > a * xs; a > j; j(inputs) > ? v x:c y:end; c > end; end",
+    "join that repeats itself": (
+        "start > a * xs; a > j; j(inputs) > ? v x:j y:end; end",
         14,
-        "is a switch as well",
-        "one",
+        "The join 'j' repeats itself",
+        "a step that repeats itself",
+    ),
+    "repetition in a list": (
+        f"start > a; a > ? v x:[a,b] y:end; b > j; {J}",
+        10,
+        "'a' repeats itself as one step of a list",
+        "write self.a as a case of its own",
+    ),
+    "empty list": (
+        "start = self.next({1: [], 2: self.end}, condition='v'); end",
+        6,
+        "[] in the dictionary is not written as self.<step> or [self.<step>, self.<step>]",
+        "the forms are",
+    ),
+    "list in a list": (
+        "start = self.next({1: [[self.end]], 2: self.end}, condition='v'); end",
+        6,
+        "[[self.end]] in the dictionary is not written",
+        "the forms are",
+    ),
+    "a step twice in a list": (
+        "start > ? v x:[a,a] y:end; a > end; end",
+        6,
+        "[self.a, self.a] in the dictionary names a step twice",
+        "the forms are",
+    ),
+    "a step in a list and alone": (
+        f"start > ? v x:[a,b] y:a; a > j; b > j; {J}",
+        6,
+        "The switch in the step 'start' leads to 'a' as one step of a list, and alone",
+        "write [self.a]",
+    ),
+    "a case that is no list at the join of a list": (
+        f"start > ? v x:[a,b] y:c; a > j; b > j; c > j; {J}",
+        21,
+        "'j' is reached from 'a', inside the switch of 'start', and from 'c', outside of it",
+        "write the case as a list of one, [self.c], if 'j' is to take it",
+    ),
+    "list without join": (
+        "start > ? v x:[a,b] y:end; a > end; b > c; c > end; end",
+        21,
+        "The branches 'a', 'b' of 'start' meet in 'end', which takes no inputs",
+        "(self, inputs)",
+    ),
+    "list of one without join": (
+        "start > ? v x:[a] y:[b]; a > end; b > end; end",
+        6,
+        "The switch in the step 'start' is never joined",
+        "before 'end'",
+    ),
+    "list straight to its join": (
+        f"start > ? v x:[a,j] y:end; a > j; {J}",
+        6,
+        "The switch in the step 'start' leads straight to the join 'j'",
+        "between",
+    ),
+    "a way out early past a list": (
+        f"start = if self.x:\n    self.next(self.a)\n    return"
+        f" / self.next({{1: [self.a, self.b], 2: self.end}}, condition='v'); a > j; b > j; {J}",
+        7,
+        "goes elsewhere in line 7",
+        "one transition",
+    ),
+    "foreach and split with one body": (
+        f"start > ? v x:a y:[b]; a > b * xs; b > j; {J}",
+        13,
+        "'b' is inside the foreach of 'a' on one way to it, and inside the split of 'start' on another",
+        "a step of its own",
     ),
     "split straight to its join": (
         f"start > a, j; a > j; {J}",
@@ -187,12 +271,6 @@ FAULTY = {
         6,
         "The foreach in the step 'start' leads",
         "self.next(self.j)",
-    ),
-    "switch straight to a join": (
-        f"start > a * xs; a > ? v x:b y:j; b > j; {J}",
-        10,
-        "The switch in the step 'a'",
-        "between",
     ),
     "split without join": (
         "start > a, b; a > end; b > end; end",
@@ -264,14 +342,8 @@ FAULTY = {
     "branches of two foreaches joined": (
         "start > a, b; a > c * xs; b > d * ys; c > j; d > j; j(inputs) > k; k(inputs) > end; end",
         25,
-        "'j' is reached from 'c', in a branch of 'a', and from 'd', in a branch of 'b'",
-        "a join of their own",
-    ),
-    "splits of two cases joined at once": (
-        "start > ? v x:a y:b; a > c, d; b > e, f; c > j; d > j; e > j; f > j; " + J,
-        33,
-        "'j' is reached from 'c', in a branch of 'a', and from 'e', in a branch of 'b'",
-        "a join of their own",
+        "The branches 'a', 'b' of 'start' meet in 'j', which closes other splits",
+        "join what is split inside of each branch first",
     ),
     "switch into the middle of a branch": (
         "start > ? v x:s y:m; s > a, b; a > m; m > j; b > j; " + J,
@@ -300,6 +372,27 @@ def test_refused(
     assert hint in error.hint
     assert error.where == f"{graph.source_file}:{line}"
     assert str(error).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("sketch", "drawing"),
+    [
+        (
+            "start > a * xs; a > b; b > end; end",
+            "  start  6\n→ a      9\n→ b      13\n→ end    17",
+        ),
+        (
+            f"start > s; s > ? v x:[a,b] y:c; a > j; b > j; c > j; {J}",
+            "  s          10\n→ a          13\n→ j(inputs)  25\n\n  s          10\n→ c          21\n→ j(inputs)  25",
+        ),
+    ],
+)
+def test_the_ways_are_drawn(tmp_path: Path, sketch: str, drawing: str) -> None:
+    graph = graph_of(tmp_path, sketch)
+    with pytest.raises(InvalidFlow) as caught:
+        lint.check_graph(graph)
+    file = Path(graph.source_file).name
+    assert caught.value.drawing.replace(f"{file}:", "") == drawing
 
 
 def test_a_method_without_step_is_named(tmp_path: Path) -> None:

@@ -54,6 +54,23 @@ def test_dot(tmp_path: Path) -> None:
     assert '  "start" -> "b";' in lines
 
 
+def test_lists_and_joins_that_split(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, "start > ? v x:[a,b] y:[a]; a > j; b > j; j(inputs) > w * xs; w > end; end(inputs)")
+    assert show(graph).split("\n")[2:] == [
+        "start  switch on v: 'x' → [a, b], 'y' → [a]",
+        "├ a    → j",
+        "├ b    → j",
+        "j      joins start, foreach over xs → w",
+        "├ w    → end",
+        "end    joins j, end",
+    ]
+    assert [line.strip() for line in dot(graph).split("\n") if "v =" in line] == [
+        '"start" -> "a" [label="v = \'x\'"];',
+        '"start" -> "b" [label="v = \'x\'"];',
+        '"start" -> "a" [label="v = \'y\'"];',
+    ]
+
+
 def test_dot_escapes(tmp_path: Path) -> None:
     sketch = "start = self.next({'a\"b\\\\': self.a, 'c': self.a}, condition='v'); a > end; end"
     assert '[label="v = \'a\\"b\\\\\\\\\'"];' in dot(graph_of(tmp_path, sketch))

@@ -21,7 +21,7 @@ from metaflow.metadata_provider.protocol import TaskPath
 from metaflow.runtime.events import Launch, TaskRef
 from metaflow.runtime.record import AttemptRecord, Copy
 from metaflow.runtime.resume import Origin, Resumption
-from metaflow.runtime.reuse import Answer, Reused
+from metaflow.runtime.reuse import Answer, NotReused, Reused
 from metaflow.store import layout
 from metaflow.store.artifacts import Artifacts, TaskIndex, TaskStore, read_index, save_artifacts
 from metaflow.store.blobs import Blobs
@@ -160,6 +160,32 @@ def test_an_artifact_is_as_old_as_at_the_origin_and_the_end_of_the_task_is_new(r
     assert documents["_task_ok"]["run_number"] == runs.run
     assert (documents["x"] == before) == (attempt == 0)
     assert runs.metadata.get((*path, "_exception")) is None
+
+
+SHARED = "start > a, b; a > ? v x:s y:c; b > ? v x:s y:d; c > j; d > j; s > j; j(inputs) > end; end"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_step_of_two_branches_goes_on_from_the_task_of_its_own(runs: Runs, told: bool) -> None:
+    runs.task("start", "1", to="a", _transition=(["a", "b"], None))
+    runs.task("a", "2", to="s")
+    runs.task("b", "3", to="s")
+    for id, branch in ("4", "b"), ("5", "a"):
+        stored: dict[str, Any] = {"_branches": (branch,)} if told else {}
+        runs.task("s", id, to="j", **stored)
+    resumption = runs.resumption(SHARED)
+    start = TaskRef("start", 1)
+    first = [launch(1, "start"), launch(2, "a", start), launch(3, "b", start)]
+    assert [counterpart(resumption, each) for each in first] == ["start/1", "a/2", "b/3"]
+    of_a = runs.ask(launch(4, "s", TaskRef("a", 2)))
+    of_b = runs.ask(launch(5, "s", TaskRef("b", 3)))
+    if told:
+        assert isinstance(of_a, Reused)
+        assert isinstance(of_b, Reused)
+        assert (of_a.origin[-3:], of_b.origin[-3:]) == ("s/5", "s/4")
+    else:
+        assert "several branches come to it" in of_a.remark
+        assert of_b == NotReused()
 
 
 def test_nothing_is_written_before_it_is_settled_and_then_all(runs: Runs) -> None:

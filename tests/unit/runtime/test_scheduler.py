@@ -192,55 +192,96 @@ def test_events_that_cannot_be_are_bugs() -> None:
         machine.handle(TaskEnded(7, 0, ok()))
 
 
+def test_a_list_of_one_is_a_split_of_one() -> None:
+    machine = Checked({"join"}, slots=4, max_splits=100, lists_of_one={("start", "a")})
+    machine.handle(Start("start", PARAMETERS))
+    assert machine.handle(TaskEnded(1, 0, ok("a"))) == [Launch(2, "a", 0, None, (TaskRef("start", 1),))]
+    assert machine.handle(TaskEnded(2, 0, ok("join"))) == [Launch(3, "join", 0, None, (TaskRef("a", 2),))]
+
+
+def test_branches_of_one_split_that_choose_different_joins() -> None:
+    machine = scheduler("j", "k")
+    machine.handle(Start("start", PARAMETERS))
+    machine.handle(TaskEnded(1, 0, ok("a", "b")))
+    machine.handle(TaskEnded(2, 0, ok("j")))
+    (finish,) = machine.handle(TaskEnded(3, 0, ok("k")))
+    assert isinstance(finish, Finish)
+    assert finish.culprit == TaskRef("b", 3)
+    assert "'a' to 'j', and 'b' to 'k'" in finish.reason
+
+
 # --- random flows ---------------------------------------------------------------------------------------------------
+
+
+Move = tuple[str, tuple[tuple[str, ...], ...]]
+"""What a step does when it ends: a kind, and the ways that it can go."""
 
 
 class Flow:
     """A random well-formed flow: what each step does when it ends, and which steps are joins.
 
-    Built from blocks: a block leads from its first step to the step that comes after it.
+    Built from blocks: a block leads from its first step to the step that comes after it. What opens a split leads to a
+    join, which may be `end`, may close several splits of which one runs, and may open another one itself.
     """
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
         self.joins: set[str] = set()
-        self.moves: dict[str, tuple[str, tuple[str, ...]]] = {}  # step → (kind, successors)
+        self.lists_of_one: set[tuple[str, str]] = set()
+        self.moves: dict[str, Move] = {"end": ("end", ())}
         self.count = 0
-        self.start = self.block("end", depth=0)
-        self.moves["end"] = ("end", ())
+        last = "end"
+        if draw(st.booleans()):
+            self.joins.add("end")
+            last = self.name()
+            self.moves[last] = self.opening(draw(st.sampled_from(["split", "foreach", "list"])), "end", depth=0)
+        self.start = self.one("linear", self.block(last, depth=0), depth=0)
 
     def name(self) -> str:
         self.count += 1
         return f"s{self.count}"
 
     def block(self, after: str, depth: int) -> str:
-        kinds = ["linear", "linear", "switch", "loop"] + (["split", "foreach", "foreach"] if depth < 3 else [])
+        kinds = ["linear", "linear", "switch", "loop"]
+        kinds += ["split", "foreach", "foreach", "list", "join"] if depth < 3 else []
         first = after
         for _ in range(self.draw(st.integers(1, 3 if depth < 2 else 1))):
             first = self.one(self.draw(st.sampled_from(kinds)), first, depth)
-        if first in self.joins or first == "end":
-            first = self.one("linear", first, depth)
         return first
 
     def one(self, kind: str, after: str, depth: int) -> str:
         step = self.name()
-        if kind in ("split", "foreach"):
-            join = self.name()
-            self.joins.add(join)
-            self.moves[join] = ("linear", (after,))
-            if after in self.joins:  # a join leads to a step of its own before the next join
-                bridge = self.name()
-                self.moves[bridge] = ("linear", (after,))
-                self.moves[join] = ("linear", (bridge,))
-            count = self.draw(st.integers(2, 3)) if kind == "split" else 1
-            self.moves[step] = (kind, tuple(self.block(join, depth + 1) for _ in range(count)))
+        if kind in ("split", "foreach", "list"):
+            self.moves[step] = self.opening(kind, self.join(("linear", ((after,),))), depth)
+        elif kind == "join":
+            opening = self.draw(st.sampled_from(["split", "foreach", "list"]))
+            last = self.join(("linear", ((after,),)))
+            self.moves[step] = self.opening("split", self.join(self.opening(opening, last, depth)), depth)
         elif kind == "switch":
-            self.moves[step] = (kind, (self.one("linear", after, depth), self.one("linear", after, depth)))
+            self.moves[step] = (kind, ((self.one("linear", after, depth),), (after,)))
         elif kind == "loop":
-            self.moves[step] = (kind, (step, after))
+            self.moves[step] = (kind, ((step,), (after,)))
         else:
-            self.moves[step] = (kind, (after,))
+            self.moves[step] = (kind, ((after,),))
         return step
+
+    def join(self, move: Move) -> str:
+        join = self.name()
+        self.joins.add(join)
+        self.moves[join] = move
+        return join
+
+    def opening(self, kind: str, join: str, depth: int) -> Move:
+        """Return a move that opens a split, which `join` closes."""
+        if kind == "foreach":
+            return kind, ((self.block(join, depth + 1),),)
+        many = tuple(self.block(join, depth + 1) for _ in range(self.draw(st.integers(2, 3))))
+        if kind == "split":
+            return kind, (many,)
+        one, choice = self.block(join, depth + 1), self.name()
+        self.lists_of_one.add((choice, one))
+        self.moves[choice] = (kind, (many, (one,), (one, many[0])))
+        return "linear", ((choice,),)
 
 
 @st.composite
@@ -253,10 +294,17 @@ class Simulation:
 
     def __init__(self, flow: Flow, data: st.DataObject, *, slots: int, failures: float, retries: int) -> None:
         self.flow, self.data, self.slots, self.failures = flow, data, slots, failures
-        self.machine = Checked(flow.joins, slots=slots, max_splits=100, retries=lambda step: Retries(retries))
+        self.machine = Checked(
+            flow.joins,
+            slots=slots,
+            max_splits=100,
+            retries=lambda step: Retries(retries),
+            lists_of_one=flow.lists_of_one,
+        )
         self.running: dict[int, Launch] = {}
         self.launched: Counter[tuple[int, int]] = Counter()
         self.succeeded: dict[int, Launch] = {}
+        self.uses: dict[int, int] = {}  # by task: how many take its results, if not one
         self.tokens: Counter[str] = Counter()
         self.loops: Counter[int] = Counter()
         self.finish: Finish | None = None
@@ -278,15 +326,14 @@ class Simulation:
 
     def end(self, launch: Launch) -> TaskReport:
         self.succeeded[launch.task] = launch
-        kind, steps = self.flow.moves[launch.step]
-        if kind == "foreach":
-            return ok(*steps, width=self.data.draw(st.integers(1, 4)))
-        if kind == "switch":
-            return ok(self.data.draw(st.sampled_from(steps)))
+        kind, ways = self.flow.moves[launch.step]
+        if kind == "end":
+            return ok()
         if kind == "loop":
-            again, onward = steps
-            return ok(again if self.data.draw(st.integers(0, 2)) == 0 else onward)
-        return ok(*steps)
+            return ok(*ways[self.data.draw(st.integers(0, 2)) > 0])
+        way = ways[0] if len(ways) == 1 else self.data.draw(st.sampled_from(ways))
+        self.uses[launch.task] = self.data.draw(st.integers(1, 4)) if kind == "foreach" else len(way)
+        return ok(*way, width=self.uses[launch.task] if kind == "foreach" else None)
 
     def carry_out(self, instructions: Sequence[object]) -> None:
         for instruction in instructions:
@@ -318,9 +365,8 @@ def test_every_flow_runs_to_its_end(flow: Flow, data: st.DataObject, slots: int)
             assert len(launch.inputs) == 1
     consumed = Counter(ref for launch in simulation.succeeded.values() for ref in launch.inputs)
     for launch in simulation.succeeded.values():  # each task's results go on as often as its transition says
-        kind, steps_after = flow.moves[launch.step]
-        uses = consumed[TaskRef(launch.step, launch.task)]
-        assert {"end": uses == 0, "split": uses == len(steps_after), "foreach": uses >= 1}.get(kind, uses == 1)
+        expected = 0 if launch.step == "end" else simulation.uses.get(launch.task, 1)
+        assert consumed[TaskRef(launch.step, launch.task)] == expected
 
 
 @settings(max_examples=150, deadline=None)
