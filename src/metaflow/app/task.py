@@ -55,7 +55,6 @@ def run_task(
         last_code_attempt=options.max_user_code_retries,
         input_paths=options.input_paths,
         split_index=options.split_index,
-        branches=options.branches,
         max_splits=options.max_num_splits,
         namespace=namespace,
         origin_run=options.clone_run_id,
@@ -65,6 +64,7 @@ def run_task(
         tempdir=settings.tempdir or ".",
         facts=(*system_facts(settings, workspace.script, code_package), *_facts_of_place(workspace, step, environ)),
         termination=environ.pop(TERMINATION, None),
+        branches=options.branches,
     )
     for each in added:
         current._set(each.current)

@@ -85,6 +85,21 @@ class Graph:
         where = (self.name, self.source_file, self.line, self.doc)
         return Graph(*where, nodes, self.starts, self.ends, self.constants, self.methods)
 
+    @property
+    def joins(self) -> frozenset[str]:
+        """The steps that take inputs."""
+        return frozenset(name for name, node in self.nodes.items() if node.is_join)
+
+    @property
+    def lists_of_one(self) -> frozenset[tuple[str, str]]:
+        """Step and successor where a case of a switch is a list of one step: going on to it opens a split."""
+        return frozenset(
+            (node.name, way.steps[0])
+            for node in self.nodes.values()
+            for way in node.ways
+            if node.kind == "switch" and way.is_split and len(way.steps) == 1
+        )
+
     def closes_foreach(self, name: str) -> bool:
         """Tell whether a step is a join that closes a foreach, and so stands in one loop less than its inputs."""
         node = self.nodes[name]

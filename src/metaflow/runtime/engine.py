@@ -181,16 +181,11 @@ class Engine:
         self._lease = lease or NoLease()
         self._clock = clock
         self._scheduler = Scheduler(
-            {name for name, node in graph.nodes.items() if node.is_join},
+            graph.joins,
             slots=options.max_workers,
             max_splits=options.max_splits,
             retries=lambda step: policy(step).retries,
-            lists_of_one={
-                (node.name, way.steps[0])
-                for node in graph.nodes.values()
-                for way in node.ways
-                if node.kind == "switch" and way.is_split and len(way.steps) == 1
-            },
+            lists_of_one=graph.lists_of_one,
         )
         self._places = Places(graph)
         self._logs = TaskLogs(storage, options.max_log_bytes)

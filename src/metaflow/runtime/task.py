@@ -59,7 +59,6 @@ class TaskPlan(NamedTuple):
     last_code_attempt: int
     input_paths: str
     split_index: int | None
-    branches: tuple[str, ...]
     max_splits: int | None
     namespace: str | None
     origin_run: str | None
@@ -69,6 +68,7 @@ class TaskPlan(NamedTuple):
     tempdir: str
     facts: tuple[Fact, ...]
     termination: str | None = None
+    branches: tuple[str, ...] = ()
 
 
 class Terminated(KeyboardInterrupt):

@@ -127,10 +127,11 @@ class _OneRun(DeferredMetadata):
 
 def _carry_out(plan: FlowPlan, attempts: Attempts, max_splits: int) -> FlowResult:
     scheduler = Scheduler(
-        {name for name, node in plan.graph.nodes.items() if node.is_join},
+        plan.graph.joins,
         slots=1,
         max_splits=max_splits,
         retries=lambda step: policy_of(plan.steps[step]).retries,
+        lists_of_one=plan.graph.lists_of_one,
     )
     last: dict[int, Launch] = {}
     todo: deque[Instruction] = deque(scheduler.handle(Start(plan.graph.start, TaskRef(PARAMETERS, 0))))

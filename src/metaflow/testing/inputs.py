@@ -14,6 +14,7 @@ from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.graph import Graph
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec, hint_for_missing
+from metaflow.flow.splits import trace
 from metaflow.runtime.begin import first_artifacts
 from metaflow.runtime.events import TaskRef
 from metaflow.runtime.inputs import is_storable
@@ -249,7 +250,7 @@ class InputTasks:
         if split.kind == "foreach":
             return Coming(self._store_elements(split.foreach or "", split.next[0], inputs, around))
         tasks = []
-        for step, each in self._branches(split.next, inputs):
+        for step, each in self._of_one_split(inputs):
             tasks.append(self._adopt(each) if isinstance(each, StepResult) else self._save(step, each, around))
         return Coming(tuple(tasks))
 
@@ -283,6 +284,17 @@ class InputTasks:
         self._check_flow(result)
         if self._step not in result.next:
             raise InvalidTestSetup(f"The step '{result.step}' does not lead to the join '{self._step}'.")
+
+    def _of_one_split(self, inputs: Inputs | None) -> list[tuple[str, Any]]:
+        """Return `_branches` of the split that the inputs fit, where there are several: those of a switch's cases."""
+        closed = next(open[-1] for node, _, open in trace(self._graph) if node.name == self._step)
+        refusals = []
+        for way in dict.fromkeys(frame.way for frame in closed):
+            try:
+                return self._branches(way.steps, inputs)
+            except InvalidTestSetup as error:
+                refusals.append(error)
+        raise refusals[0]
 
     def _branches(self, branches: Sequence[str], inputs: Inputs | None) -> list[tuple[str, Any]]:
         """Return for each branch of a split, in order, the last step of it and what that has left."""

@@ -207,3 +207,27 @@ class Small(FlowSpec):
     @step
     def end(self):
         print("all", self.all)
+
+
+class Chosen(FlowSpec):
+    """A switch with cases of several steps and of one, joined by the last step."""
+
+    kind = Parameter("kind", default="both")
+
+    @step
+    def start(self):
+        self.next({"both": [self.left, self.right], "one": [self.left]}, condition="kind")
+
+    @step
+    def left(self):
+        self.side = "l"
+        self.next(self.end)
+
+    @step
+    def right(self):
+        self.side = "r"
+        self.next(self.end)
+
+    @step
+    def end(self, inputs):
+        self.sides = [each.side for each in inputs]

@@ -10,7 +10,7 @@ import pytest
 from metaflow import FlowSpec, Parameter, current, retry, step
 from metaflow.exception import CommandException, InvalidFlow, InvalidNextException, InvalidTestSetup
 from metaflow.testing import FlowResult, run_flow
-from unit.testing.flows import Small, Training
+from unit.testing.flows import Chosen, Small, Training
 
 
 def test_all_steps_run_in_the_order_of_the_scheduler() -> None:
@@ -114,3 +114,8 @@ def test_several_at_once() -> None:
         results = list(pool.map(one, range(1, 9)))
     assert [each.artifacts["all"] for each in results] == [[2 * n for n in range(count)] for count in range(1, 9)]
     assert [each.stdout for each in results] == [f"all {each.artifacts['all']}\n" for each in results]
+
+
+@pytest.mark.parametrize(("kind", "sides"), [("both", ["l", "r"]), ("one", ["l"])])
+def test_a_case_of_several_steps(kind: str, sides: list[str]) -> None:
+    assert run_flow(Chosen, params={"kind": kind})["end"][0].sides == sides

@@ -31,7 +31,7 @@ from metaflow.exception import (
 )
 from metaflow.testing import Foreach, StepResult, run_step
 from unit.testing import flows
-from unit.testing.flows import Base, Child, Decorated, Small, Training
+from unit.testing.flows import Base, Child, Chosen, Decorated, Small, Training
 
 # --- what comes in, and what a step leaves ---------------------------------------------------------------------------
 
@@ -78,6 +78,13 @@ def test_a_join_of_branches_has_them_by_name_in_the_order_of_the_split() -> None
     assert result.x == 1
     with pytest.raises(UnhandledInMergeArtifactsException, match="x"):
         run_step(Training.both, inputs={"right": {"side": "r", "x": 1}, "left": {"side": "l", "x": 2}})
+
+
+@pytest.mark.parametrize("sides", ["rl", "l"])
+def test_a_join_of_a_case(sides: str) -> None:
+    names = {"l": "left", "r": "right"}
+    result = run_step(Chosen.end, inputs={names[side]: {"side": side} for side in sides})
+    assert result.sides == sorted(sides)
 
 
 def test_a_switch() -> None:
