@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 import click
 
-from metaflow import FlowSpec
+from metaflow import FlowSpec, absent
+from metaflow.cli import unavailable
 from metaflow.cli.commands import FlowGroup
 from metaflow.cli.console import command as console
 from metaflow.cli.option_parser import options_of
@@ -75,7 +77,22 @@ def _options(_: list[str]) -> Iterator[str]:
     yield from _listed(options_of(FlowOptions, decorators), click.Context(_group()))
 
 
+def _absent_names(_: list[str]) -> Iterator[str]:
+    yield ", ".join(f"`{name}`" for name in sorted(absent.NAMES))
+
+
+def _absent_commands(_: list[str]) -> Iterator[str]:
+    for kind in get_args(unavailable.Kind):
+        program = "metaflow " if kind == "metaflow command" else ""
+        for name in unavailable.names(kind):
+            error = unavailable.refusal(kind, name)
+            assert error is not None
+            yield f"- `{program}{name}`: {error.hint}"
+
+
 _KINDS: dict[str, Callable[[list[str]], Iterator[str]]] = {
+    "absent-commands": _absent_commands,
+    "absent-names": _absent_names,
     "command": _command,
     "options": _options,
     "settings": _settings,

@@ -1,19 +1,32 @@
-"""The guide has a line for all that users can name: settings, commands and options, public names, ends of tasks."""
+"""The guide has a line for all that users can name: settings, commands and options, public names, ends of tasks.
+
+And nothing in it is untried, leads nowhere, or is longer than a reader has time for.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
+import metaflow
 from generated import commands, expand
+from metaflow import registry
+from metaflow.exception import FAILURE_KINDS, TaskFailed
 from metaflow.settings.table import NAMES, SETTINGS, UNUSED
-from support.guide import GUIDE, PAGES
+from support.guide import GUIDE, PAGES, PROJECT
 
 TEXTS = {page.stem: expand(page.read_text(encoding="utf-8")) for page in PAGES}
-SAID = Counter(code for text in TEXTS.values() for code in re.findall(r"`([^`\n]+)`", text))
-"""What stands between backquotes, in sentences and tables."""
+SAID = {
+    word
+    for page, text in TEXTS.items()
+    if page != "compatibility"  # which has lists for programs
+    for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    for word in re.findall(r"[A-Za-z_]\w*", code)
+}
+"""The words between backquotes, in sentences and tables."""
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -35,3 +48,36 @@ def test_what_has_no_effect_is_named_with_the_reason() -> None:
 def test_a_command_has_its_lines(name: str) -> None:
     page = (GUIDE / "commands.md").read_text(encoding="utf-8")
     assert page.count(f"```{{command}} {name}\n") == 1
+
+
+@pytest.mark.parametrize("name", [name for name in metaflow.__all__ if name != "__version__"])
+def test_a_public_name_is_named_in_a_sentence(name: str) -> None:
+    assert name in SAID
+
+
+@pytest.mark.parametrize("failure", TaskFailed.__subclasses__(), ids=lambda failure: failure.kind)
+def test_an_end_of_a_task_is_explained(failure: type[TaskFailed]) -> None:
+    assert failure.__name__ in SAID
+    if failure.kind in FAILURE_KINDS:
+        assert f"| `{failure.kind}` | `{failure.__name__}` |" in TEXTS["failing"]
+
+
+@pytest.mark.parametrize("name", [*registry.names("step decorator"), *registry.names("flow decorator")])
+def test_a_decorator_is_explained(name: str) -> None:
+    assert any(re.search(rf"`@{name}\b", text) for text in TEXTS.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted(GUIDE.glob("*.md")), ids=lambda page: page.stem)
+def test_code_stands_in_blocks_that_are_tried(page: Path) -> None:
+    tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
+    assert [token.map for token in tokens if token.type == "code_block"] == []
+
+
+def test_the_front_door_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -40,7 +40,8 @@ from support.site import Site
 
 PROJECT = Path(__file__).parents[2]
 GUIDE = PROJECT / "docs" / "guide"
-PAGES = sorted(GUIDE.glob("*.md"))
+PAGES = [PROJECT / "README.md", *sorted(GUIDE.glob("*.md"))]
+"""What is tried."""
 
 _UPDATES = "MILLRACE_GUIDE_UPDATE" in os.environ
 _HOME = "/home/you"
@@ -94,7 +95,7 @@ def blocks_of(text: str) -> list[Block]:
     """Return the fenced blocks of a page."""
     blocks = []
     for token in MarkdownIt().parse(text):
-        if token.type in ("fence", "code_block"):
+        if token.type == "fence":
             language, *words = shlex.split(token.info) or [""]
             attributes = {name: value for name, _, value in (word.partition("=") for word in words)}
             assert token.map is not None

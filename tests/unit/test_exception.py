@@ -6,7 +6,6 @@ import copy
 import json
 import pickle
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +23,6 @@ from metaflow.exception import (
     UnhandledInMergeArtifactsException,
     UnpicklableArtifact,
 )
-
-README = Path(__file__).parents[2] / "README.md"
-
-
-def test_readme_lists_the_classes_of_failure() -> None:
-    table = README.read_text().partition("| class | how the task ended |")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| `([a-z ]+)` \|", table, re.MULTILINE) == list(exception.FAILURE_KINDS)
 
 
 def tree(root: type[MetaflowException]) -> list[type[MetaflowException]]:

@@ -117,7 +117,7 @@ def test_modules_can_be_reached_without_an_import_of_their_own() -> None:
     assert told == "MetaflowNotFound True\n"
 
 
-GUIDE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "compatibility.md"
 KEPT = re.findall(r"^\| `(metaflow[a-z0-9_.]*)` \| (.*) \|$", GUIDE.read_text(), re.MULTILINE)
 
 
