@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from metaflow.decorators.environment import environment
     from metaflow.decorators.exit_hook import exit_hook
     from metaflow.decorators.kubernetes import kubernetes
+    from metaflow.decorators.package_sources import package_sources
     from metaflow.decorators.project import project
     from metaflow.decorators.resources import resources
     from metaflow.decorators.retry import retry
@@ -111,6 +112,7 @@ _HOME = {
     "metadata": "metaflow.client",
     "namespace": "metaflow.client",
     "namespaced_event_name": "metaflow.decorators.trigger",
+    "package_sources": "metaflow.decorators.package_sources",
     "parallel_imap_unordered": "metaflow.tools.parallel",
     "parallel_map": "metaflow.tools.parallel",
     "profile": "metaflow.tools.profile",
@@ -164,6 +166,7 @@ __all__ = [
     "metadata",
     "namespace",
     "namespaced_event_name",
+    "package_sources",
     "parallel_imap_unordered",
     "parallel_map",
     "profile",

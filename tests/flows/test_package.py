@@ -126,3 +126,80 @@ def test_a_saved_package_is_a_tar_of_plain_names(project: Site, tmp_path: Path) 
     command(project, "save", str(tmp_path / "x")).succeeded()
     with tarfile.open(fileobj=io.BytesIO((tmp_path / "x").read_bytes())) as tar:
         assert not [name for name in tar.getnames() if name.startswith(("/", ".."))]
+
+
+ADDING = """
+    import os
+    from metaflow import FlowMutator, FlowSpec, StepMutator, package_sources, step
+    from metaflow.packaging_sys import ContentType
+
+    class Queries(FlowMutator):
+        def add_to_package(self):
+            yield os.path.abspath("shared/query.sql"), "queries/{name}", ContentType.USER_CONTENT
+
+    class Model(StepMutator):
+        def add_to_package(self):
+            yield "shared/model.bin", "models/model.bin"
+
+    @Queries
+    @package_sources({sources})
+    class AddingFlow(FlowSpec):
+        @Model
+        @step
+        def start(self):
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    if __name__ == "__main__":
+        AddingFlow()
+"""
+
+
+@pytest.fixture
+def adding(one_site: Site) -> Site:
+    """Files beside the directory of a flow."""
+    for name in ("shared/query.sql", "shared/model.bin", "src/forecasting/__init__.py", "src/forecasting/x.json"):
+        path = one_site.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    return one_site
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ("'../src/forecasting'", {"forecasting/__init__.py"}),
+        ("[('../src/forecasting', 'vendor/fc')], suffixes='json'", {"vendor/fc/x.json"}),
+        ("('../src/forecasting', 'fc'), suffixes=['.JSON', '.py']", {"fc/x.json", "fc/__init__.py"}),
+        ("['../shared/query.sql', '../src/forecasting']", {"query.sql", "forecasting/__init__.py"}),
+        ("'../src', arcname='lib'", {"lib/forecasting/__init__.py"}),
+    ],
+)
+def test_decorators_add_to_the_package(adding: Site, sources: str, expected: set[str]) -> None:
+    adding.write("flows/adding.py", ADDING.format(sources=sources, name="q.sql"))
+    listed = adding.run_flow("flows/adding.py", "package", "list", "--archive").succeeded().stdout.split()
+    mine = {name for name in listed if not name.startswith((".mf_meta", ".mf_install"))}
+    assert mine == {"adding.py", "queries/q.sql", ".mf_code/models/model.bin", *expected}
+
+
+@pytest.mark.parametrize(
+    ("sources", "name", "said", "where"),
+    [
+        ("'../nothing'", "q", "there is no file or directory ../nothing", "adding.py:14"),
+        ("'../src', arcname='/x'", "q", "'/x' is not a name in the package", "adding.py:14"),
+        ("['a', 'b'], arcname='x'", "q", "has arcname= for 2 sources", "adding.py:14"),
+        ("3", "q", "is given 3", "adding.py:14"),
+        ("[3]", "q", "is given 3", "adding.py:14"),
+        ("", "q", "does not accept what it is given", "adding.py:14"),
+        ("'../src', suffixes=3", "q", "suffixes=3", "adding.py:14"),
+        ("'../src'", "../q", "add_to_package of Queries: 'queries/../q' is not a name in the package", "adding.py:6"),
+    ],
+)
+def test_what_decorators_cannot_add(adding: Site, sources: str, name: str, said: str, where: str) -> None:
+    adding.write("flows/adding.py", ADDING.format(sources=sources, name=name))
+    refused = adding.run_flow("flows/adding.py", "package", "list").failed().output
+    assert said in refused
+    assert where in refused

@@ -133,6 +133,59 @@ def test_configs_mutators_and_decorators_of_a_package_elsewhere(
     assert finished.data.stamps == ["by team: start", "by team: end"]
 
 
+ADDING = """
+import os
+
+from metaflow import FlowSpec, StepMutator, current, package_sources, project, step
+from metaflow.packaging_sys import ContentType
+
+
+class Model(StepMutator):
+    def add_to_package(self):
+        yield os.path.abspath("model.bin"), "models/model.bin", ContentType.USER_CONTENT
+        yield "model.bin", "added_module.py"
+
+
+@project(name="shop")
+@package_sources(["../src/forecasting", ("../src/data", "vendor/data")], suffixes=[".py", ".json"])
+class AddingFlow(FlowSpec):
+    @Model
+    @step
+    def start(self):
+        self.next(self.end)
+
+    @step
+    def end(self):
+        import importlib
+
+        self.found = importlib.import_module("forecasting").FOUND
+        self.module = importlib.import_module("added_module").FOUND
+        self.files = [open(name).read() for name in ("vendor/data/x.json", "models/model.bin")]
+        self.place = [current.project_flow_name, current.is_production, current.is_user_branch]
+
+
+if __name__ == "__main__":
+    AddingFlow()
+"""
+
+
+def test_what_decorators_add_to_package_and_run(backend: str, remote: RemoteSite) -> None:
+    remote.write("model.bin", "FOUND = 'module'\n")
+    for name, text in (("forecasting/__init__.py", "FOUND = 'package'\n"), ("data/x.json", "{}")):
+        path = remote.directory / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (remote.directory / "flows").mkdir()
+    flow = remote.write("flows/adding.py", ADDING)
+    words = ("--branch", "x", "--production", "run", "--with", PLACES[backend][1])
+    finished = remote.run_flow(str(flow), *words, within=PATIENCE).succeeded()
+    end = finished.values("end")
+    assert (end["found"], end["module"]) == ("package", "module")
+    assert end["files"] == ["{}", "FOUND = 'module'\n"]
+    assert end["place"] == ["shop.prod.x.AddingFlow", True, False]
+    assert {"project:shop", "project_branch:prod.x"} <= set(finished.task("end").system_tags)
+
+
 @pytest.mark.parametrize("flow", ["linear", "branches", "foreach", "nested", "switch", "recursion", "parameters"])
 def test_a_remote_run_has_the_results_of_a_local_one(flow: str, backend: str, remote: RemoteSite) -> None:
     remote.write("included.txt", "included\n")

@@ -35,10 +35,19 @@ def task_packages(workspace: Workspace, remark: Callable[[str], None]) -> TaskPa
 
 
 def code_manifest(workspace: Workspace, remark: Callable[[str], None]) -> Manifest:
-    """Return what goes into the code package; say what looks like a secret and was left out."""
+    """Return what goes into the code package; say what looks like a secret and was left out.
+
+    Raises
+    ------
+    MetaflowException
+        The flow cannot be planned, a file cannot be read, or there is too much of them.
+    """
     configured = workspace.settings.packages
     suffixes = suffixes_of(workspace.options.package_suffixes, configured.suffixes)
-    manifest = gather(workspace.path, suffixes, configured.limit_mb, workspace.module)
+    plan = workspace.plan
+    decorators = [*plan.decorators, *(each for step in plan.steps.values() for each in step.decorators)]
+    additions = [added for decorator in decorators for added in decorator.add_to_package()]
+    manifest = gather(workspace.path, suffixes, configured.limit_mb, workspace.module, additions)
     if manifest.secrets:
         names = ", ".join(os.path.relpath(path, manifest.directory) for path in manifest.secrets[:5])
         more = f" and {len(manifest.secrets) - 5} more" if len(manifest.secrets) > 5 else ""

@@ -2,10 +2,10 @@
 
 In go the files beside the flow file and below (of a flow that was started as a module, those of its topmost package),
 with the endings that are asked for (``.py``, ``.R``, ``.RDS`` if nothing is), symbolic links followed, each under its
-relative path; and the user's own modules from elsewhere (`metaflow.compute.modules`), below ``.mf_code``, which a task
-has on its path. Left out are hidden files, virtual environments, what `metaflow.compute.ignore` excludes, and what
-looks like a secret. The archive is a tar.gz as Metaflow 2.19 has it, with a description in ``.mf_meta/INFO``; the same
-files make the same bytes.
+relative path; the user's own modules from elsewhere (`metaflow.compute.modules`), below ``.mf_code``, which a task
+has on its path; and what decorators add (`metaflow.flow.package_content`). Left out are hidden files, virtual
+environments, what `metaflow.compute.ignore` excludes, and what looks like a secret. The archive is a tar.gz as Metaflow
+2.19 has it, with a description in ``.mf_meta/INFO``; the same files make the same bytes.
 
 Start reading at `gather`.
 """
@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from metaflow.compute.archive import Member, pack
@@ -24,6 +25,7 @@ from metaflow.compute.finding import import_root, read
 from metaflow.compute.ignore import FILE, Ignored
 from metaflow.compute.modules import Module, modules_elsewhere
 from metaflow.exception import CommandException
+from metaflow.flow.package_content import Addition, ContentType
 
 FORMAT = {"version": 0, "archive_format": "tgz", "mfcontent_version": 1}
 """What the fact about a package says of its form."""
@@ -114,7 +116,9 @@ def name_in_package(path: str, module: str = "") -> str:
     return os.path.relpath(path, import_root(path, module)) if "." in module else os.path.basename(path)
 
 
-def gather(path: str, suffixes: Sequence[str], limit_mb: float, module: str = "") -> Manifest:
+def gather(
+    path: str, suffixes: Sequence[str], limit_mb: float, module: str = "", additions: Iterable[Addition] = ()
+) -> Manifest:
     """Find what goes in.
 
     Parameters
@@ -127,11 +131,13 @@ def gather(path: str, suffixes: Sequence[str], limit_mb: float, module: str = ""
         Most MB of all files together.
     module : str, optional
         The flow file's dotted name, if it was started by that.
+    additions : iterable of Addition
+        What decorators add.
 
     Raises
     ------
     CommandException
-        There are more.
+        There are more; or a decorator adds a file that does not exist, or in the place of another one.
     """
     package = module.partition(".")[0] if "." in module else ""
     directory = import_root(path, module) if package else os.path.dirname(os.path.realpath(path))
@@ -140,7 +146,10 @@ def gather(path: str, suffixes: Sequence[str], limit_mb: float, module: str = ""
     prefix = f"{package}/" if package else ""
     files = {file.name: file for file in walk.below(os.path.join(directory, package), prefix)}
     files[script] = PackagedFile(script, path, os.path.getsize(path))
+    additions = list(additions)
     modules = modules_elsewhere(path, module)
+    known = {each.name for each in modules}
+    modules += [each for each in map(_module, additions) if each is not None and each.name not in known]
     for each in modules:
         name = each.name.replace(".", "/")
         if os.path.isdir(each.path):
@@ -150,12 +159,51 @@ def gather(path: str, suffixes: Sequence[str], limit_mb: float, module: str = ""
         else:
             found = list(_zipped(each.path, name, tuple(suffixes)))
         files |= {f"{ELSEWHERE}/{file.name}": file._replace(name=f"{ELSEWHERE}/{file.name}") for file in found}
+    for added in additions:
+        for file in _added(walk, added):
+            there = files.setdefault(file.name, file)
+            if os.path.realpath(there.path) != os.path.realpath(file.path):
+                raise CommandException(
+                    f"Two files would be {file.name} in the code package: {there.path} and {file.path}.",
+                    hint="let the decorator that adds one of them give it another name",
+                )
     ordered = [files[name] for name in sorted(files)]
     others = tuple(sorted(walk.other_suffixes))
     manifest = Manifest(script, directory, tuple(suffixes), ordered, modules, sorted(walk.secrets), others)
     if manifest.size > limit_mb * 1e6:
         raise _too_large(manifest, limit_mb)
     return manifest
+
+
+_PLACES = {
+    ContentType.USER_CONTENT: "",
+    ContentType.CODE_CONTENT: f"{ELSEWHERE}/",
+    ContentType.OTHER_CONTENT: ".mf_meta/",
+}
+
+
+def _module(added: Addition) -> Module | None:
+    if not isinstance(added.source, ModuleType):
+        return None
+    file = added.source.__file__ or ""
+    paths = getattr(added.source, "__path__", None)
+    return Module(added.source.__name__, str(next(iter(paths))) if paths else file)
+
+
+def _added(walk: _Walk, added: Addition) -> Iterator[PackagedFile]:
+    """Yield the files that a decorator adds."""
+    if isinstance(added.source, ModuleType):
+        return
+    path, name = os.path.abspath(added.source), _PLACES[added.type] + added.name
+    if os.path.isdir(path):
+        suffixes = ("",) if added.suffixes is None else added.suffixes
+        inside = _Walk((*suffixes, *map(str.lower, suffixes), *map(str.upper, suffixes)), Ignored())
+        yield from inside.below(path, f"{name}/")
+        walk.secrets |= inside.secrets
+    elif os.path.isfile(path):
+        yield PackagedFile(name, path, os.path.getsize(path))
+    else:
+        raise CommandException(f"There is no file {path}, which a decorator adds to the code package.")
 
 
 def archive(manifest: Manifest, info: Mapping[str, Any]) -> bytes:

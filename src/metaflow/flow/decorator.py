@@ -8,7 +8,7 @@ themselves live in `metaflow.decorators`, one file each, and are found by name t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from metaflow.exception import InvalidDecoratorAttribute, MetaflowExceptionWrapper, TaskFailed
@@ -177,6 +177,10 @@ class Decorator:
 
     def check(self) -> None:
         """Check the values of `attributes`; raise `error(…)` for one that cannot be."""
+
+    def add_to_package(self) -> Iterable[Any]:
+        """Return what it adds to the code package; see `metaflow.flow.package_content`."""
+        return ()
 
     def recorded(self) -> dict[str, Any]:
         """Return the attributes in the form in which Metaflow records them in ``_graph_info``."""

@@ -10,15 +10,16 @@ Start reading at `UserStepDecorator`, then `UserStep.around`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast, overload
 
 from metaflow import registry
-from metaflow.exception import CommandException, InvalidFlow
+from metaflow.exception import CommandException, InvalidFlow, MetaflowException
 from metaflow.flow.decorator import Decorator, StepContext, StepDecorator
 from metaflow.flow.flow_decorator import FlowDecorator
 from metaflow.flow.notes import note_on_flow, note_on_step
+from metaflow.flow.package_content import Addition, addition_of
 
 if TYPE_CHECKING:
     from metaflow.flow.mutable import MutableFlow, MutableStep
@@ -217,7 +218,20 @@ class _GeneratorDecorator(UserStepDecorator):
         return self._function(*arguments[: self._takes])
 
 
-class StepMutator(_OfStep):
+class _AddsToPackage:
+    def add_to_package(self) -> Iterable[Any]:
+        """Return what goes into the code package beside the flow's files.
+
+        Returns
+        -------
+        iterable of tuple
+            ``(path, name)`` for a file that tasks have on their path for modules, or ``(path, name, type)`` with a
+            `metaflow.packaging_sys.ContentType`; the working directory is that of the launcher.
+        """
+        return ()
+
+
+class StepMutator(_AddsToPackage, _OfStep):
     """Base class of decorators that change the step on which they stand, before it runs; see `MutableStep`."""
 
     def pre_mutate(self, mutable_step: MutableStep) -> None:
@@ -227,7 +241,7 @@ class StepMutator(_OfStep):
         """Change the step."""
 
 
-class FlowMutator(_UserClass):
+class FlowMutator(_AddsToPackage, _UserClass):
     """Base class of decorators that change the flow on which they stand, before it runs; see `MutableFlow`."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -260,6 +274,33 @@ class _Adapter(Decorator):
             self.user.init(*self.attributes[POSITIONAL], **keywords)
         except TypeError as error:
             raise self.error(f"@{self.user_class.__name__} does not accept what it is given: {error}.") from error
+        except MetaflowException as error:
+            raise self._placed(error) from None
+
+    def add_to_package(self) -> list[Addition]:
+        """Return what the user's class adds to the code package.
+
+        Raises
+        ------
+        MetaflowException
+            It fails, or adds what cannot be.
+        """
+        if not isinstance(self.user, _AddsToPackage):
+            return []
+        try:
+            return [addition_of(each) for each in self.user.add_to_package()]
+        except MetaflowException as error:
+            raise self._placed(error) from None
+        except Exception as error:
+            said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            file, line = _place_of(type(self.user).add_to_package)
+            raise InvalidFlow(f"add_to_package of {self.user_name}: {said}.", line, file) from error
+
+    def _placed(self, error: MetaflowException) -> MetaflowException:
+        """Let an error point to the user's ``@name`` if it points nowhere."""
+        if error.source_file is None and self.origin is not None:
+            error.source_file, error.line_no = self.origin
+        return error
 
     @property
     def user_name(self) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 import tarfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -13,6 +14,7 @@ import pytest
 
 from metaflow.compute.package import Manifest, archive, gather, suffixes_of
 from metaflow.exception import CommandException
+from metaflow.flow.package_content import Addition, ContentType
 
 SUFFIXES = (".py", ".R", ".RDS")
 
@@ -42,6 +44,56 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     tree = Tree(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "project"), *(path for path in sys.path if path)])
     return tree
+
+
+# --- what decorators add ---------------------------------------------------------------------------------------------
+
+
+def added(tree: Tree, *additions: Addition) -> list[str]:
+    found = gather(str(tree.flow), SUFFIXES, 1.0, additions=additions)
+    return [file.name for file in found.files if file.name != "flow.py"]
+
+
+def test_additions_go_to_their_places(tree: Tree) -> None:
+    for name in ("a.py", "b.JSON", "c.txt", "sub/d.py", ".hidden.py", "key.pem"):
+        tree.write(f"shared/{name}")
+    shared, user = str(tree.root / "shared"), ContentType.USER_CONTENT
+    assert added(tree, Addition(f"{shared}/c.txt", "c/d.txt")) == [".mf_code/c/d.txt"]
+    assert added(tree, Addition(f"{shared}/c.txt", "d.txt", ContentType.OTHER_CONTENT)) == [".mf_meta/d.txt"]
+    assert added(tree, Addition(shared, "x", user)) == ["x/a.py", "x/b.JSON", "x/c.txt", "x/sub/d.py"]
+    assert added(tree, Addition(shared, "x", user, (".py", ".json"))) == ["x/a.py", "x/b.JSON", "x/sub/d.py"]
+    assert added(tree, Addition(shared, "x", user, ())) == []
+    found = gather(str(tree.flow), SUFFIXES, 1.0, additions=[Addition(shared, "x", user)])
+    assert [os.path.basename(path) for path in found.secrets] == ["key.pem"]
+
+
+def test_a_module_is_added_whole_and_once(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("__init__.py", "part/deep.py"):
+        tree.write(f"elsewhere/addedpackage/{name}")
+    tree.write("elsewhere/addedmodule.py")
+    monkeypatch.syspath_prepend(str(tree.root / "elsewhere"))
+    modules = [import_module(name) for name in ("addedpackage", "addedmodule", "addedpackage")]
+    names = added(tree, *(Addition(module, type=ContentType.MODULE_CONTENT) for module in modules))
+    expected = ("addedmodule.py", "addedpackage/__init__.py", "addedpackage/part/deep.py")
+    assert names == [f".mf_code/{name}" for name in expected]
+
+
+@pytest.mark.parametrize(
+    ("addition", "said"),
+    [
+        (Addition("nothing.txt", "x"), "There is no file .*nothing.txt"),
+        (Addition("other.py", "flow.py", ContentType.USER_CONTENT), "Two files would be flow.py"),
+    ],
+)
+def test_additions_that_cannot_be(tree: Tree, monkeypatch: pytest.MonkeyPatch, addition: Addition, said: str) -> None:
+    tree.write("other.py")
+    monkeypatch.chdir(tree.root)
+    with pytest.raises(CommandException, match=said):
+        added(tree, addition)
+
+
+def test_the_same_file_may_be_added_where_it_is(tree: Tree) -> None:
+    assert added(tree, Addition(str(tree.flow), "flow.py", ContentType.USER_CONTENT)) == []
 
 
 # --- beside the flow -------------------------------------------------------------------------------------------------
