@@ -3,7 +3,7 @@
 This file lists the public names by hand and binds each when it is first touched, so that `import metaflow` costs next
 to nothing and a step that needs no client does not load it. It has no other logic. The rooms, from the top:
 
-    cli │ testing                  doors: commands, and this file │ steps under test
+    cli │ runner │ testing         doors: commands, and this file │ programs │ tests of steps
     app                            what a door does
     runtime │ client               a living run │ a finished one
     compute │ decorators │ tools   how a task goes out │ what is wrapped around it │ what steps call
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         UserStepDecorator,
         user_step_decorator,
     )
+    from metaflow.runner.metaflow_runner import Runner
     from metaflow.tools.config_parsers import (
         conda_environment_yml_parser,
         pyproject_toml_parser,
@@ -90,6 +91,7 @@ _HOME = {
     "Metaflow": "metaflow.client",
     "Parameter": "metaflow.flow.parameters",
     "Run": "metaflow.client",
+    "Runner": "metaflow.runner.metaflow_runner",
     "S3": "metaflow.tools.s3.client",
     "Step": "metaflow.client",
     "StepMutator": "metaflow.flow.user_decorators",
@@ -145,6 +147,7 @@ __all__ = [
     "Metaflow",
     "Parameter",
     "Run",
+    "Runner",
     "Step",
     "StepMutator",
     "Task",
@@ -189,7 +192,8 @@ __all__ = [
 _MODULES = frozenset(
     {
         "client", "events", "exception", "flowspec", "graph", "includefile", "metaflow_config", "metaflow_current",
-        "metaflow_profile", "metaflow_version", "multicore_utils", "parameters", "plugins", "tagging_util", "util",
+        "metaflow_profile", "metaflow_version", "multicore_utils", "parameters", "plugins", "runner",
+        "tagging_util", "util",
     }
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 NAMES = frozenset(
     {
-        "DeployedFlow", "Deployer", "NBDeployer", "NBRunner", "Runner",
+        "DeployedFlow", "Deployer", "NBDeployer", "NBRunner",
         "airflow_external_task_sensor", "airflow_s3_key_sensor",
         "conda", "conda_base", "inspect_spin", "parallel",
         "pypi", "pypi_base", "pytorch_parallel", "secrets",
@@ -19,7 +19,7 @@ MODULES = frozenset(
     {
         "R", "cards", "clone_util", "cmd", "datastore", "debug", "event_logger", "extension_support",
         "integrations", "lint", "metaflow_environment", "metaflow_git", "mflog", "monitor", "package", "plugins",
-        "procpoll", "pylint_wrapper", "runner", "sidecar", "system", "system_context", "task", "tracing",
+        "procpoll", "pylint_wrapper", "sidecar", "system", "system_context", "task", "tracing",
         "unbounded_foreach",
     }
 )  # fmt: skip

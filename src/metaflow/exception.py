@@ -5,7 +5,9 @@
     MetaflowException                         what happened; where; hint
     ├── CommandException                      the command line asks for something that cannot be
     │   ├── InvalidConfig                     a config is missing, cannot be read, or is not as it should be
-    │   └── MetaflowUnknownUser               nobody can say who runs this
+    │   ├── MetaflowUnknownUser               nobody can say who runs this
+    │   ├── UnknownKeyword                    a program gives what the flow or the command has not (also a ValueError)
+    │   └── KeywordTypeMismatch               … or a value of another type (also a TypeError)
     ├── InvalidFlow                           the flow's source breaks a rule of the language (file and line)
     │   ├── InvalidNextException              the arguments of self.next fit no transition
     │   └── InvalidDecoratorAttribute         a decorator does not know this attribute or its value
@@ -33,6 +35,7 @@
     ├── MetaflowTaggingError                  a tag cannot be set or removed
     ├── InvalidTestSetup                      what a test gives to run_step or run_flow does not fit
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
+    ├── RunNotStarted                         what a program has started ended before it was a run (also a RuntimeError)
     ├── PreflightFailed                       no place can take what the steps ask for: said before the first task
     ├── TimeoutException                      a step took longer than its @timeout
     ├── AttemptsExhausted                     no attempt of a step came to its end
@@ -147,6 +150,54 @@ class InvalidConfig(CommandException):
 
 class MetaflowUnknownUser(CommandException):
     headline = "Unknown user"
+
+
+class _ForPrograms(MetaflowException):
+    """An error that people read at the end of a traceback: place and hint are in its text."""
+
+    def __str__(self) -> str:
+        hint = f"hint: {self.hint}" if self.hint else None
+        return "\n    ".join(part for part in (self.message, self.where, hint) if part)
+
+
+class UnknownKeyword(_ForPrograms, CommandException, ValueError):
+    headline = "Unknown keyword"
+
+
+class KeywordTypeMismatch(_ForPrograms, CommandException, TypeError):
+    headline = "Value of another type"
+
+
+class RunNotStarted(_ForPrograms, RuntimeError):
+    """A flow that a program has started ended before it had begun a run.
+
+    Parameters
+    ----------
+    msg : str
+        As for `MetaflowException`.
+    returncode : int, optional
+        Exit status of the flow's process; negative, the signal that ended it.
+    stdout, stderr : str
+        What it printed.
+    """
+
+    headline = "The run did not start"
+
+    def __init__(
+        self,
+        msg: str,
+        lineno: int | None = None,
+        source_file: str | None = None,
+        *,
+        hint: str | None = None,
+        returncode: int | None = None,
+        stdout: str = "",
+        stderr: str = "",
+    ) -> None:
+        super().__init__(msg, lineno, source_file, hint=hint)
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class InvalidFlow(MetaflowException):

@@ -14,7 +14,7 @@ import pytest
 
 from metaflow import FlowSpec, Run, namespace
 from metaflow.app.options import RunOptions
-from metaflow.app.run import FinishedRun, RunCallbacks, resume, run
+from metaflow.app.run import FinishedRun, RunCallbacks, StartedRun, resume, run
 from metaflow.app.workspace import Workspace
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException
@@ -81,8 +81,8 @@ def signals() -> list[Any]:
 
 def test_twice_in_one_process_with_other_options(twice: type[FlowSpec], tmp_path: Path) -> None:
     before, threads = signals(), threading.active_count()
-    ids: list[str] = []
-    failed = run(Workspace(twice), callbacks=RunCallbacks(started=ids.append))
+    begun: list[StartedRun] = []
+    failed = run(Workspace(twice), callbacks=RunCallbacks(started=begun.append))
     assert (failed.ok, failed.status.state) == (False, "failed")
     assert failed.cause is not None
     assert "not yet" in failed.cause.message
@@ -90,11 +90,11 @@ def test_twice_in_one_process_with_other_options(twice: type[FlowSpec], tmp_path
     assert failed.finish.culprit.step == "work"
 
     plain = Workspace(twice, FlowOptions(without=("retry",)))
-    shorter = run(plain, {"width": 1}, RunOptions(tags=("other",), max_workers=1), RunCallbacks(started=ids.append))
+    shorter = run(plain, {"width": 1}, RunOptions(tags=("other",), max_workers=1), RunCallbacks(started=begun.append))
     assert shorter.ok
     assert data(shorter).tags == ["other"]
     assert data(shorter).attempts == [0]
-    assert ids == [failed.id, shorter.id]
+    assert [run.id for run in begun] == [failed.id, shorter.id]
 
     Path("fine").touch()
     resumed = resume(Workspace(twice), failed.id)

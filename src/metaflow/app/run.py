@@ -45,8 +45,29 @@ from metaflow.store.layout import PARAMETERS
 T = TypeVar("T")
 
 
-def _ignore(sentence: str) -> None:
+def _ignore(what: object) -> None:
     pass
+
+
+class StartedRun(NamedTuple):
+    """A run that has begun, and where it is kept.
+
+    Attributes
+    ----------
+    flow, id : str
+        The run.
+    metadata, metadata_root : str
+        Kind of its metadata, and where they are.
+    datastore, datastore_root : str
+        Kind of its storage, and where that is.
+    """
+
+    flow: str
+    id: str
+    metadata: str
+    metadata_root: str
+    datastore: str
+    datastore_root: str
 
 
 class RunCallbacks(NamedTuple):
@@ -59,14 +80,14 @@ class RunCallbacks(NamedTuple):
     warning : callable
         Takes a sentence that a person should see.
     started : callable
-        Takes the id of the run, before its first task.
+        Takes the run, before its first task.
     console : callable
         Given the run's event loop, returns what shows tasks and their output.
     """
 
     remark: Callable[[str], None] = _ignore
     warning: Callable[[str], None] = _ignore
-    started: Callable[[str], None] = _ignore
+    started: Callable[[StartedRun], None] = _ignore
     console: Callable[[asyncio.AbstractEventLoop], Console] = SilentConsole
 
 
@@ -357,8 +378,9 @@ class _Run:
         run_id = None
         try:
             run_id = self._register(values, origin, claim)
-            self._write_files(run_id)
-            self._callbacks.started(run_id)
+            started = self._started(run_id)
+            self._write_files(started)
+            self._callbacks.started(started)
             resumption = self._resumption(run_id, origin, rerun) if origin is not None else None
             engine = self._engine(run_id, resumption, lease)
             finish = _to_its_end(
@@ -401,16 +423,20 @@ class _Run:
                 f"{shown} {have} changed since this run began; its local tasks ran the source as it was then."
             )
 
-    def _write_files(self, run_id: str) -> None:
-        """Write the files that the options ask for."""
+    def _started(self, run_id: str) -> StartedRun:
         workspace = self._workspace
+        metadata, storage = workspace.metadata, workspace.storage
+        return StartedRun(workspace.name, run_id, metadata.kind, metadata.root, storage.kind, storage.root)
+
+    def _write_files(self, run: StartedRun) -> None:
+        """Write the files that the options ask for."""
         attributes = {
-            "run_id": run_id,
-            "flow_name": workspace.name,
-            "metadata": f"{workspace.metadata.kind}@{os.path.dirname(workspace.local_root)}",
+            "run_id": run.id,
+            "flow_name": run.flow,
+            "metadata": f"{run.metadata}@{os.path.dirname(run.metadata_root)}",
         }
         documents = {
-            self._options.run_id_file: run_id,
+            self._options.run_id_file: run.id,
             self._options.runner_attribute_file: json.dumps(attributes),
         }
         for path, text in documents.items():

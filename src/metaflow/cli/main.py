@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaflow import registry, shadows
+from metaflow.app.driver import driver
 from metaflow.cli.session import Session
 from metaflow.compute.command import read_task
 from metaflow.compute.report import CHANNEL, report_unbegun
@@ -68,6 +69,7 @@ def main(
     except MetaflowException as error:
         print_error(error)
         report_unbegun(error, os.environ)
+        driver().tell_failed(error)
         status = 2 if isinstance(error, CommandException) else 1
     except KeyboardInterrupt:
         print_error(CommandException("Ctrl-C was pressed."), "Interrupted")
@@ -75,6 +77,7 @@ def main(
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 1
+    driver().tell_ended(status)
     sys.exit(status)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from metaflow.app.options import RunOptions
+from metaflow.app.parameters import parameters_by_keyword
 from metaflow.app.run import FinishedRun, RunCallbacks
 from metaflow.app.run import run as run_flow
 from metaflow.cli.option_parser import options_of, values_of
@@ -35,9 +36,10 @@ def run(session: Session) -> click.Command:
 def _run(session: Session, /, **read: Any) -> None:
     options = values_of(RunOptions, read)
     greet(session, "runs")
+    workspace, by_program = session.workspace, session.driver.parameters
     finished = run_flow(
-        session.workspace,
-        given_parameters(session.workspace, read),
+        workspace,
+        {**given_parameters(workspace, read), **parameters_by_keyword(workspace, by_program)},
         options,
         callbacks(session),
         zygote=session.zygote,
@@ -57,6 +59,7 @@ def callbacks(session: Session) -> RunCallbacks:
     return RunCallbacks(
         remark=session.say,
         warning=session.warn,
+        started=session.driver.tell_started,
         console=lambda loop: _console(session, loop),
     )
 

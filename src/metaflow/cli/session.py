@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from metaflow import settings
+from metaflow.app.driver import driver
 from metaflow.app.early import EarlyZygote
 from metaflow.app.workspace import Workspace
 from metaflow.compute.command import CODE_PACKAGE, LOCAL_ROOT
@@ -39,6 +40,8 @@ class Session:
         The flow, with the options that have been read so far.
     zygote : EarlyZygote
         Of the run that may be about to start.
+    driver : Driver
+        The program that drives this process, if one does.
     environ : mutable mapping
         As given.
     code_package : str or None
@@ -62,6 +65,7 @@ class Session:
             initial=initial,
         )
         self.zygote = EarlyZygote()
+        self.driver = driver()
 
     def echo(self, text: str = "") -> None:
         """Print a result."""

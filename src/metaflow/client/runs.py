@@ -15,6 +15,7 @@ from metaflow.store.layout import PARAMETERS
 if TYPE_CHECKING:
     from metaflow.client.artifacts import MetaflowData
     from metaflow.client.code import MetaflowCode
+    from metaflow.client.site import Site
     from metaflow.exception import TaskFailed
     from metaflow.metadata_provider.protocol import Catalog
 
@@ -234,3 +235,10 @@ def _several(tags: object) -> list[str]:
     if isinstance(tags, Iterable) and not isinstance(tags, (str, bytes)):
         return list(tags)
     return [tags]  # type: ignore[list-item]  # what is no text is refused where the rules of tags are
+
+
+def run_at(site: Site, flow: str, run: str) -> Run:
+    """Return a run of a site, whatever this process has chosen to look at."""
+    found = Run.__new__(Run)
+    found._place((flow, run), site, None)
+    return found

@@ -26,6 +26,9 @@ class Kind(NamedTuple):
         A default, written in the flow or returned by a function, to a value. Raises ValueError likewise.
     accepts : callable
         Whether a function may return this as the default.
+    from_program : callable
+        A value that a Python program gives, in a form that `convert` (of a text) or `adopt` takes. Raises ValueError if
+        it is of another type.
     """
 
     metavar: str
@@ -33,6 +36,7 @@ class Kind(NamedTuple):
     convert: Callable[[str], Any]
     adopt: Callable[[Any], Any]
     accepts: Callable[[Any], bool]
+    from_program: Callable[[Any], Any] = lambda value: value
 
 
 class JSONTypeClass:
@@ -155,13 +159,32 @@ def _container(cls: type) -> Kind:
     return Kind("JSON", f"JSON with {word}", convert, adopt, lambda value: isinstance(value, (str, cls)))
 
 
-_JSON = Kind("JSON", "JSON", decode_json, JSONType.convert, lambda value: isinstance(value, (str, list, dict)))
+def _encode_json(value: Any) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def _plain(metavar: str, expected: str, convert: Callable[[Any], Any], accepts: Callable[[Any], bool]) -> Kind:
+    """Return a kind of which a program gives only what a function may return."""
+
+    def from_program(value: Any) -> Any:
+        if not accepts(value):
+            raise ValueError
+        return value
+
+    return Kind(metavar, expected, convert, convert, accepts, from_program)
+
+
+_JSON = Kind(
+    "JSON", "JSON", decode_json, JSONType.convert, lambda value: isinstance(value, (str, list, dict)), _encode_json
+)
 
 _KINDS: dict[type, Kind] = {
-    str: Kind("TEXT", "text", _keep, _keep, lambda value: isinstance(value, str)),
-    int: Kind("INTEGER", "an integer", _integer, _integer, lambda value: type(value) is int),
-    float: Kind("FLOAT", "a number", _float, _float, lambda value: type(value) in (float, int)),
-    bool: Kind("BOOLEAN", "true or false", _truth, _truth, lambda value: type(value) is bool),
+    str: _plain("TEXT", "text", _keep, lambda value: isinstance(value, str)),
+    int: _plain("INTEGER", "an integer", _integer, lambda value: type(value) is int),
+    float: _plain("FLOAT", "a number", _float, lambda value: type(value) in (float, int)),
+    bool: _plain("BOOLEAN", "true or false", _truth, lambda value: type(value) is bool),
     list: _container(list),
     dict: _container(dict),
     tuple: _container(tuple),

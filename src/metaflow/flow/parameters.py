@@ -161,7 +161,7 @@ class Parameter:
         self.is_flag = bool(kwargs.get("is_flag"))
         self.multiple = bool(kwargs.get("multiple"))
         self.nargs: int = kwargs.get("nargs") or 1
-        many = (self.multiple or self.nargs != 1) and isinstance(default, (list, tuple)) and default
+        many = self.is_many and isinstance(default, (list, tuple)) and default
         self.kind = kind_of(type, default[0] if many else default)
         self.source_file, self.line = place_of_definition()
         self.attribute = ""
@@ -245,9 +245,31 @@ class Parameter:
         metaflow.exception.CommandException
             As in `parse`.
         """
-        if (self.multiple or self.nargs != 1) and isinstance(given, (tuple, list)):
+        if self.is_many and isinstance(given, (tuple, list)):
             return tuple(self._resolve_one(each) for each in given)
         return self._resolve_one(given)
+
+    @property
+    def is_many(self) -> bool:
+        """Whether its value is a sequence of what its type says."""
+        return self.multiple or self.nargs != 1
+
+    def from_program(self, value: Any) -> Any:
+        """Return the value that a Python program gives, checked, in a form for `resolve`.
+
+        Raises
+        ------
+        ValueError
+            It is not of the parameter's type.
+        """
+        assert self.kind is not None
+        if self.is_many:
+            if not isinstance(value, (tuple, list)):
+                raise ValueError
+            return [self.kind.from_program(each) for each in value]
+        if self.is_flag and value is True and self.kind.metavar != "BOOLEAN":
+            return self.flag_value
+        return self.kind.from_program(value)
 
     def _resolve_one(self, given: Any) -> Any:
         if isinstance(given, str) and not self.is_flag:
@@ -322,7 +344,7 @@ class Parameter:
         return False if self.is_flag and self.type is bool else None
 
     def _adopt_all(self, default: Any) -> Any:
-        if self.multiple or self.nargs != 1:
+        if self.is_many:
             values = default if isinstance(default, (list, tuple)) else [default]
             return tuple(self._adopt(value) for value in values)
         return self._split(self._adopt(default))
