@@ -100,6 +100,8 @@ class MetaflowException(Exception):
     headline = "Flow failed"
     drawing = ""
     """Lines that show what the message is about, such as the steps on a way through the flow."""
+    has_notes = False
+    """Whether people read it at the end of a traceback, so that place and hint are in its notes."""
 
     def __init__(
         self,
@@ -114,6 +116,10 @@ class MetaflowException(Exception):
         self.source_file = source_file
         self.hint = hint
         super().__init__(msg)
+        if self.has_notes:
+            for note in (self.where, hint and f"hint: {hint}"):
+                if note:
+                    self.add_note(note)
 
     def __str__(self) -> str:
         return self.message
@@ -152,23 +158,17 @@ class MetaflowUnknownUser(CommandException):
     headline = "Unknown user"
 
 
-class _ForPrograms(MetaflowException):
-    """An error that people read at the end of a traceback: place and hint are in its text."""
-
-    def __str__(self) -> str:
-        hint = f"hint: {self.hint}" if self.hint else None
-        return "\n    ".join(part for part in (self.message, self.where, hint) if part)
-
-
-class UnknownKeyword(_ForPrograms, CommandException, ValueError):
+class UnknownKeyword(CommandException, ValueError):
     headline = "Unknown keyword"
+    has_notes = True
 
 
-class KeywordTypeMismatch(_ForPrograms, CommandException, TypeError):
+class KeywordTypeMismatch(CommandException, TypeError):
     headline = "Value of another type"
+    has_notes = True
 
 
-class RunNotStarted(_ForPrograms, RuntimeError):
+class RunNotStarted(MetaflowException, RuntimeError):
     """A flow that a program has started ended before it had begun a run.
 
     Parameters
@@ -182,6 +182,7 @@ class RunNotStarted(_ForPrograms, RuntimeError):
     """
 
     headline = "The run did not start"
+    has_notes = True
 
     def __init__(
         self,
