@@ -17,8 +17,11 @@ version = release = MILLRACE
 extensions = ["myst_parser"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # --with is not –with
 html_theme = "furo"
 html_title = f"Millrace {MILLRACE}"
+html_css_files = ["wide.css"]
+html_static_path = ["static"]
 html_copy_source = False
 html_show_copyright = False
 

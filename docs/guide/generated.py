@@ -25,6 +25,8 @@ from metaflow.settings.table import OPTIONS, SETTINGS, UNUSED
 from metaflow.settings.values import Values
 
 _BLOCK = re.compile(r"^```\{([a-z-]+)\} ?(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
+_RANGE = re.compile(r"  \[x>=\d+\]|; x>=\d+")
+"""What click adds about the smallest number."""
 _FILE = re.compile(r'^```(\w+) title="(.+)"$', re.MULTILINE)
 
 
@@ -153,7 +155,7 @@ def _listed(parameters: list[click.Parameter] | list[click.Option], context: cli
     for parameter in parameters:
         if isinstance(parameter, click.Option) and not parameter.hidden and "--help" not in parameter.opts:
             words, sentence = parameter.get_help_record(context) or ("", "")
-            yield f"- `{words}`: {sentence}"
+            yield f"- `{words.replace('INTEGER RANGE', 'N')}`: {_RANGE.sub('', sentence)}"
 
 
 def _paragraph(text: str | None) -> str:
