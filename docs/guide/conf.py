@@ -17,7 +17,7 @@ version = release = MILLRACE
 extensions = ["myst_parser"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
-smartquotes = False  # --with is not –with
+smartquotes = False  # two dashes begin an option
 html_theme = "furo"
 html_title = f"Millrace {MILLRACE}"
 html_css_files = ["wide.css"]

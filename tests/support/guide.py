@@ -59,7 +59,7 @@ _VARIES = [
         (r"\(pid \d+\)", "(pid 0)"),
         (r"\(pod [a-z0-9-]+\)", "(pod)"),
         (r"\(Batch job [0-9a-f-]{36}\)", "(Batch job)"),
-        (r"\b\d+(\.\d+)? (s|ms|seconds)\b", r"0 \2"),
+        (r"\b\d+(\.\d+)?( ?)(s|ms|seconds)\b", r"0\2\3"),
         (r"\b\d{4}-\d\d-\d\d( |T)\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
         (r"\bMillrace \d+\.\d+\.\d+", "Millrace"),
         (r"\bpython:3\.\d+", "python:3"),
