@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         default_namespace,
         get_metadata,
         get_namespace,
+        inspect_spin,
         metadata,
         namespace,
     )
@@ -110,6 +111,7 @@ _HOME = {
     "exit_hook": "metaflow.decorators.exit_hook",
     "get_metadata": "metaflow.client",
     "get_namespace": "metaflow.client",
+    "inspect_spin": "metaflow.client",
     "kubernetes": "metaflow.decorators.kubernetes",
     "metadata": "metaflow.client",
     "namespace": "metaflow.client",
@@ -165,6 +167,7 @@ __all__ = [
     "exit_hook",
     "get_metadata",
     "get_namespace",
+    "inspect_spin",
     "kubernetes",
     "metadata",
     "namespace",

@@ -9,7 +9,7 @@ NAMES = frozenset(
     {
         "DeployedFlow", "Deployer", "NBDeployer", "NBRunner",
         "airflow_external_task_sensor", "airflow_s3_key_sensor",
-        "conda", "conda_base", "inspect_spin", "parallel",
+        "conda", "conda_base", "parallel",
         "pypi", "pypi_base", "pytorch_parallel", "secrets",
     }
 )  # fmt: skip

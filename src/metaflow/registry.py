@@ -18,10 +18,12 @@ _TABLE: dict[str, dict[str, str]] = {
         "gs": "metaflow.store.objects.storage:GoogleStorage",
         "local": "metaflow.store.local:LocalStorage",
         "s3": "metaflow.store.objects.storage:S3Storage",
+        "spin": "metaflow.store.spin:SpinStorage",
     },
     "metadata": {
         "deferred": "metaflow.metadata_provider.deferred:DeferredMetadata",
         "local": "metaflow.metadata_provider.local:LocalMetadata",
+        "spin": "metaflow.metadata_provider.local:SpinMetadata",
     },
     "launcher": {
         "local": "metaflow.compute.local.launcher:LocalLauncher",

@@ -42,6 +42,35 @@ class RunOptions(NamedTuple):
     ] = None
 
 
+class SpinOptions(NamedTuple):
+    """How a task is spun."""
+
+    persist: Annotated[
+        bool, Option("Keep the results, in .metaflow_spin, for `inspect_spin`.", negative="no-persist")
+    ] = False
+    skip_decorators: Annotated[bool, Option("Apply no decorators but your own.", negative="no-skip-decorators")] = False
+    artifacts_module: Annotated[
+        str | None,
+        Option("Python file with a dictionary ARTIFACTS, whose values replace artifacts that come in.", metavar="FILE"),
+    ] = None
+    max_log_size: Annotated[
+        int, Option("Maximum size of the stored stdout and stderr of the task, each.", metavar="MB", least=1)
+    ] = 10
+    run_id_file: Annotated[str | None, Option("Write the id of the spin to this file.", metavar="FILE")] = None
+    runner_attribute_file: Annotated[
+        str | None,
+        Option("Write the names of the task and the metadata location to this file, as JSON.", metavar="FILE"),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        Option(
+            "Namespace of the run, and for the client in the step; empty: the global one.",
+            metavar="NAME",
+            variable="user_namespace",
+        ),
+    ] = None
+
+
 class ResumeOptions(NamedTuple):
     """Which run is resumed."""
 

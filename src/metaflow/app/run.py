@@ -223,12 +223,11 @@ def _prepare(
     workspace: Workspace, options: RunOptions, callbacks: RunCallbacks, handle_signals: bool
 ) -> tuple[Workspace, dict[str, ResourceRequest]]:
     """Check options and flow, before anything is written; return where the run will be, and what its steps ask for."""
-    if handle_signals and (has_running_loop() or threading.current_thread() is not threading.main_thread()):
-        raise ValueError("handle_signals: signals can be handled in the main thread only, and without a running loop")
+    check_signals(handle_signals)
     check(options)
     check_first_tags(options.tags)
-    _check_writable("--run-id-file", options.run_id_file)
-    _check_writable("--runner-attribute-file", options.runner_attribute_file)
+    check_writable("--run-id-file", options.run_id_file)
+    check_writable("--runner-attribute-file", options.runner_attribute_file)
     workspace = workspace.planned_with(options.run_decospecs, options.run_without)
     check_flow(workspace, callbacks.remark)
     for step in workspace.plan.steps.values():
@@ -237,13 +236,43 @@ def _prepare(
     return shared_storage(workspace, requests, callbacks.remark), requests
 
 
-def _check_writable(word: str, path: str | None) -> None:
+def check_signals(handle_signals: bool) -> None:
+    """Refuse to handle signals where that cannot be.
+
+    Raises
+    ------
+    ValueError
+        Signals are to be handled, and this is not the main thread, or a loop is running here.
+    """
+    if handle_signals and (has_running_loop() or threading.current_thread() is not threading.main_thread()):
+        raise ValueError("handle_signals: signals can be handled in the main thread only, and without a running loop")
+
+
+def check_writable(word: str, path: str | None) -> None:
     """Refuse a file that cannot be written before there is a run that nobody would hear of."""
     if path == "":
         raise CommandException(f"{word} is empty.", hint="give it the path of a file, or leave it out")
     if path is not None and (os.path.isdir(path) or not os.path.isdir(os.path.dirname(path) or ".")):
         trouble = "is a directory" if os.path.isdir(path) else "is in a directory that does not exist"
         raise CommandException(f"{word} {shlex.quote(path)}: the file {trouble}.")
+
+
+def write_documents(documents: Mapping[str | None, str]) -> None:
+    """Write the files that options ask for; None stands for one that was not given.
+
+    Raises
+    ------
+    CommandException
+        One cannot be written.
+    """
+    for path, text in documents.items():
+        if path is None:
+            continue
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise CommandException(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
 def _new_parameters(workspace: Workspace, origin: Origin, callbacks: RunCallbacks) -> dict[str, Any]:
@@ -383,7 +412,7 @@ class _Run:
             self._callbacks.started(started)
             resumption = self._resumption(run_id, origin, rerun) if origin is not None else None
             engine = self._engine(run_id, resumption, lease)
-            finish = _to_its_end(
+            finish = to_its_end(
                 lambda: engine.run(self._callbacks.console, handle_signals=self._handle_signals), engine.cancel
             )
         except BaseException as error:  # the engine could not go on, with a full disk for instance
@@ -435,18 +464,9 @@ class _Run:
             "flow_name": run.flow,
             "metadata": f"{run.metadata}@{os.path.dirname(run.metadata_root)}",
         }
-        documents = {
-            self._options.run_id_file: run.id,
-            self._options.runner_attribute_file: json.dumps(attributes),
-        }
-        for path, text in documents.items():
-            if path is None:
-                continue
-            try:
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(text)
-            except OSError as error:
-                raise CommandException(f"The file {path} cannot be written: {error.strerror}.") from error
+        write_documents(
+            {self._options.run_id_file: run.id, self._options.runner_attribute_file: json.dumps(attributes)}
+        )
 
     def _resumption(self, run_id: str, origin: Origin, rerun: str | None) -> Resumption:
         workspace = self._workspace
@@ -501,7 +521,7 @@ class _Run:
                 self._callbacks.warning(f"The exit hook {name} failed: {type(error).__name__}: {text_of(error)}")
 
 
-def _to_its_end(work: Callable[[], Coroutine[Any, Any, T]], cancel: Callable[[str], None]) -> T:
+def to_its_end(work: Callable[[], Coroutine[Any, Any, T]], cancel: Callable[[str], None]) -> T:
     """Run a coroutine to its end; in a thread of its own where this one has a running loop, as in a notebook."""
     if not has_running_loop():
         return asyncio.run(work())

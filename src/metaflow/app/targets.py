@@ -97,20 +97,21 @@ def make_targets(
         zygote.stop()
     packages = task_packages(workspace, remark) if backends != ["local"] else None
     return {
-        backend: _local(workspace, frame, packages, zygote, remark)
+        backend: local_target(workspace, frame, packages, zygote, remark)
         if packages is None or backend == "local"
         else _remote(workspace, frame, packages, backend, remark)
         for backend in backends
     }
 
 
-def _local(
+def local_target(
     workspace: Workspace,
     frame: RunFrame,
     packages: TaskPackages | None,
     zygote: EarlyZygote,
     remark: Callable[[str], None],
 ) -> Target:
+    """Return where tasks of this machine run; `packages` are those of the run, if other tasks run elsewhere."""
     environment = {LOCAL_ROOT: workspace.local_root}
     if packages is not None:
         environment[CODE_PACKAGE] = packages.fact

@@ -42,7 +42,12 @@ def run_task(
     """
     if step not in workspace.flow_class._steps:
         raise CommandException(f"The flow {workspace.name} has no step '{step}'.")
-    workspace = workspace.with_configs_of(options.run_id)
+    spins = options.spin_root is not None
+    workspace = workspace.with_configs_of(options.input_paths.partition("/")[0] if spins else options.run_id)
+    if spins:
+        from metaflow.app import spun  # which other tasks need not load
+
+        workspace, _ = spun.applied(workspace, step, skip_decorators=options.skip_decorators)
     settings, namespace = workspace.settings, options.namespace or None
     # The client of the step looks where the run is, wherever the step changes directory to.
     scope.adopt(Site(workspace.metadata, workspace.storage), namespace)
@@ -74,9 +79,12 @@ def run_task(
     enter_container(environ)
     report = _with_entries(workspace.metadata, open_channel(environ))
     try:
+        if spins:
+            return spun.run_spun_task(workspace, task, options, report)
         return Task(workspace.plan, task, workspace.storage, workspace.metadata, report).run()
     except MetaflowException as error:
-        report(TaskReport(failure=TaskFailed(error.message, hint=error.hint)))
+        where = {"where": error.where} if error.where else {}
+        report(TaskReport(failure=TaskFailed(error.message, hint=error.hint, **where)))
         raise
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from metaflow import registry, settings
 from metaflow.app.configs import Given, LoadedConfigs, read_configs, stored_configs
 from metaflow.compute.command import FlowOptions
-from metaflow.exception import MetaflowException, SettingsError
+from metaflow.exception import CommandException, MetaflowException, SettingsError
 from metaflow.flow import plan
 from metaflow.flow.config import Declaration, configs_of
 from metaflow.flow.draft import Draft
@@ -101,6 +101,12 @@ class Workspace:
         for name, options in _DEPENDS.items():
             if name in self.__dict__ and not any(option in changes for option in options):
                 other.__dict__[name] = self.__dict__[name]
+        return other
+
+    def with_plan(self, plan: FlowPlan) -> Workspace:
+        """Return the same flow with another plan."""
+        other = self.with_options()
+        other.__dict__["plan"] = plan
         return other
 
     def has_run(self, run: str) -> bool:
@@ -254,7 +260,15 @@ class Workspace:
     @property
     def datastore(self) -> str:
         """Which kind of storage has the data."""
-        return self.options.datastore or self.settings.default_datastore
+        return self._mode or self.options.datastore or self.settings.default_datastore
+
+    @property
+    def _mode(self) -> str | None:
+        """``spin``: what is worked with are the results of spun tasks; None: runs."""
+        mode = self.options.mode
+        if mode not in (None, "", "spin"):
+            raise CommandException(f"There is no mode '{mode}'.", hint="the only one is --mode spin; leave it out else")
+        return mode or None
 
     @cached_property
     def root(self) -> str:
@@ -268,6 +282,8 @@ class Workspace:
         given = self.options.datastore_root
         if self.datastore == "local":
             return os.path.abspath(given or self.local_root)
+        if self.datastore == "spin":
+            return os.path.abspath(given or self.settings.spin_root)
         return given or self.settings.datastores.root(self.datastore)
 
     @cached_property
@@ -284,7 +300,7 @@ class Workspace:
         if self._given_storage is not None:
             return self._given_storage
         root = self.settings.local_files_root
-        if self.datastore != "local":
+        if self.datastore not in ("local", "spin"):
             root = self.settings.datastores.file_roots.get(self.datastore, f"{self.root.rstrip('/')}/data")
         storage: Storage = registry.load("datastore", self.datastore)(root)
         return storage
@@ -292,8 +308,11 @@ class Workspace:
     @cached_property
     def metadata(self) -> Metadata:
         """Where facts are kept."""
-        kind = self.options.metadata or self.settings.default_metadata
-        root = self.root if self.options.datastore_root and self.datastore == "local" else self.local_root
+        kind = self._mode or self.options.metadata or self.settings.default_metadata
+        if kind == "spin":
+            root = self.root if self.datastore == "spin" else self.settings.spin_root
+        else:
+            root = self.root if self.options.datastore_root and self.datastore == "local" else self.local_root
         metadata: Metadata = registry.load("metadata", kind)(root, self.settings.user)
         return metadata
 

@@ -38,6 +38,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("metaflow.cli.resume:resume", "Resume an earlier run."),
     "run": ("metaflow.cli.run:run", "Run the flow."),
     "show": ("metaflow.cli.structure:show", "Print the steps of the flow and their order."),
+    "spin": ("metaflow.cli.spin:spin", "Run one step with the inputs that it had in an earlier run."),
     "status": ("metaflow.cli.status:status", "Print the status of a run and why it failed."),
     "step": ("metaflow.cli.step:step", "Run one task; used by `run`."),
     "tag": ("metaflow.cli.tag:tag", "Add, remove, replace and list the tags of runs."),

@@ -108,7 +108,7 @@ def _invoke(session: Session, words: list[str]) -> int:
             hint=f"{session.workspace.path} must not change sys.argv, nor be started by another script with other "
             "arguments",
         )
-    if {"run", "resume"} & set(words) and not {"--help", "-h"} & set(words):
+    if {"run", "resume", "spin"} & set(words) and not {"--help", "-h"} & set(words):
         _start_zygote(session, words)
     try:
         from metaflow.cli import commands

@@ -16,8 +16,9 @@ from metaflow.app.run import run as run_flow
 from metaflow.cli.option_parser import options_of, values_of
 from metaflow.cli.parameters import configured_parameters, given_parameters, parameter_options
 from metaflow.cli.session import Session
-from metaflow.exception import MetaflowException, RunFailed, RunInterrupted
+from metaflow.exception import MetaflowException, RunFailed, RunInterrupted, TaskFailed
 from metaflow.runtime.console import Console, PlainConsole
+from metaflow.runtime.events import Finish
 from metaflow.runtime.run_status import culprit_line
 from metaflow.version import MILLRACE
 
@@ -79,11 +80,8 @@ def conclude(session: Session, finished: FinishedRun) -> None:
 
 
 def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
-    cause = finished.cause
     lines = [
-        f"    {finished.finish.reason}",
-        *([f"    {cause.values['where']}"] if cause is not None and "where" in cause.values else []),
-        *([f"    hint: {cause.hint}"] if cause is not None and cause.hint else []),
+        *reason_lines(finished.finish, finished.cause),
         f"    Finished tasks are kept. To resume: {session.workspace.invocation} resume --origin-run-id {finished.id}",
     ]
     if finished.signal is not None:
@@ -92,6 +90,15 @@ def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
     if culprit is not None:
         lines += ["    Step failure:", f"    {culprit}"]
     return RunFailed("\n".join(lines))
+
+
+def reason_lines(finish: Finish, cause: TaskFailed | None) -> list[str]:
+    """Say why a task failed: what happened, where, hint."""
+    return [
+        f"    {finish.reason}",
+        *([f"    {cause.values['where']}"] if cause is not None and "where" in cause.values else []),
+        *([f"    hint: {cause.hint}"] if cause is not None and cause.hint else []),
+    ]
 
 
 def _console(session: Session, loop: asyncio.AbstractEventLoop) -> Console:

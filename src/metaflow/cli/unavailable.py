@@ -25,7 +25,6 @@ _INSTEAD: dict[Kind, dict[str, str]] = {
         "argo-workflows": _SCHEDULE,
         "card": "print what matters and read it with `logs`, or keep it as an artifact",
         "secrets": "set variables in the environment, or use @kubernetes(secrets=…)",
-        "spin": "`resume STEP` runs a step anew with what the steps before it have left",
         "step-functions": _SCHEDULE,
     },
     "metaflow command": {
@@ -43,7 +42,6 @@ _INSTEAD: dict[Kind, dict[str, str]] = {
     },
     "option": {
         "--local-config-file": _SETTINGS,
-        "--mode": "`resume STEP` runs a step anew with what the steps before it have left",
     },
 }
 

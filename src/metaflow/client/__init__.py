@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         default_namespace,
         get_metadata,
         get_namespace,
+        inspect_spin,
         metadata,
         namespace,
     )
@@ -44,6 +45,7 @@ _HOME = {
     "default_namespace": "scope",
     "get_metadata": "scope",
     "get_namespace": "scope",
+    "inspect_spin": "scope",
     "metadata": "scope",
     "namespace": "scope",
 }
@@ -62,6 +64,7 @@ __all__ = [
     "default_namespace",
     "get_metadata",
     "get_namespace",
+    "inspect_spin",
     "metadata",
     "namespace",
 ]

@@ -7,13 +7,14 @@ is the beginning of the place of the other. Within a recursion every round of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaflow.store.artifacts import load_artifact
 from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
+    from metaflow.client.runs import Run
     from metaflow.client.tasks import Step, Task
 
 _PLACE = "foreach-execution-path"
@@ -21,14 +22,14 @@ _PLACE = "foreach-execution-path"
 
 def parent_steps(step: Step) -> Iterator[Step]:
     """Yield the steps whose transition names `step`, in the order of the graph."""
-    for name, node in _graph(step).items():
+    for name, node in graph_of(step.parent).items():
         if step.id in node["next"] and name in step.parent:
             yield step.parent[name]
 
 
 def child_steps(step: Step) -> Iterator[Step]:
     """Yield the steps that the transition of `step` names."""
-    for name in _graph(step).get(step.id, {"next": ()})["next"]:
+    for name in graph_of(step.parent).get(step.id, {"next": ()})["next"]:
         if name in step.parent:
             yield step.parent[name]
 
@@ -43,9 +44,71 @@ def child_tasks(task: Task) -> Iterator[Task]:
     return _neighbours(task, child_steps(task.parent))
 
 
-def _graph(step: Step) -> dict[str, Any]:
-    flow, run, _ = step._components
-    stored = step._site.index((flow, run, PARAMETERS, "0"), None)
+def inputs_at(
+    run: Run, step: str, graph: Mapping[str, Any], place: Sequence[str] = (), before: int | None = None
+) -> list[Task]:
+    """Return the tasks whose artifacts come into a task, those of a join in the order of its split.
+
+    Other than `parent_tasks`, of a step that comes back to itself only the round before, and of a switch only the step
+    that led here.
+
+    Parameters
+    ----------
+    run : Run
+        Where they are.
+    step : str
+        The step of the task.
+    graph : mapping of str to mapping
+        The steps of the flow, as ``_graph_info`` describes them.
+    place : sequence of str
+        Where the task is: ``step:index`` of each foreach around it.
+    before : int, optional
+        Its id, if it has begun: its inputs have smaller ones.
+    """
+    place = list(place)
+    position = _branches(graph, step)
+    found: dict[int, Task] = {}
+    for name, node in graph.items():
+        if step not in node["next"] or name not in run:
+            continue
+        for task in run[name]:
+            theirs = place_of(task)
+            if theirs == place or [*theirs, f"{step}:{place[-1].rpartition(':')[2]}" if place else ""] == place:
+                key = position.get(name, 0)
+            elif theirs[:-1] == place and len(theirs) > len(place):  # it closes a foreach
+                key = int(theirs[-1].rpartition(":")[2])
+            else:
+                continue
+            latest = int(found[key].id) if key in found else -1
+            if latest < int(task.id) and (before is None or int(task.id) < before) and _leads_to(task, node, step):
+                found[key] = task
+    return [found[key] for key in sorted(found)]
+
+
+def _branches(graph: Mapping[str, Any], join: str) -> dict[str, int]:
+    """Return of each step between a static split and its join in which branch it is."""
+    branches: dict[str, int] = {}
+    for node in graph.values():
+        if node.get("matching_join") != join or node["type"] != "split-static":
+            continue
+        for position, target in enumerate(node["next"]):
+            rest = [target]
+            for name in rest:
+                if name != join and name not in branches:
+                    branches[name] = position
+                    rest += graph[name]["next"]
+    return branches
+
+
+def _leads_to(task: Task, node: Mapping[str, Any], step: str) -> bool:
+    transition = task._internal("_transition") if node["type"] == "split-switch" else None
+    return transition is None or step in transition[0]
+
+
+def graph_of(run: Run) -> dict[str, Any]:
+    """Return the steps of a run's flow, as ``_graph_info`` describes them; none if it has none."""
+    flow, name = run._components
+    stored = run._site.index((flow, name, PARAMETERS, "0"), None)
     if stored is None or "_graph_info" not in stored[0].objects:
         return {}
     graph = load_artifact(stored[1], stored[0].objects["_graph_info"], "_graph_info")
@@ -54,16 +117,16 @@ def _graph(step: Step) -> dict[str, Any]:
 
 
 def _neighbours(task: Task, steps: Iterator[Step]) -> Iterator[Task]:
-    place = _place(task)
+    place = place_of(task)
     for step in steps:
         for other in step:
-            theirs = _place(other)
+            theirs = place_of(other)
             shared = min(len(place), len(theirs))
             if place[:shared] == theirs[:shared]:
                 yield other
 
 
-def _place(task: Task) -> list[str]:
+def place_of(task: Task) -> list[str]:
     """Return where the task is, as ``step:index`` of each foreach around it, the outermost first."""
     facts = task._facts(_PLACE)
     if facts:

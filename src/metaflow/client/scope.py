@@ -118,7 +118,7 @@ def metadata(ms: str) -> str:
     Parameters
     ----------
     ms : str
-        A directory with a ``.metaflow`` in it, or ``local@DIRECTORY``.
+        A directory with a ``.metaflow`` in it, or ``local@DIRECTORY``; ``spin@DIRECTORY`` as for `inspect_spin`.
 
     Returns
     -------
@@ -136,6 +136,29 @@ def metadata(ms: str) -> str:
         return default_metadata()
     scope.site = named(ms)
     return scope.site.address
+
+
+def inspect_spin(datastore_root: str = ".") -> None:
+    """Have objects made from now on be the results of ``spin --persist``, instead of runs.
+
+    Parameters
+    ----------
+    datastore_root : str
+        The directory that has ``.metaflow_spin`` in it; by default the working directory.
+
+    Raises
+    ------
+    metaflow.exception.MetaflowNotFound
+        It has none.
+
+    Examples
+    --------
+    >>> inspect_spin()  # doctest: +SKIP
+    >>> Flow("MyFlow").latest_run["train"].task.data.model  # doctest: +SKIP
+    """
+    from metaflow.client.site import named
+
+    scope.site = named(f"spin@{datastore_root}")
 
 
 def get_metadata() -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from metaflow.metadata_provider.protocol import Catalog
     from metaflow.settings import Settings
 
-_ROOT = ".metaflow"
+_ROOTS = {"local": ".metaflow", "spin": ".metaflow_spin"}
+"""Kind of metadata to the name of its directory."""
 
 
 class Site:
@@ -44,7 +45,8 @@ class Site:
     def __init__(self, catalog: Catalog, storage: Storage) -> None:
         self.catalog = catalog
         self.storage = storage
-        self.address = f"{catalog.kind}@{catalog.root.removesuffix('/' + _ROOT) or '/'}"
+        name = _ROOTS.get(catalog.kind, "")
+        self.address = f"{catalog.kind}@{catalog.root.removesuffix(f'/{name}') or '/'}"
         self._storages: dict[tuple[str, str], Storage] = {(storage.kind, storage.root): storage}
         self._blobs: dict[tuple[str, str, str], Blobs] = {}
 
@@ -96,23 +98,25 @@ class Site:
 
 def of_settings(settings: Settings) -> Site:
     """Return the site that this installation works with."""
+    if settings.default_metadata == "spin":
+        return of_directory("spin", settings.spin_root)
     root = settings.local_root
     metadata = registry.load("metadata", settings.default_metadata)(root, settings.username or "")
     return Site(metadata, registry.load("datastore", "local")(root))
 
 
-def local(root: str) -> Site:
-    """Return the site of a ``.metaflow`` directory."""
-    return Site(registry.load("metadata", "local")(root), registry.load("datastore", "local")(root))
+def of_directory(kind: str, root: str) -> Site:
+    """Return the site of a ``.metaflow`` directory, or of a ``.metaflow_spin``; `kind` is ``local`` or ``spin``."""
+    return Site(registry.load("metadata", kind)(root), registry.load("datastore", kind)(root))
 
 
 def named(address: str) -> Site:
-    """Return the site that a text names: ``local@DIRECTORY``, ``DIRECTORY``, or ``service@URL``.
+    """Return the site that a text names: ``local@DIRECTORY``, ``DIRECTORY``, ``spin@DIRECTORY``, or ``service@URL``.
 
     Raises
     ------
     metaflow.exception.MetaflowNotFound
-        The directory has no ``.metaflow`` in it.
+        The directory has no ``.metaflow`` in it, or no ``.metaflow_spin``.
     metaflow.exception.CommandException
         There is no such kind of metadata.
     """
@@ -120,11 +124,12 @@ def named(address: str) -> Site:
     if not at or "/" in kind:
         kind, place = ("service" if address.startswith(("http://", "https://")) else "local"), address
     registry.load("metadata", kind)
-    directory = os.path.abspath(place)
-    root = directory if os.path.basename(directory) == _ROOT else os.path.join(directory, _ROOT)
+    directory, name = os.path.abspath(place), _ROOTS.get(kind, "")
+    root = directory if os.path.basename(directory) == name else os.path.join(directory, name)
     if not os.path.isdir(root):
+        done = "steps were spun with --persist" if kind == "spin" else "flows were run"
         raise MetaflowNotFound(
             f"There is no directory {root}.",
-            hint="name the directory in which flows were run: the one that has '.metaflow' in it",
+            hint=f"name the directory in which {done}: the one that has '{name}' in it",
         )
-    return local(root)
+    return of_directory(kind, root)

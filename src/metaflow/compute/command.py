@@ -36,7 +36,11 @@ class FlowOptions(NamedTuple):
         bool,
         Option("Print no remarks, only the log of a run, results and errors.", negative="not-quiet", is_forwarded=True),
     ] = False
-    metadata: Annotated[str | None, Option("Metadata provider: local.", metavar="NAME", is_forwarded=True)] = None
+    metadata: Annotated[str | None, Option("Metadata provider: local, spin.", metavar="NAME", is_forwarded=True)] = None
+    mode: Annotated[
+        str | None,
+        Option("spin: work with the results of `spin --persist` instead of runs.", metavar="spin", is_forwarded=True),
+    ] = None
     environment: Annotated[
         str | None,
         Option("Environment with the libraries of tasks: local.", metavar="NAME", is_forwarded=True),
@@ -104,6 +108,34 @@ class TaskOptions(NamedTuple):
     branches: Annotated[
         tuple[str, ...], Option("A branch that it is in, if its step is in several.", word="in-branch")
     ] = ()
+    spin_root: Annotated[str | None, Option("Of a spun task: the directory of its results; empty: it keeps none.")] = (
+        None
+    )
+    artifacts_module: Annotated[str | None, Option("Of a spun task: a file that replaces artifacts.")] = None
+    skip_decorators: Annotated[
+        bool, Option("Of a spun task: without decorators, but for the user's own.", negative="no-skip-decorators")
+    ] = False
+
+
+class Spinning(NamedTuple):
+    """What a spun task is told beside what other tasks are.
+
+    Attributes
+    ----------
+    inputs_run : str
+        The past run that its inputs are of.
+    root : str
+        Directory of its results; empty: it keeps none.
+    artifacts_module : str or None
+        Absolute path of a file that replaces artifacts.
+    skip_decorators : bool
+        Whether no decorators are applied but the user's own.
+    """
+
+    inputs_run: str
+    root: str = ""
+    artifacts_module: str | None = None
+    skip_decorators: bool = False
 
 
 class TaskCommand(NamedTuple):
@@ -154,6 +186,8 @@ class FlowCommand(NamedTuple):
         Variables to set for every task.
     module : str
         The flow file's dotted name, if it was started by that.
+    spinning : Spinning or None
+        Of a spun task.
     """
 
     script: str
@@ -164,6 +198,12 @@ class FlowCommand(NamedTuple):
     tags: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     module: str = ""
+    spinning: Spinning | None = None
+
+    @property
+    def inputs_run(self) -> str:
+        """The run whose tasks are the inputs: of a spun task a past one."""
+        return self.run if self.spinning is None else self.spinning.inputs_run
 
     def step(
         self,
@@ -193,6 +233,11 @@ class FlowCommand(NamedTuple):
             clone_run_id=origin_run,
             branches=branches,
         )
+        if self.spinning is not None:
+            _, root, artifacts_module, skip_decorators = self.spinning
+            options = options._replace(
+                spin_root=root, artifacts_module=artifacts_module, skip_decorators=skip_decorators
+            )
         arguments = (*write(self.options, only_forwarded=True), "step", step, *write(options))
         variables = {"METAFLOW_RUN_ID": self.run, **dict(self.environment), **(environment or {})}
         return TaskCommand(self.script, self.path, arguments, variables, bool(environment), self.module)

@@ -128,6 +128,20 @@ class FlowPlan:
         """The flow's name."""
         return self.flow_class.__name__
 
+    def keeping(self, step: str, keeps: Callable[[StepDecorator], bool]) -> FlowPlan:
+        """Return the plan with those decorators of one step only for which `keeps` is true."""
+        there = self.steps[step]
+        kept = there._replace(decorators=tuple(filter(keeps, there.decorators)))
+        return FlowPlan(
+            self.flow_class,
+            {**self.steps, step: kept},
+            self.decorators,
+            self.parameters,
+            self.configs,
+            self.removed,
+            self.initial,
+        )
+
     @cached_property
     def graph(self) -> Graph:
         """The graph, read from source when it is first asked for; faults are left to `metaflow.flow.lint`."""

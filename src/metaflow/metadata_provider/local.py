@@ -379,6 +379,12 @@ def _open_directory(path: str) -> int:
         files.unavailable(error, path)
 
 
+class SpinMetadata(LocalMetadata):
+    """Facts about spun tasks, beside their results in ``.metaflow_spin``."""
+
+    kind = "spin"
+
+
 def _fill(
     directory: str,
     texts: dict[str, str],

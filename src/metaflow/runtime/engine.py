@@ -13,7 +13,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 
 from metaflow.compute.command import FlowCommand
 from metaflow.compute.endings import AttemptResult, EndContext, classify_end
@@ -101,6 +101,16 @@ class Target(NamedTuple):
     defers_metadata: bool = False
 
 
+class Scheduling(Protocol):
+    """What decides which tasks run."""
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """Take in an event and return what is to be done, in order."""
+
+    def pending(self) -> dict[str, int]:
+        """Return the number of ready tasks that wait for a slot, by step."""
+
+
 class _Attempt:
     """One attempt, from its launch until its end is told to the scheduler."""
 
@@ -149,6 +159,10 @@ class Engine:
         The run's, taken: renewed while the run lives.
     clock : Clock
         The time.
+    scheduler : Scheduling, optional
+        Decides what runs; by default a `Scheduler` for the whole graph.
+    messages : type of Messages
+        What is told.
 
     Attributes
     ----------
@@ -171,6 +185,8 @@ class Engine:
         reuse: Reuse | None = None,
         lease: Lease | None = None,
         clock: Clock = SYSTEM,
+        scheduler: Scheduling | None = None,
+        messages: type[Messages] = Messages,
     ) -> None:
         self._run_id = run
         self._graph = graph
@@ -180,7 +196,8 @@ class Engine:
         self._reuse = reuse
         self._lease = lease or NoLease()
         self._clock = clock
-        self._scheduler = Scheduler(
+        self._make_messages = messages
+        self._scheduler: Scheduling = scheduler or Scheduler(
             graph.joins,
             slots=options.max_workers,
             max_splits=options.max_splits,
@@ -215,7 +232,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[Finish] = loop.create_future()
         steps = list(self._graph.nodes)
-        self._messages = Messages(self._run_id, console(loop), steps, self._clock, self._occupied)
+        self._messages = self._make_messages(self._run_id, console(loop), steps, self._clock, self._occupied)
         self._loop = loop
         for number in signals:
             loop.add_signal_handler(number, self._interrupt, number, _SIGNAL_NAMES.get(number, number.name))
@@ -353,7 +370,7 @@ class Engine:
             launch.task,
             attempt=launch.attempt,
             retries=launch.last_attempt,
-            input_paths=encode_input_paths(self._run_id, launch.inputs),
+            input_paths=encode_input_paths(attempt.target.command.inputs_run, launch.inputs),
             split_index=launch.split_index,
             environment=policy.environment,
             origin_run=self._reuse.origin_run if self._reuse is not None else None,

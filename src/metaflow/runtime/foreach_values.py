@@ -55,11 +55,21 @@ def with_foreach_values(
         name = foreach_values_name(depth)
         source = ELEMENTS if opened and depth == len(frames) - 1 else name
         index.objects[name], index.info[name] = before.objects[source], before.info[source]
-    _name_elements(blobs, index)
+    name_elements(blobs, index)
     return index
 
 
-def _name_elements(blobs: Blobs, index: TaskIndex) -> None:
+def complete_elements(blobs: Blobs, index: TaskIndex) -> None:
+    """Have the index of a task name all elements that the tasks after it look for, as far as the task has them."""
+    frames = Artifacts(blobs, index).get("_foreach_stack") or ()
+    for depth in _missing(index, frames):
+        name, var = foreach_values_name(depth), frames[depth].var
+        if var in index.objects:
+            index.objects[name], index.info[name] = index.objects[var], index.info[var]
+    name_elements(blobs, index)
+
+
+def name_elements(blobs: Blobs, index: TaskIndex) -> None:
     """Have the index of a task that opens a foreach name its elements, rather than their strings."""
     artifacts = Artifacts(blobs, index)
     var = artifacts.get("_foreach_var")

@@ -182,7 +182,7 @@ class Task:
         if len(paths) != 1:
             raise MetaflowInternalError(f"The step '{self._plan.step}' is no join and got {len(paths)} inputs.")
         resumed = self._plan.origin_run is not None
-        parent, *rest = self._read([*paths, *([f"{self._plan.run}/{PARAMETERS}/0"] if resumed else [])])
+        parent, *rest = self._read([*paths, *([_parameters_of(paths)] if resumed else [])])
         self._blobs.note_present(parent.objects.values())
         values = Artifacts(self._blobs, parent)
         frames: list[ForeachFrame] = list(values["_foreach_stack"]) if "_foreach_stack" in values else []
@@ -217,7 +217,7 @@ class Task:
         return ForeachFrame(self._plan.step, parent["_foreach_var"], parent["_foreach_num_splits"], index, value)
 
     def _join_start(self, paths: list[str]) -> tuple[TaskIndex, list[ForeachFrame]]:
-        first, incoming = self._read([paths[0], f"{self._plan.run}/{PARAMETERS}/0"])
+        first, incoming = self._read([paths[0], _parameters_of(paths)])
         self._parameters = incoming
         self._blobs.note_present(first.objects.values())
         frames: list[ForeachFrame] = list(Artifacts(self._blobs, first)["_foreach_stack"])
@@ -500,6 +500,11 @@ class Task:
         width = len(transition.values) if transition and transition.values is not None else None
         self._report(TaskReport(tuple(transition.steps) if transition else (), width))
         return 0
+
+
+def _parameters_of(inputs: Sequence[str]) -> str:
+    """Return the pseudo-task with the parameters of the run that the inputs are of."""
+    return f"{inputs[0].partition('/')[0]}/{PARAMETERS}/0"
 
 
 def _assigned(flow: FlowSpec) -> dict[str, Any]:

@@ -50,6 +50,9 @@ class Settings(NamedTuple):
     local_files_root : str
         Absolute path below which included files are kept: METAFLOW_DATATOOLS_LOCALROOT, else ``data`` (or
         METAFLOW_DATATOOLS_SUFFIX) below the sysroot, else below `local_root`.
+    spin_root : str
+        Absolute path of the results of spun tasks, the ``.metaflow_spin`` directory: below
+        METAFLOW_DATASTORE_SYSROOT_SPIN, or found as `local_root` is. It need not exist.
     tempdir : str or None
         METAFLOW_TEMPDIR.
     local_isolation : str or None
@@ -70,6 +73,7 @@ class Settings(NamedTuple):
     default_environment: str
     local_root: str
     local_files_root: str
+    spin_root: str
     tempdir: str | None
     local_isolation: str | None
     values: Values
@@ -149,7 +153,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     directory = directory or _working_directory()
-    nearest = _nearest_root(directory)
+    nearest = _nearest_root(directory, ".metaflow")
     home = _home(environ, directory)
     profile = profile or environ.get(table.PROFILE.name) or None
     files = [file for file in (_local_file(nearest), _profile_file(home, profile)) if file is not None]
@@ -157,6 +161,9 @@ def load(
 
     sysroot = values[table.DATASTORE_SYSROOT_LOCAL]
     local_root = f"{sysroot}/.metaflow" if sysroot else nearest or f"{directory}/.metaflow"
+    above = values[table.DATASTORE_SYSROOT_SPIN]
+    nearest_spin = None if above else _nearest_root(directory, ".metaflow_spin")
+    spin_root = nearest_spin or f"{above or directory}/.metaflow_spin"
     files_root = values[table.DATATOOLS_LOCALROOT] or f"{sysroot or local_root}/{values[table.DATATOOLS_SUFFIX]}"
     return Settings(
         username=_username(environ, values),
@@ -167,6 +174,7 @@ def load(
         default_environment=environ.get(table.ENVIRONMENT.name) or values[table.DEFAULT_ENVIRONMENT],
         local_root=os.path.normpath(os.path.join(directory, local_root)),
         local_files_root=os.path.normpath(os.path.join(directory, files_root)),
+        spin_root=os.path.normpath(os.path.join(directory, spin_root)),
         tempdir=values[table.TEMPDIR],
         local_isolation=values[table.LOCAL_ISOLATION],
         values=values,
@@ -184,9 +192,9 @@ def _working_directory() -> str:
         ) from None
 
 
-def _nearest_root(directory: str) -> str | None:
+def _nearest_root(directory: str, name: str) -> str | None:
     while True:
-        root = os.path.join(directory, ".metaflow")
+        root = os.path.join(directory, name)
         if os.path.isdir(root):
             return root
         parent = os.path.dirname(directory)

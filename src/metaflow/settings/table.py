@@ -172,6 +172,11 @@ LOCAL_PRELOAD: Setting[list[str]] = _setting(
 DATASTORE_SYSROOT_LOCAL = _unset(
     "DATASTORE_SYSROOT_LOCAL", string("a directory"), "Directory that contains the local datastore, `.metaflow`."
 )
+DATASTORE_SYSROOT_SPIN = _unset(
+    "DATASTORE_SYSROOT_SPIN",
+    string("a directory"),
+    "Directory that contains the results of `spin --persist`, `.metaflow_spin`.",
+)
 DATASTORE_SYSROOT_S3 = _unset(
     "DATASTORE_SYSROOT_S3",
     string("a place in S3", example="s3://BUCKET/PREFIX"),
@@ -310,6 +315,19 @@ NAMESPACED_EVENTS_PREFIX = _setting(
     "What names that `namespaced_event_name` makes begin with.",
     travels=True,
 )
+SPIN_ALLOWED_DECORATORS: Setting[list[str]] = _setting(
+    "SPIN_ALLOWED_DECORATORS",
+    strings("names of decorators", str.isidentifier),
+    ["card", "conda", "conda_base", "environment", "project", "pypi", "pypi_base", "secrets", "timeout"],
+    "Decorators that `spin` applies to a step, separated by commas; users' own decorators it always applies.",
+)
+SPIN_DISALLOWED_DECORATORS: Setting[list[str]] = _setting(
+    "SPIN_DISALLOWED_DECORATORS",
+    strings("names of decorators", str.isidentifier),
+    ["parallel"],
+    "Decorators of steps that `spin` refuses to run, separated by commas.",
+)
+SPIN_PERSIST = _setting("SPIN_PERSIST", SWITCH, False, "Whether `spin` keeps results, as with `--persist`.")
 PREFLIGHT = _setting(
     "PREFLIGHT",
     one_of("off", "warn", "fail"),
@@ -514,11 +532,11 @@ ENVIRONMENT_ONLY = frozenset({HOME.name, PROFILE.name, ENVIRONMENT.name})
 
 OPTIONS = {
     PREFIX + name: f"--{name.lower().replace('_', '-')}"
-    for name in ("QUIET", "METADATA", "DATASTORE", "DATASTORE_ROOT", "PACKAGE_SUFFIXES", "WITHOUT", "PYLINT")
+    for name in ("QUIET", "MODE", "METADATA", "DATASTORE", "DATASTORE_ROOT", "PACKAGE_SUFFIXES", "WITHOUT", "PYLINT")
 } | {PREFIX + "DECOSPECS": "--with"}
 """Variables that stand for an option before the command; they count in the environment only."""
 
-FAMILIES = tuple(PREFIX + name for name in ("RUN_", "RESUME_", "STEP_", "DEBUG_"))
+FAMILIES = tuple(PREFIX + name for name in ("RUN_", "RESUME_", "SPIN_", "STEP_", "DEBUG_"))
 """Beginnings after which any name may follow: options of commands, and Metaflow's own switches for debugging."""
 
 # --- what has no effect ----------------------------------------------------------------------------------------------
@@ -536,7 +554,6 @@ _unused(
     DEFAULT_SECRETS_BACKEND_TYPE DEFAULT_SECRETS_ROLE GCP_SECRET_MANAGER_PREFIX
     CONDA_DEPENDENCY_RESOLVER CONDA_PACKAGE_AZUREROOT CONDA_PACKAGE_GSROOT CONDA_PACKAGE_S3ROOT CONDA_USE_FAST_INIT
     FORCE_REBUILD_ENVIRONMENTS KUBERNETES_CONDA_ARCH
-    DATASTORE_SYSROOT_SPIN SPIN_ALLOWED_DECORATORS SPIN_DISALLOWED_DECORATORS SPIN_PERSIST
     DEFAULT_FROM_DEPLOYMENT_IMPL EVENTS_SFN_ACCESS_IAM_ROLE KUBEFLOW_PIPELINES_URL KUBERNETES_JOBSET_GROUP
     KUBERNETES_JOBSET_VERSION PRODUCTION_TOKEN RUNTIME_CARD_RENDER_INTERVAL
     SFN_COMPRESS_STATE_MACHINE SFN_DYNAMO_DB_TABLE SFN_EXECUTION_LOG_GROUP_ARN SFN_IAM_ROLE
@@ -556,7 +573,7 @@ _unused(
     """
     ARTIFACT_LOCALROOT CLICK_API_PROCESS_CONFIG CODE_DS CODE_METADATA CODE_SHA CODE_URL CONTACT_INFO
     ESCAPE_HATCH_WARNING EXTRACTED_ROOT HELP INCLUDE_FOREACH_STACK KUBERNETES_FETCH_EC2_METADATA LOCAL_CONFIG_FILE
-    MAXIMUM_FOREACH_VALUE_CHARS MODE OTEL_SERVICE_NAME PROFILE_FROM_START RUNTIME_NAME S3_LOG_TRANSIENT_RETRIES
+    MAXIMUM_FOREACH_VALUE_CHARS OTEL_SERVICE_NAME PROFILE_FROM_START RUNTIME_NAME S3_LOG_TRANSIENT_RETRIES
     S3_TEST_RETRYABLE_FAILURES
     """
 )
