@@ -130,12 +130,15 @@ class Spinning(NamedTuple):
         Absolute path of a file that replaces artifacts.
     skip_decorators : bool
         Whether no decorators are applied but the user's own.
+    branches : tuple of str
+        Those of the past task, if its step does not tell them.
     """
 
     inputs_run: str
     root: str = ""
     artifacts_module: str | None = None
     skip_decorators: bool = False
+    branches: tuple[str, ...] = ()
 
 
 class TaskCommand(NamedTuple):
@@ -234,9 +237,10 @@ class FlowCommand(NamedTuple):
             branches=branches,
         )
         if self.spinning is not None:
-            _, root, artifacts_module, skip_decorators = self.spinning
             options = options._replace(
-                spin_root=root, artifacts_module=artifacts_module, skip_decorators=skip_decorators
+                spin_root=self.spinning.root,
+                artifacts_module=self.spinning.artifacts_module,
+                skip_decorators=self.spinning.skip_decorators,
             )
         arguments = (*write(self.options, only_forwarded=True), "step", step, *write(options))
         variables = {"METAFLOW_RUN_ID": self.run, **dict(self.environment), **(environment or {})}

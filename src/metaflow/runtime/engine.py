@@ -330,7 +330,7 @@ class Engine:
         policy = self._policy(launch.step)
         self._attempts[launch.task] = attempt = _Attempt(
             launch,
-            self._places.of(launch).branches if self._places else (),
+            self._branches(launch),
             TaskLabel(self._run_id, launch.step, launch.task, "waiting"),
             self._logs.open(str(self._record.path(launch)), launch.attempt),
             self._targets[policy.resources.backend],
@@ -345,6 +345,12 @@ class Engine:
             self._submit(attempt)
         else:
             self._work_on(self._reuse_or_submit(attempt))
+
+    def _branches(self, launch: Launch) -> tuple[str, ...]:
+        spinning = self._targets[self._policy(launch.step).resources.backend].command.spinning
+        if spinning is not None:
+            return spinning.branches
+        return self._places.of(launch).branches if self._places else ()
 
     async def _reuse_or_submit(self, attempt: _Attempt) -> None:
         launch = attempt.launch
