@@ -17,7 +17,7 @@ from metaflow.app.check import check_flow
 from metaflow.app.early import EarlyZygote
 from metaflow.app.facts import system_tags
 from metaflow.app.options import SpinOptions
-from metaflow.app.run import RunCallbacks, check_signals, check_writable, to_its_end, write_documents
+from metaflow.app.run import RunCallbacks, StartedRun, check_signals, check_writable, to_its_end, write_documents
 from metaflow.app.spun import applied
 from metaflow.app.targets import RunFrame, local_target
 from metaflow.app.workspace import Workspace
@@ -331,7 +331,7 @@ def _carry_out(
     if root is not None:
         spun = recorder.new_run(workspace.name, tags=(), system_tags=tags)
     _write_files(workspace, spun, step, options)
-    callbacks.started(spun)
+    callbacks.started(StartedRun(workspace.name, spun, recorder.kind, recorder.root, storage.kind, storage.root))
     namespace = f"user:{workspace.settings.user}" if options.namespace is None else options.namespace or None
     frame = RunFrame(spun, (), namespace, options.max_log_size * 1_000_000)
     module = os.path.abspath(options.artifacts_module) if options.artifacts_module is not None else None
