@@ -10,6 +10,9 @@ to nothing and a step that needs no client does not load it. It has no other log
     store │ metadata_provider │ flow     bytes │ facts │ the language
     registry │ settings │ options │ files
     exception
+
+PYTEST_DONT_REWRITE: pytest wants to rewrite the asserts of all packages that bring a plugin, and warns if one of them
+has been imported before.
 """
 
 from __future__ import annotations

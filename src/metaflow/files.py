@@ -111,6 +111,18 @@ class NewFile:
                     raise
         self.fd, self._name = _named(directory, mode, dir_fd)
 
+    @classmethod
+    def in_memory(cls) -> NewFile:
+        """Return a file that is in no directory and gets no name, or a temporary one where the system has no such."""
+        if not hasattr(os, "memfd_create"):
+            from tempfile import gettempdir
+
+            return cls(gettempdir())
+        file = cls.__new__(cls)
+        file.directory, file._dir_fd, file._name = "memory", None, None
+        file.fd = os.memfd_create("millrace")
+        return file
+
     @property
     def path(self) -> str:
         """A name by which this process, and others of the same user, can open it while it is open here."""

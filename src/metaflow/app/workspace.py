@@ -136,8 +136,12 @@ class Workspace:
         stored = Artifacts(Blobs(storage, self.name), index) if index is not None else {}
         configs = stored_configs(declared, stored, run)
         added = {attribute: each for attribute, each in declared.items() if attribute not in configs.origins}
+        return self.with_configs(configs | self._read(added) if added else configs)
+
+    def with_configs(self, configs: LoadedConfigs) -> Workspace:
+        """Return the same flow with configs that have been read already."""
         other = self._anew(self.options)
-        other.__dict__["configs"] = configs | self._read(added) if added else configs
+        other.__dict__["configs"] = configs
         return other
 
     def _anew(self, options: FlowOptions) -> Workspace:

@@ -1,6 +1,6 @@
 """A storage in memory: the `Storage` protocol without a disk, for tests, and for flows whose runs nobody keeps.
 
-Only what is too big for memory twice goes through a temporary file, which has no name where the system allows that.
+What is big is first written to a file, as in any storage: one in memory where the system has such files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class MemoryStorage:
     Parameters
     ----------
     spool : str, optional
-        A local directory for files that `put_file` takes over; the system's for temporary files if not given.
+        A local directory for files that `put_file` takes over; by default they are in memory, or where the system has
+        its temporary files.
     """
 
     kind = "memory"
@@ -114,11 +115,9 @@ class MemoryStorage:
         return _MemoryLogs(self.objects)
 
     def spool(self) -> NewFile:
-        if not self._spool:
-            from tempfile import gettempdir
-
-            self._spool = gettempdir()
-        return NewFile(self._spool)
+        if self._spool:
+            return NewFile(self._spool)
+        return NewFile.in_memory()
 
 
 class _MemoryLogs:

@@ -169,7 +169,8 @@ class Attempts:
         """Return what a task has done; `launch` is that of its last attempt."""
         path = f"{self._plan.name}/{self.run_id}/{launch.step}/{self._task_id(launch.task)}"
         index = read_index(self.storage, path, launch.attempt + self._first) or TaskIndex({}, {})
-        return StepResult(self._plan, launch.step, self._done[launch.task], self.storage, index)
+        configs = self._workspace.configs
+        return StepResult(self._plan, configs, launch.step, self._done[launch.task], self.storage, index)
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def run_flow(
     The flow is checked as before any run, and the scheduler of all runs says what comes next. Breakpoints stop, and
     coverage sees the steps. What differs from a run: tasks come one after the other and share this process, so that
     a module's state, or a working directory, that one of them has changed is the next one's; nothing is sent to
-    a backend; retries come at once; and nothing is kept where a client or a command would find it.
+    a backend; retries come at once; exit hooks are not called; and nothing is kept where a client or a command would
+    find it.
 
     Parameters
     ----------

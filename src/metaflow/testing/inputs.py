@@ -50,6 +50,14 @@ Inputs = TaskInputs | Mapping[str, TaskInputs] | Sequence[TaskInputs]
 """What comes into a step: of one task; for a join, of several, by name or in order."""
 
 
+def results_in(inputs: Any) -> list[StepResult]:
+    """Return the results of earlier steps that are among the inputs of a step."""
+    if isinstance(inputs, StepResult):
+        return [inputs]
+    each = inputs.values() if isinstance(inputs, Mapping) else inputs if isinstance(inputs, (list, tuple)) else ()
+    return [value for value in each if isinstance(value, StepResult)]
+
+
 class Coming(NamedTuple):
     """What has been stored for a step.
 

@@ -60,6 +60,9 @@ class _Copied:
         if self._stream is not None:
             self._stream.flush()
 
+    def close(self) -> None:
+        """Stay open: the stream is the test's."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

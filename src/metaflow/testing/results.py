@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from metaflow.app.configs import LoadedConfigs
 from metaflow.exception import InvalidTestSetup, TaskFailed
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec
@@ -85,7 +86,13 @@ class StepResult:
     """
 
     def __init__(
-        self, plan: FlowPlan, step: str, attempts: Sequence[Attempt], storage: MemoryStorage, index: TaskIndex
+        self,
+        plan: FlowPlan,
+        configs: LoadedConfigs,
+        step: str,
+        attempts: Sequence[Attempt],
+        storage: MemoryStorage,
+        index: TaskIndex,
     ) -> None:
         last = attempts[-1]
         artifacts = Artifacts(Blobs(storage, plan.name), index)
@@ -93,6 +100,7 @@ class StepResult:
         names = [name for name in index.objects if internals.find(name) is None and name not in fixed]
         self._storage = storage
         self._index = index
+        self._configs = configs
         self.flow: type[FlowSpec] = plan.flow_class
         self.step = step
         self.artifacts: Mapping[str, Any] = ArtifactValues(artifacts, names)

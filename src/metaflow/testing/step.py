@@ -13,7 +13,7 @@ from metaflow.runtime.events import Launch, RetryDue, Start, TaskEnded, Wait
 from metaflow.runtime.policy import policy_of
 from metaflow.runtime.scheduler import Scheduler
 from metaflow.testing.attempts import Attempts, explain, raise_as_the_users
-from metaflow.testing.inputs import Coming, Foreach, Inputs, InputTasks, Loops
+from metaflow.testing.inputs import Coming, Foreach, Inputs, InputTasks, Loops, results_in
 from metaflow.testing.results import StepResult
 from metaflow.testing.subject import (
     Decorators,
@@ -55,7 +55,8 @@ def run_step(
     inputs : mapping, or list or mapping of mappings, optional
         The artifacts that come in, by name. For the join of a foreach, a list of them, one for each task; for the join
         of branches, a dictionary from the last step of each branch to its artifacts. In place of a dictionary of
-        artifacts there may be the `StepResult` of the step before, which also brings its parameters and foreaches.
+        artifacts there may be the `StepResult` of the step before, which also brings its parameters, configs and
+        foreaches.
     params : mapping of str to object
         Parameters: strings, as on a command line, or values of their types; the path for an `IncludeFile`. Others have
         their defaults.
@@ -122,7 +123,8 @@ def run_step(
     __tracebackhide__ = True
     try:
         flow_class, name = find_step(step, name, sys._getframe(1))
-        workspace = workspace_for_test(flow_class, config)
+        earlier = next((result._configs for result in results_in(inputs)), None)
+        workspace = workspace_for_test(flow_class, config, earlier)
         plan = plan_for_test(workspace, decorators, name)
         attempts = Attempts(workspace, plan, current)
         given = parameters_for_test(workspace, params, defaults=False)

@@ -18,6 +18,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from metaflow import settings
+from metaflow.app.configs import LoadedConfigs
 from metaflow.app.parameters import parameter_values
 from metaflow.app.workspace import Workspace
 from metaflow.compute.command import FlowOptions
@@ -133,7 +134,9 @@ def _shown(value: Any) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
-def workspace_for_test(flow_class: type[FlowSpec], config: Mapping[str, Any]) -> Workspace:
+def workspace_for_test(
+    flow_class: type[FlowSpec], config: Mapping[str, Any], earlier: LoadedConfigs | None = None
+) -> Workspace:
     """Return the flow with the configs of a test, without the settings of this installation, in an own storage.
 
     Parameters
@@ -142,13 +145,16 @@ def workspace_for_test(flow_class: type[FlowSpec], config: Mapping[str, Any]) ->
         The flow.
     config : mapping of str to object
         By name: the path of a file, as a `pathlib.Path`; a text for the parser; or a dictionary.
+    earlier : LoadedConfigs, optional
+        Those of the steps before, if there are; they stand unless `config` has any.
     """
     files = {name: os.fspath(value) for name, value in config.items() if isinstance(value, os.PathLike)}
     values = {name: value for name, value in config.items() if name not in files}
     options = FlowOptions(config=tuple(files.items()), config_value=tuple(values.items()))
-    return Workspace(
+    workspace = Workspace(
         flow_class, options, settings=_no_settings(), initial=initial_of(flow_class), storage=MemoryStorage()
     )
+    return workspace if earlier is None or config else workspace.with_configs(earlier)
 
 
 @cache

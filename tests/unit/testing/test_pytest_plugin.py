@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,18 @@ def test_nothing_of_ours_is_loaded_until_a_fixture_is_used(tmp_path: Path) -> No
     assert "1 passed" in done.stdout, done.stdout
 
 
-def test_pytest_finds_it_by_its_entry_point() -> None:
-    project = (Path(__file__).parents[3] / "pyproject.toml").read_text()
-    assert '[project.entry-points.pytest11]\nmetaflow = "metaflow.testing.pytest_plugin"\n' in project
+def test_an_installed_distribution_brings_it_also_where_metaflow_was_imported_before(tmp_path: Path) -> None:
+    entry_points = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["entry-points"]
+    installed = tmp_path / "millrace-0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: millrace\nVersion: 0\n")
+    (installed / "RECORD").write_text("metaflow/__init__.py,,\n")
+    (installed / "entry_points.txt").write_text(
+        "[pytest11]\n" + "".join(f"{name} = {module}\n" for name, module in entry_points["pytest11"].items())
+    )
+    (tmp_path / "test_found.py").write_text("def test_found(run_step): assert run_step.__name__ == 'run_step'\n")
+    program = "import sys, metaflow, pytest; sys.exit(pytest.main(['-q', '-W', 'error', '-p', 'no:hypothesispytest']))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

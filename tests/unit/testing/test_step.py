@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from metaflow import FlowSpec, Parameter, current, project, step
+from metaflow import Config, FlowSpec, Parameter, current, project, step
 from metaflow.exception import (
     CommandException,
     InvalidConfig,
@@ -143,6 +143,25 @@ def test_configs_are_values_texts_or_files(tmp_path: Path) -> None:
         )
     ]
     assert words == ["hello", "value", "text", "file"]
+
+
+def test_configs_come_along_with_a_result(tmp_path: Path) -> None:
+    class Needing(FlowSpec):
+        needed = Config("needed", required=True)
+
+        @step
+        def start(self) -> None:
+            self.next(self.end)
+
+        @step
+        def end(self) -> None:
+            self.key = self.needed.key
+
+    start = run_step(Needing.start, config={"needed": {"key": 1}})
+    assert run_step(Needing.end, inputs=start).key == 1
+    assert run_step(Needing.end, inputs={}, config={"needed": {"key": 2}}).key == 2
+    with pytest.raises(InvalidConfig, match="required"):
+        run_step(Needing.end)
 
 
 def test_mutators_make_the_flow_whatever_decorators_are_wrapped_around_it() -> None:
@@ -516,6 +535,7 @@ sys.addaudithook(hook)
 run_step(Small.double, input=1)
 run_step(Training.both, inputs={"left": {"side": 1, "x": 1}, "right": {"side": 2, "x": 1}})
 run_flow(Small)
+run_step(Small.end, inputs={"all": "x" * 3_000_000, "noise": os.urandom(3_000_000)})
 print(seen)
 """
 
