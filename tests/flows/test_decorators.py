@@ -303,6 +303,45 @@ def test_a_failure_after_self_next_goes_on_once(one_site: Site) -> None:
     assert failure_of(one_site.run_flow(source, "run").succeeded()).exception == "late"
 
 
+def test_a_join_behind_a_function_that_takes_anything(one_site: Site) -> None:
+    source = HEAD + textwrap.dedent(
+        """
+        def passed_on(step):
+            @functools.wraps(step)
+            def any(*arguments):
+                return step(*arguments)
+            return any
+
+        class Passing(FlowSpec):
+            @step
+            def start(self):
+                self.next(self.left, self.right)
+
+            @step
+            def left(self):
+                self.next(self.join)
+
+            @step
+            def right(self):
+                self.next(self.join)
+
+            @passed_on
+            @step
+            def join(self, inputs):
+                self.count = len(list(inputs))
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            Passing()
+        """
+    )
+    assert one_site.run_flow(source, "run").succeeded().data.count == 2
+
+
 @pytest.mark.parametrize(
     ("body", "after", "kind"),
     [

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from metaflow.exception import InvalidFlow
 from metaflow.flow.node import Case, steps_of_case
+from metaflow.flow.step import as_written
 
 _ARGUMENTS = ("foreach", "condition", "num_parallel")
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # co_flags, as in `inspect`
@@ -140,9 +141,7 @@ class Sources:
         InvalidFlow
             The source is not to be found, or is not that of the function that is running.
         """
-        function = member
-        while hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
+        function = as_written(member)
         code = function.__code__
         node, class_line = self._functions_of(name, function).get(code.co_firstlineno, (None, 0))
         if node is None or node.name != code.co_name:

@@ -67,6 +67,13 @@ def _mark(function: Any, start: bool, end: bool, node_info: Mapping[str, Any] | 
     return function
 
 
+def as_written(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that stands in the source, which others may have wrapped by `functools.wraps`."""
+    while hasattr(step, "__wrapped__"):
+        step = step.__wrapped__
+    return step
+
+
 def steps_of(flow_class: type) -> dict[str, Callable[..., Any]]:
     """Return the steps of a flow by name, those of base classes included, in order of definition."""
     steps: dict[str, Callable[..., Any]] = {}

@@ -35,7 +35,7 @@ from metaflow.flow.failure import describe_failure, failure_of_error, place_of_a
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value, place_in
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec, attributes_of
-from metaflow.flow.step import limits
+from metaflow.flow.step import as_written, limits
 from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
 from metaflow.runtime.inputs import Inputs, decode_input_paths, is_passing_function, is_storable, missing_input
 from metaflow.runtime.record import AttemptRecord
@@ -126,7 +126,7 @@ class Task:
         self._element: dict[int, Any] = {}
         self._parameters = TaskIndex({}, {})  # of the run, read by joins
         self._turn = 0  # of a step that comes back to itself; Metaflow's resume knows its tasks by it
-        self._is_join = self._function.__code__.co_argcount > 1
+        self._is_join = as_written(self._function).__code__.co_argcount > 1
 
     def run(self) -> int:
         """Run the attempt and return the exit status of the process."""
@@ -335,7 +335,7 @@ class Task:
 
     def _check_transition(self, flow: FlowSpec) -> None:
         step, transition = self._plan.step, flow._binding.transition
-        code = self._function.__code__
+        code = as_written(self._function).__code__
         is_end = step in limits(self._class._steps)[1]
         if transition is None and not is_end:
             raise InvalidNextException(

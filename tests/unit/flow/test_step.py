@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
 
 from metaflow.exception import InvalidFlow
-from metaflow.flow.step import limits, step, steps_of
+from metaflow.flow.step import as_written, limits, step, steps_of
 
 
 def test_a_step_stays_the_function_that_it_is() -> None:
@@ -88,6 +89,18 @@ class Child(Mixin, Base):
     def start(self) -> None: ...
 
     middle: Any = None
+
+
+def test_what_others_have_wrapped_is_found_again() -> None:
+    def written(self: object, inputs: object) -> None: ...
+
+    @functools.wraps(written)
+    def once(*arguments: object) -> None: ...
+
+    @functools.wraps(once)
+    def twice(*arguments: object) -> None: ...
+
+    assert as_written(twice) is as_written(written) is written
 
 
 def test_steps_of_all_classes_in_order_of_definition() -> None:
