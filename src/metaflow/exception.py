@@ -117,9 +117,13 @@ class MetaflowException(Exception):
         self.hint = hint
         super().__init__(msg)
         if self.has_notes:
-            for note in (self.where, hint and f"hint: {hint}"):
-                if note:
-                    self.add_note(note)
+            self.add_notes()
+
+    def add_notes(self) -> None:
+        """Put place and hint into the notes, which are shown at the end of a traceback."""
+        for note in (self.where, self.hint and f"hint: {self.hint}"):
+            if note and note not in getattr(self, "__notes__", ()):
+                self.add_note(note)
 
     def __str__(self) -> str:
         return self.message

@@ -202,13 +202,5 @@ def raise_as_the_users(error: BaseException) -> None:
     """Raise what a step has raised, with the user's own frames."""
     __tracebackhide__ = True
     if isinstance(error, MetaflowException):
-        explain(error)
+        error.add_notes()
     raise error.with_traceback(user_frames(error.__traceback__))
-
-
-def explain(error: MetaflowException) -> None:
-    """Add what an error says beside its sentence, so that pytest shows it."""
-    said = getattr(error, "__notes__", ())
-    for note in (error.where and f"at {error.where}", error.hint and f"hint: {error.hint}"):
-        if note and note not in said:
-            error.add_note(note)

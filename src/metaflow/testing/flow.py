@@ -17,7 +17,7 @@ from metaflow.runtime.events import Finish, Instruction, Launch, RetryDue, Start
 from metaflow.runtime.policy import policy_of
 from metaflow.runtime.scheduler import Scheduler
 from metaflow.store.layout import PARAMETERS
-from metaflow.testing.attempts import Attempts, explain, raise_as_the_users
+from metaflow.testing.attempts import Attempts, raise_as_the_users
 from metaflow.testing.results import FlowResult
 from metaflow.testing.subject import Decorators, parameters_for_test, plan_for_test, workspace_for_test
 
@@ -107,7 +107,7 @@ def run_flow(
         parameters = parameters_for_test(workspace, params, required=True)
         begin_run(plan, parameters, attempts.storage, _OneRun(attempts.run_id), tags=(), system_tags=(), facts=())
     except MetaflowException as error:
-        explain(error)
+        error.add_notes()
         raise error.with_traceback(None) from error.__cause__
     result = _carry_out(plan, attempts, max_num_splits)
     if check and result.exception is not None:

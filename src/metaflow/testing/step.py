@@ -12,7 +12,7 @@ from metaflow.flow.spec import FlowSpec
 from metaflow.runtime.events import Launch, RetryDue, Start, TaskEnded, Wait
 from metaflow.runtime.policy import policy_of
 from metaflow.runtime.scheduler import Scheduler
-from metaflow.testing.attempts import Attempts, explain, raise_as_the_users
+from metaflow.testing.attempts import Attempts, raise_as_the_users
 from metaflow.testing.inputs import Coming, Foreach, Inputs, InputTasks, Loops, results_in
 from metaflow.testing.results import StepResult
 from metaflow.testing.subject import (
@@ -131,7 +131,7 @@ def run_step(
         tasks = InputTasks(plan, name, attempts.storage, attempts.run_id, parameters_for_test(workspace, params), given)
         coming = tasks.store(inputs, _loops(input, foreach))
     except MetaflowException as error:
-        explain(error)
+        error.add_notes()
         raise error.with_traceback(None) from error.__cause__
     retries = policy_of(plan.steps[name]).retries
     scheduler = Scheduler((), slots=1, max_splits=1, retries=lambda step: retries)
