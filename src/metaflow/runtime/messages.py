@@ -63,7 +63,7 @@ class Messages:
     def run_ends(self, finish: Finish) -> None:
         if finish.ok:
             seconds = self._clock.elapsed() - self._began
-            self._console.run(f"Workflow done in {seconds:.2f} s: {sum(self._done.values())} tasks.")
+            self._console.run(f"Workflow done in {seconds:.2f} s: {_tasks(sum(self._done.values()))}.")
         else:
             self._console.run("Workflow failed.")
 
@@ -109,7 +109,7 @@ class Messages:
     def task_done(self, label: TaskLabel, seconds: float, width: int | None) -> None:
         self._waiting.pop(label.task, None)
         self._done[label.step] += 1
-        foreach = f" It opens a foreach of {width} tasks." if width is not None else ""
+        foreach = f" It opens a foreach of {_tasks(width)}." if width is not None else ""
         self._console.status(label, f"Task done in {seconds:.2f} s.{foreach}")
         self._console.progress(self._counts)
 
@@ -145,3 +145,7 @@ def lines_of(failure: TaskFailed) -> list[str]:
     """Return what is printed, and stored as the task's log, of a failure of which the task itself said nothing."""
     lines = [f"{failure.message[0].upper()}{failure.message[1:]}."]
     return [*lines, f"    hint: {failure.hint}"] if failure.hint else lines
+
+
+def _tasks(number: int) -> str:
+    return "1 task" if number == 1 else f"{number} tasks"
