@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metaflow.exception import InvalidTestSetup, UnpicklableArtifact
-from metaflow.flow.binding import foreach_values_name
+from metaflow.flow.binding import foreach_values_name, is_indexable
 from metaflow.flow.frames import ForeachFrame, PicklableFrames, frame_value
 from metaflow.flow.graph import Graph
 from metaflow.flow.plan import FlowPlan
@@ -143,35 +143,32 @@ class InputTasks:
     def _follow(self, result: StepResult, loops: Loops | None) -> Coming:
         """Let the step come after a task that a test has run."""
         self._check_flow(result)
-        if self._step not in result.next:
-            ways = ", ".join(result.next) or "nowhere"
-            raise InvalidTestSetup(f"The step '{result.step}' went to {ways}, and not to '{self._step}'.")
-        if result.foreach is None:
+        if self._step not in result.ended.next:
+            ways = ", ".join(result.ended.next) or "nowhere"
+            raise InvalidTestSetup(f"The step '{result.ended.step}' went to {ways}, and not to '{self._step}'.")
+        if result.ended.foreach is None:
             if loops is not None:
-                raise InvalidTestSetup(f"The result of '{result.step}' says itself which foreach it is in.")
+                raise self._says_itself(result)
             return Coming((self._adopt(result),))
-        index = loops.index if isinstance(loops, Foreach) else 0
-        if loops is not None and (not isinstance(loops, Foreach) or list(loops.values) != list(result.foreach)):
+        if not isinstance(loops, Foreach) or loops.values is not result.ended.foreach:
             raise InvalidTestSetup(
-                f"The result of '{result.step}' says itself what its foreach runs over.",
-                hint="foreach=Foreach(result.foreach, 1) has the step handle the second element",
+                f"The step '{result.ended.step}' has opened a foreach, and '{self._step}' handles one of its elements.",
+                hint="say which by foreach=Foreach(result.foreach, index)",
             )
-        self._check_index(result.foreach, index)
-        return Coming((self._adopt(result),), index)
+        self._check_index(loops)
+        return Coming((self._adopt(result),), loops.index)
 
-    def _adopt(self, result: StepResult, step: str | None = None) -> TaskRef:
+    def _adopt(self, result: StepResult) -> TaskRef:
         """Store what a task has left, under this run."""
         self._storage.adopt(result._storage)
         index = TaskIndex(dict(result._index.objects), dict(result._index.info))
-        return self._write(step or result.step, self._given, index)
+        return self._write(result.ended.step, self._given, index)
 
     def _save(
         self, step: str, artifacts: Mapping[str, Any], loops: Sequence[Foreach], frames: Sequence[ForeachFrame] = ()
     ) -> TaskRef:
         """Store a task that has left `artifacts`, within `loops`, and further loops of which there is but a frame."""
         self._check_names(artifacts)
-        for loop in loops:
-            self._check_index(loop.values, loop.index)
         elements = {foreach_values_name(depth): loop.values for depth, loop in enumerate(loops)}
         stack = [*map(self._frame, self._loops_around(), loops), *frames]
         internal = {"_foreach_stack": stack, "_task_ok": True, "_success": True, "_transition": ([self._step], None)}
@@ -206,12 +203,13 @@ class InputTasks:
             raise InvalidTestSetup(f"'{name}', among the inputs of the step '{self._step}', is {what}.", hint=hint)
 
     def _check_flow(self, result: StepResult) -> None:
-        if not issubclass(self._plan.flow_class, result.flow) and not issubclass(result.flow, self._plan.flow_class):
+        flow, other, step = self._plan.flow_class, result.ended.flow, result.ended.step
+        if not (issubclass(flow, other) or issubclass(other, flow)):
             raise InvalidTestSetup(
-                f"The result of '{result.step}' is one of the flow {result.flow.__name__}, not of {self._plan.name}."
+                f"The result of '{step}' is one of the flow {other.__name__}, not of {self._plan.name}."
             )
-        if not result.ok:
-            raise InvalidTestSetup(f"The step '{result.step}' has failed, so that nothing comes after it.")
+        if not result.ended.ok:
+            raise InvalidTestSetup(f"The step '{step}' has failed, so that nothing comes after it.")
 
     # --- foreaches around the step ----------------------------------------------------------------------------------
 
@@ -225,7 +223,12 @@ class InputTasks:
     def _loops(self, loops: Loops | None) -> Sequence[Foreach]:
         given = () if loops is None else [loops] if isinstance(loops, Foreach) else loops
         around = self._loops_around()
+        for loop in given:
+            if not isinstance(loop, Foreach) or not is_indexable(loop.values):
+                raise InvalidTestSetup("foreach= takes a Foreach(elements, index), whose elements are a list.")
         if len(given) == len(around):
+            for loop in given:
+                self._check_index(loop)
             return given
         over = " and ".join(f"self.{artifact}" if artifact else "its elements" for artifact, _ in around)
         if not around:
@@ -241,10 +244,11 @@ class InputTasks:
         artifact, step = place
         return ForeachFrame(step, artifact, len(loop.values), loop.index, frame_value(loop.values[loop.index]))
 
-    def _check_index(self, values: Sequence[Any], index: int) -> None:
-        if not 0 <= index < len(values):
+    def _check_index(self, loop: Foreach) -> None:
+        width = len(loop.values)
+        if not 0 <= loop.index < width:
             raise InvalidTestSetup(
-                f"The foreach around '{self._step}' has {len(values)} elements, and none with the index {index}."
+                f"The foreach around '{self._step}' has {width} elements, and none with the index {loop.index}."
             )
 
     # --- joins ------------------------------------------------------------------------------------------------------
@@ -252,8 +256,13 @@ class InputTasks:
     def _store_branches(self, inputs: Inputs | None, loops: Loops | None) -> Coming:
         if not self._node.split_parents:
             raise InvalidTestSetup(f"No split leads to the join '{self._step}' in the flow {self._plan.name}.")
-        self._write_parameters()
-        around = self._loops(loops)
+        results = results_in(inputs)
+        if results and self._loops_around() and len(results) < len(inputs or ()):
+            raise InvalidTestSetup("Inputs are all results, or all dictionaries, since results are in a foreach.")
+        if results and loops is not None:
+            raise self._says_itself(results[0])
+        self._write_parameters(results)
+        around = () if results else self._loops(loops)
         split = self._graph[self._node.split_parents[-1]]
         if split.kind == "foreach":
             return Coming(self._store_elements(split.foreach or "", split.next[0], inputs, around))
@@ -262,10 +271,19 @@ class InputTasks:
             tasks.append(self._adopt(each) if isinstance(each, StepResult) else self._save(step, each, around))
         return Coming(tuple(tasks))
 
-    def _write_parameters(self) -> None:
-        store = TaskStore(self._storage, f"{self._plan.name}/{self._run}/{PARAMETERS}/0")
+    @staticmethod
+    def _says_itself(result: StepResult) -> InvalidTestSetup:
+        return InvalidTestSetup(f"The result of '{result.ended.step}' says itself which foreach it is in.")
+
+    def _write_parameters(self, results: Sequence[StepResult]) -> None:
+        """Store what a join finds on self: the parameters of the steps before it, if a test has run them."""
         index = TaskIndex({}, {})
         save_artifacts(self._blobs, self._common.items(), index)
+        for result in results[:1]:
+            self._storage.adopt(result._storage)
+            for name in self._plan.parameters.keys() & result._index.objects.keys() - self._given.keys():
+                index.objects[name], index.info[name] = result._index.objects[name], result._index.info[name]
+        store = TaskStore(self._storage, f"{self._plan.name}/{self._run}/{PARAMETERS}/0")
         store.write(store.index(index))
         store.write(store.done(0))
 
@@ -290,8 +308,8 @@ class InputTasks:
 
     def _check_leads_here(self, result: StepResult) -> None:
         self._check_flow(result)
-        if self._step not in result.next:
-            raise InvalidTestSetup(f"The step '{result.step}' does not lead to the join '{self._step}'.")
+        if self._step not in result.ended.next:
+            raise InvalidTestSetup(f"The step '{result.ended.step}' does not lead to the join '{self._step}'.")
 
     def _of_one_split(self, inputs: Inputs | None) -> list[tuple[str, Any]]:
         """Return `_branches` of the split that the inputs fit, where there are several: those of a switch's cases."""
@@ -313,7 +331,7 @@ class InputTasks:
         if isinstance(inputs, Mapping) and all(map(_is_of_a_task, inputs.values())):
             given = list(inputs.items())
         elif isinstance(inputs, Sequence) and all(isinstance(each, StepResult) for each in inputs):
-            given = [(each.step, each) for each in inputs if isinstance(each, StepResult)]
+            given = [(each.ended.step, each) for each in inputs if isinstance(each, StepResult)]
         else:
             given = []
         chosen = [[pair for pair in given if pair[0] in steps] for steps in ends]

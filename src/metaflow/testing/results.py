@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metaflow.app.configs import LoadedConfigs
 from metaflow.exception import InvalidTestSetup, TaskFailed
@@ -53,22 +53,42 @@ class ArtifactValues(Mapping[str, Any]):
         return repr(dict(self))
 
 
+class TaskEnd(NamedTuple):
+    """How a task under test ended; see `StepResult`."""
+
+    flow: type[FlowSpec]
+    step: str
+    next: tuple[str, ...]
+    foreach: Sequence[Any] | None
+    condition: str | None
+    stdout: str
+    stderr: str
+    exception: BaseException | None
+    failure: TaskFailed | None
+    attempts: int
+    current: Mapping[str, Any]
+    ok: bool
+
+
 class StepResult:
     """What a step has done.
 
-    An artifact is ``result["accuracy"]``, or ``result.accuracy`` if the result has no attribute of that name.
+    An artifact is ``result["accuracy"]`` or ``result.accuracy``. If one has the name of an attribute below, such as
+    ``failure``, it is ``result["failure"]``, the attribute is ``result.ended.failure``, and ``result.failure`` raises.
 
     Attributes
     ----------
+    artifacts : mapping of str to object
+        What the step after it would find on self: what this one has assigned, and what came through it. Without
+        parameters, configs and attributes of the flow's class.
+    ended : TaskEnd
+        All that follow, as one value.
     flow : type of FlowSpec
         The flow.
     step : str
         The step.
-    artifacts : mapping of str to object
-        What the step after it would find on self: what this one has assigned, and what came through it. Without
-        parameters, configs and attributes of the flow's class.
     next : tuple of str
-        The steps that follow; of a switch, the one chosen. Empty after the last step, and after a failure.
+        The steps that follow; of a switch, those chosen. Empty after the last step, and after a failure.
     foreach : sequence or None
         What the foreach that it has opened runs over.
     condition : str or None
@@ -83,7 +103,22 @@ class StepResult:
         How often it was tried.
     current : mapping of str to object
         What `metaflow.current` was.
+    ok : bool
+        Whether the run can go on after it.
     """
+
+    flow: type[FlowSpec]
+    step: str
+    next: tuple[str, ...]
+    foreach: Sequence[Any] | None
+    condition: str | None
+    stdout: str
+    stderr: str
+    exception: BaseException | None
+    failure: TaskFailed | None
+    attempts: int
+    current: Mapping[str, Any]
+    ok: bool
 
     def __init__(
         self,
@@ -101,23 +136,21 @@ class StepResult:
         self._storage = storage
         self._index = index
         self._configs = configs
-        self.flow: type[FlowSpec] = plan.flow_class
-        self.step = step
         self.artifacts: Mapping[str, Any] = ArtifactValues(artifacts, names)
-        self.next: tuple[str, ...] = last.report.next
-        self.foreach: Sequence[Any] | None = artifacts[internals.ELEMENTS] if last.report.width is not None else None
-        self.condition: str | None = last.condition if last.report.ok else None
-        self.stdout = "".join(each.place.stdout.getvalue() for each in attempts)
-        self.stderr = "".join(each.place.stderr.getvalue() for each in attempts)
-        self.exception: BaseException | None = last.error
-        self.failure: TaskFailed | None = last.report.failure
-        self.attempts = len(attempts)
-        self.current: Mapping[str, Any] = MappingProxyType(last.place.values)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the run can go on after it."""
-        return self.failure is None
+        self.ended = TaskEnd(
+            flow=plan.flow_class,
+            step=step,
+            next=last.report.next,
+            foreach=artifacts[internals.ELEMENTS] if last.report.width is not None else None,
+            condition=last.condition if last.report.ok else None,
+            stdout="".join(each.place.stdout.getvalue() for each in attempts),
+            stderr="".join(each.place.stderr.getvalue() for each in attempts),
+            exception=last.error,
+            failure=last.report.failure,
+            attempts=len(attempts),
+            current=MappingProxyType(last.place.values),
+            ok=last.report.ok,
+        )
 
     def __getitem__(self, name: str) -> Any:
         return self.artifacts[name]
@@ -126,21 +159,28 @@ class StepResult:
         return name in self.artifacts
 
     def __getattr__(self, name: str) -> Any:
-        artifacts = self.__dict__.get("artifacts", {})
-        if name in artifacts:
-            return artifacts[name]
-        if name.startswith("__"):
+        if name.startswith("__") or "ended" not in self.__dict__:
             raise AttributeError(name)
-        near = difflib.get_close_matches(name, artifacts, n=1)
-        known = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(artifacts) or 'none'}"
-        raise AttributeError(f"the step '{self.__dict__.get('step')}' has no artifact '{name}'; {known}")
+        if name in TaskEnd._fields and name in self.artifacts:
+            raise AttributeError(
+                f"'{name}' is an artifact of the step '{self.ended.step}', result['{name}'], and an attribute of its "
+                f"result, result.ended.{name}"
+            )
+        if name in TaskEnd._fields:
+            return getattr(self.ended, name)
+        if name in self.artifacts:
+            return self.artifacts[name]
+        near = difflib.get_close_matches(name, self.artifacts, n=1)
+        known = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(self.artifacts) or 'none'}"
+        raise AttributeError(f"the step '{self.ended.step}' has no artifact '{name}'; {known}")
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.artifacts})
+        return sorted({*super().__dir__(), *TaskEnd._fields, *self.artifacts})
 
     def __repr__(self) -> str:
-        end = f"next={self.next}" if self.ok else f"exception={self.exception!r}"
-        return f"StepResult({self.flow.__name__}.{self.step}: {end}, artifacts: {', '.join(self.artifacts) or 'none'})"
+        end = self.ended
+        how = f"next={end.next}" if end.ok else f"exception={end.exception!r}"
+        return f"StepResult({end.flow.__name__}.{end.step}: {how}, artifacts: {', '.join(self.artifacts) or 'none'})"
 
 
 class FlowResult:
@@ -170,8 +210,8 @@ class FlowResult:
         self.status: str = "successful" if ok else "failed"
         self.tasks = tuple(tasks)
         self.artifacts: Mapping[str, Any] = tasks[-1].artifacts if ok else MappingProxyType({})
-        self.exception: BaseException | None = culprit.exception if culprit is not None else None
-        self.failure: TaskFailed | None = culprit.failure if culprit is not None else None
+        self.exception: BaseException | None = culprit.ended.exception if culprit is not None else None
+        self.failure: TaskFailed | None = culprit.ended.failure if culprit is not None else None
 
     @property
     def ok(self) -> bool:
@@ -181,12 +221,12 @@ class FlowResult:
     @property
     def stdout(self) -> str:
         """What its tasks have printed, one after the other."""
-        return "".join(task.stdout for task in self.tasks)
+        return "".join(task.ended.stdout for task in self.tasks)
 
     @property
     def stderr(self) -> str:
         """As `stdout`."""
-        return "".join(task.stderr for task in self.tasks)
+        return "".join(task.ended.stderr for task in self.tasks)
 
     def __getitem__(self, step: str) -> tuple[StepResult, ...]:
         if step not in self._plan.steps:
@@ -195,7 +235,7 @@ class FlowResult:
                 f"The flow {self._plan.name} has no step {step!r}.",
                 hint=f"did you mean '{near[0]}'?" if near else f"its steps: {', '.join(self._plan.steps)}",
             )
-        return tuple(task for task in self.tasks if task.step == step)
+        return tuple(task for task in self.tasks if task.ended.step == step)
 
     def __repr__(self) -> str:
         return f"FlowResult({self._plan.name}: {self.status}, {len(self.tasks)} tasks)"

@@ -136,8 +136,8 @@ def run_step(
     retries = policy_of(plan.steps[name]).retries
     scheduler = Scheduler((), slots=1, max_splits=1, retries=lambda step: retries)
     result = _carry_out(attempts, scheduler, name, coming)
-    if check and result.exception is not None:
-        raise_as_the_users(result.exception)
+    if check and result.ended.exception is not None:
+        raise_as_the_users(result.ended.exception)
     return result
 
 

@@ -14,7 +14,7 @@ import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -95,12 +95,15 @@ def test_a_switch() -> None:
 
 def test_results_are_inputs_of_the_next_step() -> None:
     start = run_step(Training.start, params={"title": "t", "learning-rate": 4})
-    fitted = [run_step(Training.fit, inputs=start, foreach=Foreach(["a", "b"], index)) for index in range(2)]
+    fitted = [run_step(Training.fit, inputs=start, foreach=Foreach(start.foreach or (), index)) for index in range(2)]
     assert [each.loss for each in fitted] == [4.0, 8.0]
-    folds = [run_step(Training.fold, inputs=fitted[1], foreach=Foreach(range(3), index)) for index in range(3)]
+    folds = [
+        run_step(Training.fold, inputs=fitted[1], foreach=Foreach(fitted[1].foreach or (), index)) for index in range(3)
+    ]
     assert folds[2].place == [(1, 2, "b"), (2, 3, 2)]
-    folded = [run_step(Training.folded, inputs=folds, foreach=Foreach(["a", "b"], 1))]
+    folded = [run_step(Training.folded, inputs=folds)]
     assert folded[0].loss == 8.0
+    assert run_step(Training, "folded", inputs=folds).current["parameter_names"] == ["rate", "name_of_run", "table"]
     parted = run_step(Training.parted, inputs=run_step(Training.joined, inputs=folded))
     sides = [run_step(each, inputs=parted) for each in (Training.left, Training.right)]
     both = run_step(Training.both, inputs=sides)
@@ -370,6 +373,14 @@ def test_a_step_that_goes_nowhere_or_where_it_cannot() -> None:
         run_step(Nowhere.start)
 
 
+def one_fold() -> StepResult:
+    return run_step(Training.fold, foreach=[Foreach(["a"]), Foreach([1])])
+
+
+def failed() -> StepResult:
+    return run_step(Small.join, inputs=[{}], check=False)
+
+
 @pytest.mark.parametrize(
     ("test", "words", "hint"),
     [
@@ -400,6 +411,12 @@ def test_a_step_that_goes_nowhere_or_where_it_cannot() -> None:
         (lambda: run_step(Training.end, current={"run_id": "a/b"}), r"current\.run_id", ""),
         (lambda: run_step(Training.end, inputs=run_step(Training.decide)), "went to decide, and not to 'end'", ""),
         (lambda: run_step(Child, "end", inputs=run_step(Training.decide)), "one of the flow Training", ""),
+        (lambda: run_step(Training.fit, foreach=cast("Any", ["a"])), "takes a Foreach", ""),
+        (lambda: run_step(Small.double, inputs=run_step(Small.start)), "'start' has opened", "result.foreach, index"),
+        (lambda: run_step(Small.double, inputs=run_step(Small.start), input=1), "'start' has opened", ""),
+        (lambda: run_step(Training.folded, inputs=[one_fold(), {}]), "all results, or all", ""),
+        (lambda: run_step(Training.folded, inputs=[one_fold()], input=1), "says itself which foreach", ""),
+        (lambda: run_step(Small.end, inputs=failed()), "'join' has failed", ""),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(test: Any, words: str, hint: str) -> None:
@@ -565,6 +582,34 @@ def test_errors_can_be_pickled_for_xdist() -> None:
     with pytest.raises(InvalidTestSetup) as caught:
         run_step(Training)
     assert pickle.loads(pickle.dumps(caught.value)).hint == caught.value.hint
+
+
+def test_a_join_has_the_parameters_of_the_results_before_it() -> None:
+    class Rated(Small):
+        @step
+        def join(self, inputs: Any) -> None:
+            self.counts = (self.count, [each.count for each in inputs])
+            self.next(self.end)
+
+    start = run_step(Rated, "start", params={"count": 3})
+    each = [run_step(Rated, "double", inputs=start, foreach=Foreach(start.foreach or (), n)) for n in range(3)]
+    assert run_step(Rated.join, inputs=each).counts == (3, [3, 3, 3])
+    assert run_step(Rated.join, inputs=each, params={"count": 1}).counts == (1, [1, 1, 1])
+
+
+def test_an_artifact_with_the_name_of_an_attribute_is_not_mistaken_for_it() -> None:
+    result = run_step(Training.left, inputs={"failure": "an artifact", "step": 3})
+    assert (result["failure"], result.ended.failure, result["step"], result.ended.step) == (
+        "an artifact",
+        None,
+        3,
+        "left",
+    )
+    for name in ("failure", "step"):
+        with pytest.raises(AttributeError, match=rf"result\['{name}'\], .* result\.ended\.{name}"):
+            getattr(result, name)
+    assert result.side == "left"
+    assert repr(result).startswith("StepResult(Training.left: ")
 
 
 def test_a_small_flow_in_a_small_class() -> None:
