@@ -205,15 +205,31 @@ _MODULES = frozenset(
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME and name not in _MODULES:
-        raise AttributeError(f"module 'metaflow' has no attribute '{name}'")
     from importlib import import_module
+
+    if name not in _HOME and name not in _MODULES:
+        return _added(name)
 
     if name in _MODULES:
         return import_module(f"metaflow.{name}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+def _added(name: str) -> Any:
+    """Return what an extension adds under a name that is none of Metaflow's, and of no module here."""
+    from importlib.machinery import PathFinder
+
+    if not name.startswith("_") and PathFinder.find_spec(f"{__name__}.{name}", __path__) is None:
+        from metaflow.absent import MODULES, NAMES
+        from metaflow.flow.added import added_decorator
+
+        found = None if name in NAMES or name in MODULES else added_decorator(name)
+        if found is not None:
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module 'metaflow' has no attribute '{name}'")
 
 
 class _Absent:

@@ -34,6 +34,7 @@
     ├── MetaflowInvalidPathspec               the text is not a path of the right depth
     ├── MetaflowTaggingError                  a tag cannot be set or removed
     ├── InvalidTestSetup                      what a test gives to run_step or run_flow does not fit
+    ├── InvalidExtension                      what another distribution adds cannot be used (names both)
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
     ├── RunNotStarted                         what a program has started ended before it was a run (also a RuntimeError)
     ├── PreflightFailed                       no place can take what the steps ask for: said before the first task
@@ -148,6 +149,10 @@ def _restore(cls: type[MetaflowException], message: str, state: dict[str, Any]) 
 
 class InvalidTestSetup(MetaflowException):
     headline = "Invalid test"
+
+
+class InvalidExtension(MetaflowException):
+    headline = "Invalid extension"
 
 
 class CommandException(MetaflowException):

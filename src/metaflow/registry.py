@@ -1,7 +1,8 @@
 """The one table of everything that is found by name: kind and name → ``module:attribute``.
 
 Strings keep heavy modules unloaded until somebody asks. To add a backend, write its module and a row here; nothing
-else in the house changes. Start reading at `_TABLE`, then `load`.
+else in the house changes. A name that has no row may be that of an extension (`metaflow.extensions`), which never takes
+the name of a row. Start reading at `_TABLE`, then `load`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import difflib
 from importlib import import_module
 from typing import Any
 
+from metaflow import extensions
 from metaflow.exception import CommandException
 
 _TABLE: dict[str, dict[str, str]] = {
@@ -75,13 +77,20 @@ _PLANNED: dict[str, tuple[str, ...]] = {
 
 
 def names(kind: str) -> list[str]:
-    """Return the registered names of `kind`, sorted."""
+    """Return the names of `kind` in the table, sorted; those of extensions are not looked for."""
     return sorted(_TABLE[kind])
 
 
-def register(kind: str, name: str, target: str) -> None:
-    """Add a row; `target` is ``module:attribute`` and is not imported here."""
+def names_with_extensions(kind: str) -> list[str]:
+    """Return all names of `kind`, sorted; looks through what is installed."""
+    return sorted({*_TABLE[kind], *(each.name for each in extensions.every() if each.kind == kind)})
+
+
+def register(kind: str, name: str, target: str) -> str | None:
+    """Add a row and return the target that it replaces; `target` is ``module:attribute`` and is not imported here."""
+    replaced = _TABLE[kind].get(name)
     _TABLE[kind][name] = target
+    return replaced
 
 
 def module(kind: str, name: str) -> str:
@@ -103,12 +112,16 @@ def load(kind: str, name: str) -> Any:
     ------
     CommandException
         Nothing of this kind has this name; the nearest name is the hint.
+    InvalidExtension
+        It is the name of an extension that cannot be used.
     """
-    try:
+    if name in _TABLE[kind]:
         module, _, attribute = _TABLE[kind][name].partition(":")
-    except KeyError:
+        return getattr(import_module(module), attribute)
+    found = extensions.load(kind, name)
+    if found is None:
         raise unknown(kind, name) from None
-    return getattr(import_module(module), attribute)
+    return found
 
 
 def unknown(kind: str, name: str) -> CommandException:
@@ -119,8 +132,9 @@ def unknown(kind: str, name: str) -> CommandException:
         missing = "" if name in _TABLE["flow decorator"] else " It is not available in this version of Millrace."
         hint = "write it above the class of the flow" if not missing else None
         return CommandException(f"'{name}' is a decorator of flows, not of steps.{missing}", hint=hint)
-    near = difflib.get_close_matches(name, _TABLE[kind], n=1)
-    known = ", ".join(names(kind)) or "none"
+    all_names = names_with_extensions(kind)
+    near = difflib.get_close_matches(name, all_names, n=1)
+    known = ", ".join(all_names) or "none"
     return CommandException(
         f"There is no {kind} '{name}'.",
         hint=f"did you mean '{near[0]}'?" if near else f"known names: {known}",

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from metaflow import extensions
 from metaflow.app.workspace import Workspace
 from metaflow.compute.ignore import FILE
 from metaflow.compute.jobs.packages import TaskPackages
 from metaflow.compute.jobs.runtime_package import platform_of, runtime_archive
 from metaflow.compute.package import Manifest, archive, gather, suffixes_of
+from metaflow.flow.package_content import Addition, ContentType
 from metaflow.version import __version__
 
 
@@ -47,6 +49,7 @@ def code_manifest(workspace: Workspace, remark: Callable[[str], None]) -> Manife
     plan = workspace.plan
     decorators = [*plan.decorators, *(each for step in plan.steps.values() for each in step.decorators)]
     additions = [added for decorator in decorators for added in decorator.add_to_package()]
+    additions += [Addition(module, type=ContentType.MODULE_CONTENT) for module in extensions.modules()]
     manifest = gather(workspace.path, suffixes, configured.limit_mb, workspace.module, additions)
     if manifest.secrets:
         names = ", ".join(os.path.relpath(path, manifest.directory) for path in manifest.secrets[:5])

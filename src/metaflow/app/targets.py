@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from metaflow import registry
+from metaflow import extensions, registry
 from metaflow.app.early import EarlyZygote
 from metaflow.app.packages import task_packages
 from metaflow.app.workspace import Workspace
@@ -112,7 +112,7 @@ def local_target(
     remark: Callable[[str], None],
 ) -> Target:
     """Return where tasks of this machine run; `packages` are those of the run, if other tasks run elsewhere."""
-    environment = {LOCAL_ROOT: workspace.local_root}
+    environment = {LOCAL_ROOT: workspace.local_root, **extensions.for_tasks()}
     if packages is not None:
         environment[CODE_PACKAGE] = packages.fact
     command = FlowCommand(
@@ -145,6 +145,7 @@ def _remote(
         {
             **_environment(workspace),
             **_certificates(workspace),
+            **extensions.for_tasks(),
             **spot_variables(backend, workspace.datastore, workspace.settings.datastores.s3_endpoint),
             CODE_PACKAGE: packages.fact,
             OTHER_SUFFIXES: json.dumps(packages.other_suffixes),

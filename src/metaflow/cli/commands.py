@@ -50,8 +50,14 @@ _COMMAND = "millrace.command"
 
 def _sentences() -> dict[str, str]:
     """Return all commands by name, each with one line about it; every job backend has one."""
-    jobs = {name: f"List and kill the jobs of this flow on {name}." for name in registry.names("job backend")}
+    jobs = {name: f"List and kill the jobs of this flow on {name}." for name in _job_backends()}
     return dict(sorted({**{name: sentence for name, (_, sentence) in _COMMANDS.items()}, **jobs}.items()))
+
+
+def _job_backends(name: str = "") -> list[str]:
+    """Return the names of all job backends; those of extensions only if `name` is nobody else's."""
+    built_in = registry.names("job backend")
+    return built_in if name in built_in else registry.names_with_extensions("job backend")
 
 
 class FlowGroup(click.Group):
@@ -61,10 +67,8 @@ class FlowGroup(click.Group):
         return list(_sentences())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in registry.names("job backend"):
-            return job_commands(cmd_name)
         if cmd_name not in _COMMANDS:
-            return None
+            return job_commands(cmd_name) if cmd_name in _job_backends(cmd_name) else None
         module, _, function = _COMMANDS[cmd_name][0].partition(":")
         target = getattr(import_module(module), function)
         command: click.Command = target if isinstance(target, click.Command) else target(ctx.obj)
@@ -79,7 +83,7 @@ class FlowGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _sentences() and not args[0].startswith("-"):
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-") and args[0] not in _job_backends(args[0]):
             raise _no_such_command(args[0])
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta[_COMMAND] = command

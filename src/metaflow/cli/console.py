@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from metaflow import settings
+from metaflow import extensions, registry, settings
 from metaflow.cli import unavailable
 from metaflow.cli.main import print_error
 from metaflow.exception import CommandException, MetaflowException
@@ -77,6 +77,17 @@ def _status() -> None:
         click.echo(f"{name:<14} {value}")
     for warning in found.values.warnings():
         click.echo(warning, err=True)
+
+
+@command.command("extensions", help="Print what other distributions add, and whether it can be used.")
+def _extensions() -> None:
+    rows = extensions.every()
+    for each in rows:
+        hidden = each.name in registry.names(each.kind)
+        state = "hidden by the built-in of this name" if hidden else extensions.fault(each) or "ready"
+        click.echo(f"{each.kind} '{each.name}'  {each.distribution}  {each.target}\n    {state}")
+    if not rows:
+        click.echo("No distribution that is installed adds anything.")
 
 
 @command.group("configure", cls=_Group, help="Inspect the configuration.")

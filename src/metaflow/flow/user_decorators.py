@@ -434,7 +434,8 @@ def step_decorator(name: str) -> type[StepDecorator]:
         if len(found) > 1:
             names = ", ".join(each.decorator_name for each in found)
             raise CommandException(f"Several decorators are called '{name}'.", hint=f"name its module: {names}")
-        return cast("type[StepDecorator]", found[0]._adapter() if found else registry.load("step decorator", name))
+        kind = found[0] if found else registry.load("step decorator", name)
+        return cast("type[StepDecorator]", kind._adapter() if issubclass(kind, _OfStep) else kind)
     try:
         target = getattr(import_module(module), attribute)
     except Exception as error:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,8 @@ from hypothesis import strategies as st
 
 from metaflow.compute.report import TaskReport
 from metaflow.exception import MetaflowInternalError, TaskFailed
+from metaflow.flow.description import describe
+from metaflow.flow.lint import check_graph
 from metaflow.runtime.events import (
     Cancelled,
     Event,
@@ -32,6 +36,7 @@ from metaflow.runtime.events import (
 )
 from metaflow.runtime.scheduler import Scheduler
 from support.recording import DIRECTORY, RUNS, event_from_json, replay, scheduler_of
+from support.sketch import graph_of
 
 PARAMETERS = TaskRef("_parameters", 0)
 
@@ -283,6 +288,20 @@ class Flow:
         self.moves[choice] = (kind, (many, (one,), (one, many[0])))
         return "linear", ((choice,),)
 
+    def sketch(self) -> str:
+        """Return it as `support.sketch` reads it."""
+        parts = [f"start > {self.start}"]
+        for step, (kind, ways) in self.moves.items():
+            signature = f"{step}(inputs)" if step in self.joins else step
+            if kind in ("switch", "loop", "list"):
+                cases = (f"[{','.join(way)}]" if kind == "list" else way[0] for way in ways)
+                parts.append(f"{signature} > ? v {' '.join(f'{key}:{case}' for key, case in enumerate(cases))}")
+            elif kind == "end":
+                parts.append(signature)
+            else:
+                parts.append(f"{signature} > {', '.join(ways[0])}{' * xs' if kind == 'foreach' else ''}")
+        return "; ".join(parts)
+
 
 @st.composite
 def flows(draw: st.DrawFn) -> Flow:
@@ -348,6 +367,16 @@ class Simulation:
             elif isinstance(instruction, Finish):
                 assert not self.running, "the run ended while a task ran"
                 self.finish = instruction
+
+
+@settings(max_examples=40, deadline=None)
+@given(flow=flows())
+def test_the_rules_accept_each_of_these_flows(flow: Flow) -> None:
+    with TemporaryDirectory() as directory:
+        graph = graph_of(Path(directory), flow.sketch())
+    check_graph(graph)
+    assert graph.lists_of_one == flow.lists_of_one
+    assert describe(graph)["steps"].keys() == graph.nodes.keys()
 
 
 @settings(max_examples=150, deadline=None)

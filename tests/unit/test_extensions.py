@@ -1,0 +1,201 @@
+"""What other distributions add: found by name, checked when it arrives, and in nobody's way."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import metaflow
+from metaflow import extensions, registry
+from metaflow.exception import CommandException, InvalidExtension
+from metaflow.flow import plan
+from metaflow.flow.user_decorators import step_decorator
+from metaflow.store.local import LocalStorage
+from support.distributions import install
+from support.sketch import flow_class
+
+SOURCE = """
+    from metaflow import FlowMutator, user_step_decorator
+    from metaflow.flow.decorator import StepDecorator
+    from metaflow.flow.flow_decorator import FlowDecorator
+    from metaflow.store.local import LocalStorage
+
+
+    class Shout(StepDecorator):
+        name = "shout"
+        defaults = {"word": "hey"}
+
+    class Labelled(FlowDecorator):
+        name = "labelled"
+        defaults = {"label": ""}
+
+    class Sized(FlowMutator):
+        pass
+
+    @user_step_decorator
+    def whisper(step_name, flow, inputs=None, attributes=None):
+        yield
+
+    class Disk(LocalStorage):
+        kind = "disk"
+
+    class Half:
+        kind = "half"
+
+    class Narrow(LocalStorage):
+        kind = "narrow"
+
+        def put(self, items):
+            pass
+
+    nothing = 1
+"""
+POINTS = {
+    "millrace.step_decorators": {
+        "shout": "shouting:Shout",
+        "whisper": "shouting:whisper",
+        "loud": "shouting:Shout",
+        "retry": "shouting:Shout",
+        "half": "shouting:Half",
+        "gone": "shouting:Gone",
+        "lost": "no_such_module_at_all",
+        "nothing": "shouting:nothing",
+    },
+    "millrace.flow_decorators": {"labelled": "shouting:Labelled", "sized": "shouting:Sized"},
+    "millrace.datastores": {"disk": "shouting:Disk", "half": "shouting:Half", "narrow": "shouting:Narrow"},
+}
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    install(tmp_path / "site", "shouting", "1.2", SOURCE, POINTS)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    _forget()
+    yield tmp_path / "site"
+    _forget()
+    for name in ("shout", "whisper", "labelled", "sized"):
+        vars(metaflow).pop(name, None)
+
+
+def _forget() -> None:
+    extensions.every.cache_clear()
+    extensions._used.clear()
+    for name in ("shouting", "other"):
+        sys.modules.pop(name, None)
+
+
+def test_a_name_that_is_ours_looks_for_none() -> None:
+    registry.load("step decorator", "retry")
+    registry.load("datastore", "local")
+    assert not extensions.every.cache_info().misses
+    assert "shouting" not in sys.modules
+    assert registry.load("step decorator", "retry").__module__ == "metaflow.decorators.retry"
+
+
+def test_each_kind_is_found_by_name() -> None:
+    assert registry.load("step decorator", "shout").defaults == {"word": "hey"}
+    assert registry.load("flow decorator", "labelled").name == "labelled"
+    assert issubclass(registry.load("datastore", "disk"), LocalStorage)
+    assert step_decorator("shout").name == "shout"
+    assert step_decorator("whisper").__name__
+    assert {each.name for each in extensions.used()} >= {"shout", "labelled", "disk"}
+
+
+def test_decorators_are_imported_from_metaflow(tmp_path: Path) -> None:
+    text = """
+from metaflow import FlowSpec, labelled, shout, sized, step, whisper
+
+@labelled(label="x")
+@sized
+class Decorated(FlowSpec):
+    @shout(word="ho")
+    @whisper
+    @step
+    def start(self):
+        self.next(self.end)
+
+    @shout
+    @step
+    def end(self):
+        pass
+"""
+    planned = plan.read(flow_class(tmp_path, text))
+    assert {decorator.name for decorator in planned.decorators} >= {"labelled"}
+    words = {name: [each.attributes.get("word") for each in step.decorators] for name, step in planned.steps.items()}
+    assert ("ho" in words["start"], words["end"]) == (True, ["hey"])
+    origin = next(each.origin for each in planned.steps["end"].decorators)
+    assert origin is not None
+    assert origin[1] == 13
+
+
+def test_other_names_of_metaflow_are_as_they_were() -> None:
+    assert not hasattr(metaflow, "no_such_thing")
+    with pytest.raises(ImportError, match=r"'Deployer' is not available"):
+        exec("from metaflow import Deployer")
+
+
+BROKEN = [
+    ("step decorator", "loud", "has no `name = 'loud'`"),
+    ("step decorator", "half", "does not derive from StepDecorator or UserStepDecorator or StepMutator"),
+    ("step decorator", "nothing", "does not derive from"),
+    ("step decorator", "gone", "cannot be imported: AttributeError: module 'shouting' has no attribute 'Gone'"),
+    ("step decorator", "lost", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+    ("datastore", "half", "has no method 'put'"),
+    ("datastore", "narrow", "has a method 'put' that does not take the argument 'overwrite'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "what"), BROKEN)
+def test_what_is_wrong_is_told_of_whom(kind: str, name: str, what: str) -> None:
+    with pytest.raises(InvalidExtension) as caught:
+        registry.load(kind, name)
+    assert str(caught.value).startswith(f"The {kind} '{name}' of shouting 1.2 {what}")
+    assert caught.value.hint is not None
+    assert f"entry point `{name} = " in caught.value.hint
+    assert registry.load("step decorator", "shout"), "the others work"
+
+
+def test_two_of_one_name_are_both_named(installed: Path) -> None:
+    install(installed, "other", "3", "from shouting import *", {"millrace.step_decorators": {"shout": "other:Shout"}})
+    with pytest.raises(InvalidExtension, match=r"in several distributions: other 3, shouting 1\.2"):
+        registry.load("step decorator", "shout")
+    assert registry.load("flow decorator", "labelled")
+
+
+def test_a_wrong_name_gets_the_nearest_one_of_all() -> None:
+    with pytest.raises(CommandException) as caught:
+        registry.load("step decorator", "shuot")
+    assert caught.value.hint == "did you mean 'shout'?"
+
+
+def test_a_task_finds_what_its_run_has_found_and_scans_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert extensions.for_tasks() == {}
+    registry.load("step decorator", "shout")
+    variables = extensions.for_tasks()
+    row = ["step decorator", "shout", "shouting:Shout", "shouting 1.2"]
+    assert json.loads(variables["MILLRACE_EXTENSIONS"]) == [row]
+    _forget()
+    monkeypatch.setenv(*next(iter(variables.items())))
+    assert registry.load("step decorator", "shout").name == "shout"
+    assert not extensions.every.cache_info().misses
+
+
+def test_its_package_goes_along(installed: Path) -> None:
+    registry.load("step decorator", "shout")
+    registry.load("flow decorator", "labelled")
+    (module,) = extensions.modules()
+    assert module.__file__ == str(installed / "shouting" / "__init__.py")
+
+
+def test_every_group_has_a_kind_of_the_table() -> None:
+    assert set(extensions.GROUPS) <= set(registry._TABLE)
+
+
+def test_registering_says_what_it_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._TABLE, "thing", {})
+    assert registry.register("thing", "a", "json:loads") is None
+    assert registry.register("thing", "a", "json:dumps") == "json:loads"
