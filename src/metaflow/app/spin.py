@@ -21,13 +21,14 @@ from metaflow.app.run import RunCallbacks, StartedRun, check_signals, check_writ
 from metaflow.app.spun import applied
 from metaflow.app.targets import RunFrame, local_target
 from metaflow.app.workspace import Workspace
-from metaflow.client.lineage import graph_of, inputs_at, place_of
+from metaflow.client.lineage import branches_of, graph_of, inputs_at, place_of
 from metaflow.client.runs import Flow, Run
 from metaflow.client.site import Site
 from metaflow.client.tasks import Task
 from metaflow.compute.command import Spinning
 from metaflow.exception import CommandException, TaskFailed
 from metaflow.flow.graph import Graph
+from metaflow.flow.node import steps_of_case
 from metaflow.metadata_provider.deferred import DeferredMetadata
 from metaflow.metadata_provider.local import SpinMetadata
 from metaflow.metadata_provider.protocol import Recorder
@@ -79,11 +80,12 @@ class FinishedSpin(NamedTuple):
 
 
 class _Past(NamedTuple):
-    """The task of a past run whose inputs are taken: its pathspec, and they themselves."""
+    """What comes in, and what it is, for people: the inputs of a task, or what others have left."""
 
-    pathspec: str
+    title: str
     inputs: tuple[TaskRef, ...]
     split_index: int | None = None
+    branches: tuple[str, ...] = ()
 
 
 def spin(
@@ -131,7 +133,7 @@ def spin(
     if left_out and not options.skip_decorators:
         callbacks.remark(f"Not applied by spin: {', '.join(f'@{name}' for name in left_out)}.")
     past = _past_task(workspace.plan.graph, run, step, task_id)
-    callbacks.remark(f"Spinning {step} with the inputs of {past.pathspec}.")
+    callbacks.remark(f"Spinning {step} with {past.title}.")
     return _carry_out(workspace, run.id, step, past, options, callbacks, zygote, handle_signals)
 
 
@@ -226,8 +228,8 @@ def _past_task(graph: Graph, run: Run, step: str, task_id: str | None) -> _Past:
     if task is None:
         return _as_next(graph, run, step)
     steps = graph_of(run)
-    inputs = inputs_at(run, step, steps, place_of(task), int(task.id))
-    return _past(task.pathspec, step, inputs, place_of(task))
+    inputs = inputs_at(run, step, steps, place_of(task), int(task.id), branches_of(task))
+    return _past(f"the inputs of {task.pathspec}", inputs, place_of(task))._replace(branches=branches_of(task))
 
 
 def _task(run: Run, step: str, task_id: str | None) -> Task | None:
@@ -256,7 +258,7 @@ def _as_next(graph: Graph, run: Run, step: str) -> _Past:
         They have not finished there, or end in another way than the source has it now.
     """
     if step == graph.start:
-        return _Past(f"{run.pathspec}/{PARAMETERS}/0", (TaskRef(PARAMETERS, 0),))
+        return _Past(f"the parameters of {run.pathspec}", (TaskRef(PARAMETERS, 0),))
     parents = [name for name in graph[step].parents if name in run]
     done = sorted((task for name in parents for task in run[name] if task.finished), key=lambda task: int(task.id))
     if not done:
@@ -272,7 +274,7 @@ def _as_next(graph: Graph, run: Run, step: str) -> _Past:
     kinds = {"split": "split-static", "switch": "split-switch"}
     nodes = {
         name: {
-            "next": [target for _, target in node.cases] or list(node.next),
+            "next": [target for _, case in node.cases for target in steps_of_case(case)] or list(node.next),
             "type": kinds.get(node.kind, node.kind),
             "matching_join": node.matching_join,
         }
@@ -283,14 +285,20 @@ def _as_next(graph: Graph, run: Run, step: str) -> _Past:
     if len(inputs) < wanted or not set(inputs) <= set(done):
         finished = len(set(inputs) & set(done))
         raise _not_reached(graph, run, step, f"only {finished} of the {wanted} tasks before it finished there")
-    return _past(" and ".join(task.pathspec for task in inputs[:2]), step, inputs, place)
+    return _past(f"what {_named(inputs)} left", inputs, place)
+
+
+def _named(tasks: list[Task]) -> str:
+    shown = ", ".join(task.pathspec for task in tasks[:3])
+    return f"{shown}, …" if len(tasks) > 3 else shown
 
 
 def _width(graph: Graph, join: str, task: Task) -> int:
     """Return how many tasks come into a join, one of which is `task`."""
     if graph.closes_foreach(join):
         return int(task._internal("_foreach_stack")[-1].num_splits)
-    return len(graph[graph[join].split_parents[-1]].next)
+    split = graph[graph[join].split_parents[-1]]
+    return len(split.next) if split.kind == "split" else 1
 
 
 def _not_reached(graph: Graph, run: Run, step: str, reason: str = "") -> CommandException:
@@ -302,12 +310,12 @@ def _not_reached(graph: Graph, run: Run, step: str, reason: str = "") -> Command
     return CommandException(f"The run {run.id} has not reached the step '{step}', and {reason}.", hint=hint)
 
 
-def _past(pathspec: str, step: str, inputs: list[Task], place: list[str]) -> _Past:
+def _past(title: str, inputs: list[Task], place: list[str]) -> _Past:
     if not inputs:
-        return _Past(pathspec, (TaskRef(PARAMETERS, 0),))
+        return _Past(title, (TaskRef(PARAMETERS, 0),))
     opened = len(inputs) == 1 and len(place_of(inputs[0])) < len(place)
     index = int(place[-1].rpartition(":")[2]) if opened else None
-    return _Past(pathspec, tuple(TaskRef(each.parent.id, int(each.id)) for each in inputs), index)
+    return _Past(title, tuple(TaskRef(each.parent.id, int(each.id)) for each in inputs), index)
 
 
 # --- carrying it out ------------------------------------------------------------------------------------------------
@@ -335,7 +343,7 @@ def _carry_out(
     namespace = f"user:{workspace.settings.user}" if options.namespace is None else options.namespace or None
     frame = RunFrame(spun, (), namespace, options.max_log_size * 1_000_000)
     module = os.path.abspath(options.artifacts_module) if options.artifacts_module is not None else None
-    spinning = Spinning(run_id, root or "", module, options.skip_decorators)
+    spinning = Spinning(run_id, root or "", module, options.skip_decorators, past.branches)
     policy = policy_of(workspace.plan.steps[step])
     target = local_target(workspace, frame, None, zygote, callbacks.remark)
     engine = Engine(

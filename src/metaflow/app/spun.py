@@ -71,7 +71,7 @@ def run_spun_task(
         What replaces its inputs cannot be used, or it could not begin or end.
     """
     root, user = options.spin_root or "", workspace.settings.user
-    results: Storage = SpinStorage(root) if root else ScratchStorage(workspace.settings.tempdir)
+    results: Storage = SpinStorage(root) if root else ScratchStorage(workspace.settings.tempdir or "")
     recorder: Recorder = SpinMetadata(root, user) if root else DeferredMetadata()
     replaced = read_artifacts(options.artifacts_module, workspace) if options.artifacts_module is not None else {}
     added = _new_since(workspace, options.input_paths.partition("/")[0], replaced)

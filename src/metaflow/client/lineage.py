@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaflow.store.artifacts import load_artifact
+from metaflow.store.internals import BRANCHES
 from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
@@ -45,7 +46,12 @@ def child_tasks(task: Task) -> Iterator[Task]:
 
 
 def inputs_at(
-    run: Run, step: str, graph: Mapping[str, Any], place: Sequence[str] = (), before: int | None = None
+    run: Run,
+    step: str,
+    graph: Mapping[str, Any],
+    place: Sequence[str] = (),
+    before: int | None = None,
+    branches: Sequence[str] = (),
 ) -> list[Task]:
     """Return the tasks whose artifacts come into a task, those of a join in the order of its split.
 
@@ -64,6 +70,8 @@ def inputs_at(
         Where the task is: ``step:index`` of each foreach around it.
     before : int, optional
         Its id, if it has begun: its inputs have smaller ones.
+    branches : sequence of str
+        Its branches, if its step does not tell them.
     """
     place = list(place)
     position = _branches(graph, step)
@@ -72,9 +80,12 @@ def inputs_at(
         if step not in node["next"] or name not in run:
             continue
         for task in run[name]:
-            theirs = place_of(task)
+            theirs, own_branches = place_of(task), branches_of(task)
             if theirs == place or [*theirs, f"{step}:{place[-1].rpartition(':')[2]}" if place else ""] == place:
-                key = position.get(name, 0)
+                branch = own_branches[-1] if own_branches else name
+                if branches and branches[-1] != branch and name not in _reached(graph, branches[-1], step):
+                    continue
+                key = position.get(branch, 0)
             elif theirs[:-1] == place and len(theirs) > len(place):  # it closes a foreach
                 key = int(theirs[-1].rpartition(":")[2])
             else:
@@ -85,19 +96,31 @@ def inputs_at(
     return [found[key] for key in sorted(found)]
 
 
+def branches_of(task: Task) -> tuple[str, ...]:
+    """Return the branches of splits that a task is in, where its step does not tell them."""
+    return tuple(task._internal(BRANCHES) or ())
+
+
 def _branches(graph: Mapping[str, Any], join: str) -> dict[str, int]:
-    """Return of each step between a static split and its join in which branch it is."""
+    """Return of each step between a split and its join in which branch it is."""
+    static = [
+        each["next"] for each in graph.values() if each["type"] == "split-static" and each.get("matching_join") == join
+    ]
+    cases = [case for each in graph.values() for case in each.get("switch_cases", {}).values()]
     branches: dict[str, int] = {}
-    for node in graph.values():
-        if node.get("matching_join") != join or node["type"] != "split-static":
-            continue
-        for position, target in enumerate(node["next"]):
-            rest = [target]
-            for name in rest:
-                if name != join and name not in branches:
-                    branches[name] = position
-                    rest += graph[name]["next"]
+    for targets in static or [case for case in cases if isinstance(case, list)]:
+        for position, target in enumerate(targets):
+            for name in _reached(graph, target, join):
+                branches.setdefault(name, position)
     return branches
+
+
+def _reached(graph: Mapping[str, Any], begin: str, end: str) -> list[str]:
+    """Return the steps from `begin` on, before `end`."""
+    reached = [begin]
+    for name in reached:
+        reached += [target for target in graph[name]["next"] if target != end and target not in reached]
+    return reached
 
 
 def _leads_to(task: Task, node: Mapping[str, Any], step: str) -> bool:

@@ -103,6 +103,9 @@ class LocalMetadata:
         if not run.isprintable() or not run or "/" in run:
             raise DataDamaged(path, "it does not name a run")
         if not os.path.isdir(f"{self.root}/{flow}/{run}"):
+            if os.path.isdir(f"{os.path.dirname(self.root)}/.metaflow_spin/{flow}/{run}"):
+                # Metaflow's spin has written its own id here.
+                return max(filter(str.isdecimal, self.names((flow,))), key=int, default=None)
             raise DataDamaged(path, f"it names the run '{run}', which is not there")
         return run
 

@@ -11,7 +11,7 @@ from threading import Lock
 
 from metaflow.exception import StorageUnavailable
 from metaflow.files import NewFile
-from metaflow.store.protocol import Entry, LogSink
+from metaflow.store.protocol import Entry, LogSink, OpenObject
 
 
 class _Open(io.BytesIO):
@@ -82,7 +82,7 @@ class MemoryStorage:
         for key in keys:
             yield key, self.objects.get(key)
 
-    def open(self, key: str) -> _Open | None:
+    def open(self, key: str) -> OpenObject | None:
         data = self.objects.get(key)
         if data is None:
             return None

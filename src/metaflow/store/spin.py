@@ -6,16 +6,15 @@ a spun task works with: it reads its inputs from the storage of the past run, an
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from threading import Lock
 
 from metaflow import files
-from metaflow.exception import MetaflowDataMissing, StorageUnavailable
+from metaflow.exception import MetaflowDataMissing
 from metaflow.store import layout
 from metaflow.store.local import LocalStorage, OpenFile
+from metaflow.store.memory import MemoryStorage
 from metaflow.store.overlap import overlap
 from metaflow.store.protocol import Entry, LogSink, OpenObject, Storage
 
@@ -26,12 +25,6 @@ class SpinStorage(LocalStorage):
     """The results of spun tasks that are kept: files, as in the local storage, below ``.metaflow_spin``."""
 
     kind = "spin"
-
-
-class _OpenBytes(io.BytesIO):
-    def __init__(self, data: bytes, attributes: bytes) -> None:
-        super().__init__(data)
-        self.attributes = attributes
 
 
 class _OpenScratch(OpenFile):
@@ -46,61 +39,20 @@ class _OpenScratch(OpenFile):
         return self._attributes
 
 
-class ScratchStorage:
-    """Objects in memory, big ones in files without a name: nothing is left when the process ends, however it ends.
-
-    Implements `metaflow.store.protocol.Storage`.
-
-    Parameters
-    ----------
-    directory : str, optional
-        Where the big ones are; by default that of the system for temporary files.
-    """
+class ScratchStorage(MemoryStorage):
+    """Objects in memory, big ones in files without a name: nothing is left when the process ends, however it ends."""
 
     kind = "scratch"
     root = "scratch:"
-    concurrency = 1
 
-    def __init__(self, directory: str | None = None) -> None:
-        self._directory = directory or tempfile.gettempdir()
-        self._objects: dict[str, bytes | int] = {}  # a descriptor of what is big
-        self._attributes: dict[str, bytes] = {}
-        self._lock = Lock()
-
-    def describe(self, key: str) -> str:
-        return f"{self.root}/{key}" if key else self.root
-
-    def put(
-        self,
-        items: Iterable[tuple[str, bytes]],
-        *,
-        overwrite: bool = False,
-        attributes: Mapping[str, bytes] | None = None,
-    ) -> None:
-        for key, data in items:
-            self._enter(key, bytes(data), (attributes or {}).get(key, b""), overwrite)
+    def __init__(self, spool: str = "") -> None:
+        super().__init__(spool or tempfile.gettempdir())
+        self._files: dict[str, int] = {}
 
     def put_file(self, key: str, file: files.NewFile, attributes: bytes | None = None) -> None:
         with file:
-            self._enter(key, os.dup(file.fd), attributes or b"", overwrite=True)
-
-    def _enter(self, key: str, value: bytes | int, attributes: bytes, overwrite: bool) -> None:
-        with self._lock:
-            if overwrite or key not in self._objects:
-                self._forget(key)
-                self._objects[key], self._attributes[key] = value, attributes
-
-    def _forget(self, key: str) -> None:
-        old = self._objects.pop(key, b"")
-        if isinstance(old, int):
-            os.close(old)
-
-    def copy(self, keys: Iterable[tuple[str, str]]) -> None:
-        for key, new in keys:
-            value = self._objects.get(key)
-            if value is None:
-                raise StorageUnavailable(f"Cannot copy {self.describe(key)}: it is not there.")
-            self._enter(new, os.dup(value) if isinstance(value, int) else value, b"", overwrite=False)
+            self._files.setdefault(key, os.dup(file.fd))
+        self.attributes[key] = attributes or b""
 
     def get(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         for key in keys:
@@ -112,62 +64,15 @@ class ScratchStorage:
                 yield key, opened.read()
 
     def open(self, key: str) -> OpenObject | None:
-        value = self._objects.get(key)
-        if value is None:
-            return None
-        attributes = self._attributes[key]
-        return _OpenScratch(value, attributes) if isinstance(value, int) else _OpenBytes(value, attributes)
+        fd = self._files.get(key)
+        return super().open(key) if fd is None else _OpenScratch(fd, self.attributes[key])
 
     def head(self, keys: Sequence[str]) -> list[int | None]:
-        return [None if key not in self._objects else self._size(self._objects[key]) for key in keys]
-
-    @staticmethod
-    def _size(value: bytes | int) -> int:
-        return os.fstat(value).st_size if isinstance(value, int) else len(value)
+        small = zip(keys, super().head(keys), strict=True)
+        return [os.fstat(self._files[key]).st_size if key in self._files else size for key, size in small]
 
     def worth_putting(self, keys: Sequence[str]) -> list[str]:
-        return [key for key in keys if key not in self._objects]
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        above = f"{prefix}/" if prefix else ""
-        entries: dict[str, Entry] = {}
-        with self._lock:
-            keys = list(self._objects)
-        for key in keys:
-            if key.startswith(above):
-                name, below, _ = key.removeprefix(above).partition("/")
-                entries[name] = Entry(above + name, not below)
-        return iter(entries.values())
-
-    def delete(self, keys: Sequence[str]) -> None:
-        with self._lock:
-            for key in keys:
-                self._forget(key)
-
-    def log_sink(self) -> LogSink:
-        return _NoLogs()
-
-    def spool(self) -> files.NewFile:
-        try:
-            return files.NewFile(self._directory)
-        except OSError as error:
-            files.unavailable(error, self._directory)
-
-    def signed_url(self, key: str, seconds: int) -> str:
-        return self.describe(key)
-
-
-class _NoLogs:
-    """Logs that nobody will read (`metaflow.store.protocol.LogSink`)."""
-
-    def append(self, key: str, data: bytes) -> None:
-        pass
-
-    def complete(self, keys: Sequence[str]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+        return [key for key in super().worth_putting(keys) if key not in self._files]
 
 
 class SpunStorage:
