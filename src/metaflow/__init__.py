@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         user_step_decorator,
     )
     from metaflow.runner.metaflow_runner import Runner
+    from metaflow.runner.nbrun import NBRunner
     from metaflow.tools.config_parsers import (
         conda_environment_yml_parser,
         pyproject_toml_parser,
@@ -93,6 +94,7 @@ _HOME = {
     "JSONType": "metaflow.flow.parameters",
     "JSONTypeClass": "metaflow.flow.parameters",
     "Metaflow": "metaflow.client",
+    "NBRunner": "metaflow.runner.nbrun",
     "Parameter": "metaflow.flow.parameters",
     "Run": "metaflow.client",
     "Runner": "metaflow.runner.metaflow_runner",
@@ -150,6 +152,7 @@ __all__ = [
     "JSONType",
     "JSONTypeClass",
     "Metaflow",
+    "NBRunner",
     "Parameter",
     "Run",
     "Runner",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 NAMES = frozenset(
     {
-        "DeployedFlow", "Deployer", "NBDeployer", "NBRunner",
+        "DeployedFlow", "Deployer", "NBDeployer",
         "airflow_external_task_sensor", "airflow_s3_key_sensor",
         "conda", "conda_base", "parallel",
         "pypi", "pypi_base", "pytorch_parallel", "secrets",

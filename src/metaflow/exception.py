@@ -37,6 +37,7 @@
     ├── InvalidExtension                      what another distribution adds cannot be used (names both)
     ├── SettingsError                         a configuration file or METAFLOW_* variable cannot be used
     ├── RunNotStarted                         what a program has started ended before it was a run (also a RuntimeError)
+    ├── NBRunnerInitializationError           a flow of a notebook cannot be made a file
     ├── PreflightFailed                       no place can take what the steps ask for: said before the first task
     ├── TimeoutException                      a step took longer than its @timeout
     ├── AttemptsExhausted                     no attempt of a step came to its end
@@ -208,6 +209,11 @@ class RunNotStarted(MetaflowException, RuntimeError):
         self.returncode = returncode
         self.stdout = stdout
         self.stderr = stderr
+
+
+class NBRunnerInitializationError(MetaflowException):
+    headline = "The flow of the notebook cannot run"
+    has_notes = True
 
 
 class InvalidFlow(MetaflowException):

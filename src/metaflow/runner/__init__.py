@@ -6,6 +6,7 @@ signal handler or a particular event loop, and nothing here imports the user's f
 
 ``metaflow_runner``   `Runner`, which starts runs
 ``executing``         `ExecutingRun`, a run that was started
+``nbrun``             `NBRunner`, for the flow class of a notebook; ``cells`` makes a file of it
 ``process``           the child, seen from here; ``output`` what it prints, ``shown`` as it comes; ``bell`` who waits
 ``child``             the child, seen from itself
 """

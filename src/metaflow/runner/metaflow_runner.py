@@ -79,8 +79,7 @@ class Runner:
         **kwargs: Any,
     ) -> None:
         self.flow_file = os.path.abspath(flow_file)
-        if not os.path.isfile(self.flow_file):
-            raise FileNotFoundError(f"There is no flow file {self.flow_file}.")
+        self._check_file()
         self.cwd = os.path.abspath(cwd or os.getcwd())
         if not os.path.isdir(self.cwd):
             raise FileNotFoundError(f"cwd: there is no directory {self.cwd}.")
@@ -194,7 +193,12 @@ class Runner:
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    def _check_file(self) -> None:
+        if not os.path.isfile(self.flow_file):
+            raise FileNotFoundError(f"There is no flow file {self.flow_file}.")
+
     def _process(self, words: list[str], parameters: dict[str, Any] | None = None) -> FlowProcess:
+        self._check_file()
         return FlowProcess(self.flow_file, [*self._words, *words], parameters or {}, self.env_vars, self.cwd)
 
     def _executed(self, words: list[str], parameters: dict[str, Any] | None = None) -> ExecutingRun[Self]:
