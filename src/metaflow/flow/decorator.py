@@ -155,6 +155,9 @@ class Decorator:
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {}
 
+    additional: ClassVar[frozenset[str]] = frozenset()
+    """Attributes that Metaflow does not have: they are recorded only where they are given."""
+
     is_repeatable: ClassVar[bool] = False
     """Whether a step or flow may have several of the name."""
 
@@ -184,7 +187,9 @@ class Decorator:
 
     def recorded(self) -> dict[str, Any]:
         """Return the attributes in the form in which Metaflow records them in ``_graph_info``."""
-        return dict(self.attributes)
+        return {
+            name: value for name, value in self.attributes.items() if name not in self.additional or name in self.given
+        }
 
     def error(self, msg: str, hint: str | None = None) -> InvalidDecoratorAttribute:
         """Return an error that points to where the user wrote this decorator."""
