@@ -9,7 +9,7 @@ does it ten thousand times.
 Here annotations are evaluated: files that hold tables have no ``from __future__ import annotations``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from metaflow.exception import CommandException
@@ -121,11 +121,12 @@ def check(values: tuple[Any, ...]) -> None:
             raise CommandException(f"{row.name} is {value!r}, and must be at least {least}.")
 
 
-def write(values: tuple[Any, ...], *, only_forwarded: bool = False) -> list[str]:
-    """Return the words that give these values; what is as by default is left out."""
+def write(values: tuple[Any, ...], *, only_forwarded: bool = False, stated: Container[str] = ()) -> list[str]:
+    """Return the words that give these values; what is as by default is left out, but for the names in `stated`."""
     words: list[str] = []
     for row, value in zip(rows(type(values)), values, strict=True):
-        if (only_forwarded and not row.option.is_forwarded) or (value == row.default and not row.is_required):
+        is_left_out = value == row.default and not row.is_required and row.name not in stated
+        if is_left_out or (only_forwarded and not row.option.is_forwarded):
             continue
         if row.kind is bool:
             words.append(row.word if value else f"--{row.option.negative}")

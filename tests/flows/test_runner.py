@@ -20,7 +20,7 @@ import pytest
 
 from metaflow import Flow, Runner, get_metadata, get_namespace
 from metaflow.client import MetaflowData
-from metaflow.exception import KeywordTypeMismatch, RunNotStarted, UnknownKeyword
+from metaflow.exception import KeywordTypeMismatch, MetaflowNotFound, RunNotStarted, UnknownKeyword
 from metaflow.runner.metaflow_runner import ExecutingRun
 from support import processes
 from support.present import present
@@ -68,6 +68,16 @@ def test_a_run_with_everything(common: Site) -> None:
     assert resumed.run.successful
     assert data(resumed).values == data(result).values
     assert [task.origin_pathspec for task in resumed.run["start"]] == [f"{result.run.pathspec}/start/1"]
+
+    kept = runner(common).spin("start", persist=True)
+    assert (kept.status, kept.task["values"].data) == ("successful", data(result).values)
+    assert kept.task.pathspec == kept.pathspec
+    lost = runner(common, env={"METAFLOW_SPIN_PERSIST": "True"}).spin(f"{result.run.id}/start", persist=False)
+    assert "standard output" in lost.stdout
+    with pytest.raises(MetaflowNotFound, match="were not kept"):
+        lost.task
+    with pytest.raises(RunNotStarted, match="has no step 'strt'"):
+        runner(common).spin("strt")
 
     failed = runner(common).run(fails=True)
     assert (failed.status, failed.returncode, failed.run.finished) == ("failed", 1, False)

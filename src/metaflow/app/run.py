@@ -60,6 +60,8 @@ class StartedRun(NamedTuple):
         Kind of its metadata, and where they are.
     datastore, datastore_root : str
         Kind of its storage, and where that is.
+    task : str
+        Of a spun task: ``step/id``.
     """
 
     flow: str
@@ -68,6 +70,7 @@ class StartedRun(NamedTuple):
     metadata_root: str
     datastore: str
     datastore_root: str
+    task: str = ""
 
 
 class RunCallbacks(NamedTuple):

@@ -339,7 +339,8 @@ def _carry_out(
     if root is not None:
         spun = recorder.new_run(workspace.name, tags=(), system_tags=tags)
     _write_files(workspace, spun, step, options)
-    callbacks.started(StartedRun(workspace.name, spun, recorder.kind, recorder.root, storage.kind, storage.root))
+    place = recorder.kind, recorder.root, storage.kind, storage.root
+    callbacks.started(StartedRun(workspace.name, spun, *place, task=f"{step}/0"))
     namespace = f"user:{workspace.settings.user}" if options.namespace is None else options.namespace or None
     frame = RunFrame(spun, (), namespace, options.max_log_size * 1_000_000)
     module = os.path.abspath(options.artifacts_module) if options.artifacts_module is not None else None

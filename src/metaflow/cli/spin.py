@@ -38,7 +38,10 @@ def spin(session: Session) -> click.Command:
 def _spin(session: Session, /, pathspec: str, **read: Any) -> None:
     greet(session, "spins")
     callbacks = RunCallbacks(
-        remark=session.say, warning=session.warn, console=lambda loop: PlainConsole(sys.stdout, loop.call_soon)
+        remark=session.say,
+        warning=session.warn,
+        started=session.driver.tell_started,
+        console=lambda loop: PlainConsole(sys.stdout, loop.call_soon),
     )
     finished = spin_task(
         session.workspace,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
+from metaflow.exception import MetaflowNotFound
 from metaflow.runner.output import Output
 from metaflow.runner.process import FlowProcess
 
 if TYPE_CHECKING:
-    from metaflow.client import Run
+    from metaflow.client import Run, Task
 
 Status = Literal["running", "successful", "failed", "timeout"]
 Starter = TypeVar("Starter")
@@ -160,6 +161,39 @@ class ExecutingRun(ExecutingProcess[Starter]):
 
     def __repr__(self) -> str:
         return f"<{self.run.pathspec}: {self.status}>"
+
+
+class ExecutingTask(ExecutingProcess[Starter]):
+    """A spun task in a process of its own.
+
+    Attributes
+    ----------
+    pathspec : str
+        Its name: ``Flow/id/step/0``.
+    """
+
+    def __init__(self, runner: Starter, process: FlowProcess, pathspec: str, find: Callable[[], Task] | None) -> None:
+        super().__init__(runner, process)
+        self.pathspec = pathspec
+        self._find = find
+
+    @property
+    def task(self) -> Task:
+        """The task, for the client, if its results are kept.
+
+        Raises
+        ------
+        MetaflowNotFound
+            They are not.
+        """
+        if self._find is None:
+            raise MetaflowNotFound(
+                f"The results of {self.pathspec} were not kept.", hint="spin it with persist=True to look at them"
+            )
+        return self._find()
+
+    def __repr__(self) -> str:
+        return f"<{self.pathspec}: {self.status}>"
 
 
 async def end(process: FlowProcess) -> None:

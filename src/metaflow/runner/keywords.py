@@ -10,15 +10,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
-from metaflow.app.options import ResumeOptions, RunOptions
+from metaflow.app.options import ResumeOptions, RunOptions, SpinOptions
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import KeywordTypeMismatch, UnknownKeyword
 from metaflow.flow.parameter_types import quoted
 from metaflow.options import Row, check, rows, write
-
-Table = TypeVar("Table", bound=tuple[Any, ...])
 
 _RERUN = "step_to_rerun"
 
@@ -32,7 +30,7 @@ def flow_words(keywords: Mapping[str, Any]) -> list[str]:
         A keyword is no option, or its value is none of it.
     """
     _refuse_unknown(keywords, _keywords(FlowOptions), "an option of all commands")
-    return write(_table(FlowOptions, keywords))
+    return _words(FlowOptions, keywords)
 
 
 def run_words(keywords: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
@@ -47,7 +45,7 @@ def run_words(keywords: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     parameters = {
         name: _handed_over(name, value) for name, value in keywords.items() if name not in known and value is not None
     }
-    return ["run", *write(_table(RunOptions, keywords))], parameters
+    return ["run", *_words(RunOptions, keywords)], parameters
 
 
 def resume_words(keywords: Mapping[str, Any]) -> list[str]:
@@ -61,8 +59,20 @@ def resume_words(keywords: Mapping[str, Any]) -> list[str]:
     known = [_RERUN, *_keywords(ResumeOptions), *_keywords(RunOptions)]
     _refuse_unknown(keywords, known, "an option of resume, which takes the parameters of the run that it resumes")
     step = _text(_RERUN, keywords[_RERUN]) if keywords.get(_RERUN) is not None else None
-    options = [*write(_table(ResumeOptions, keywords)), *write(_table(RunOptions, keywords))]
+    options = [*_words(ResumeOptions, keywords), *_words(RunOptions, keywords)]
     return ["resume", *([step] if step is not None else []), *options]
+
+
+def spin_words(pathspec: object, keywords: Mapping[str, Any]) -> list[str]:
+    """Return the words of ``spin``.
+
+    Raises
+    ------
+    UnknownKeyword, KeywordTypeMismatch, CommandException
+        As for `flow_words`.
+    """
+    _refuse_unknown(keywords, _keywords(SpinOptions), "an option of spin, which takes the parameters of an earlier run")
+    return ["spin", _text("pathspec", pathspec), *_words(SpinOptions, keywords)]
 
 
 def _keywords(table: type[tuple[Any, ...]]) -> list[str]:
@@ -79,7 +89,8 @@ def _refuse_unknown(keywords: Mapping[str, Any], known: list[str], what: str) ->
             )
 
 
-def _table(table: type[Table], keywords: Mapping[str, Any]) -> Table:
+def _words(table: type[tuple[Any, ...]], keywords: Mapping[str, Any]) -> list[str]:
+    """Return the words of a table's options, also of those that are given as by default: they go before settings."""
     given = {
         row.name: _VALUES[row.kind](row.variable, keywords[row.variable], row)
         for row in rows(table)
@@ -87,7 +98,7 @@ def _table(table: type[Table], keywords: Mapping[str, Any]) -> Table:
     }
     values = table(**given)
     check(values)
-    return values
+    return write(values, stated=given)
 
 
 def _flag(name: str, value: Any, row: Row) -> bool:

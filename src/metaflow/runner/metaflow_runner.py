@@ -14,14 +14,14 @@ from metaflow.client.runs import run_at
 from metaflow.client.site import Site
 from metaflow.exception import KeywordTypeMismatch, MetaflowException, RunNotStarted, UnknownKeyword
 from metaflow.flow.parameter_types import quoted
-from metaflow.runner.executing import ExecutingProcess, ExecutingRun, end
-from metaflow.runner.keywords import flow_words, resume_words, run_words
+from metaflow.runner.executing import ExecutingProcess, ExecutingRun, ExecutingTask, end
+from metaflow.runner.keywords import flow_words, resume_words, run_words, spin_words
 from metaflow.runner.process import FlowProcess
 from metaflow.runner.shown import Shown, follow
 from metaflow.settings.table import PROFILE
 from metaflow.store.objects import KINDS
 
-__all__ = ["ExecutingProcess", "ExecutingRun", "Runner"]
+__all__ = ["ExecutingProcess", "ExecutingRun", "ExecutingTask", "Runner"]
 
 _LAST_LINES = 20
 """Lines of what a process has said that its error quotes."""
@@ -127,8 +127,7 @@ class Runner:
         TimeoutError
             There was no run within `file_read_timeout`.
         """
-        words, parameters = run_words(kwargs)
-        return self._executed(words, parameters)
+        return self._run(self._executed(*run_words(kwargs)))
 
     def resume(self, **kwargs: Any) -> ExecutingRun[Self]:
         """Resume an earlier run, to its end.
@@ -148,7 +147,7 @@ class Runner:
         UnknownKeyword, KeywordTypeMismatch, RunNotStarted, TimeoutError
             As for `run`.
         """
-        return self._executed(resume_words(kwargs))
+        return self._run(self._executed(resume_words(kwargs)))
 
     async def async_run(self, **kwargs: Any) -> ExecutingRun[Self]:
         """Start a run of the flow, and return when it has begun. A coroutine that is cancelled here leaves no process.
@@ -168,8 +167,7 @@ class Runner:
         UnknownKeyword, KeywordTypeMismatch, RunNotStarted, TimeoutError
             As for `run`.
         """
-        words, parameters = run_words(kwargs)
-        return await self._begun(words, parameters)
+        return self._run(await self._begun(*run_words(kwargs)))
 
     async def async_resume(self, **kwargs: Any) -> ExecutingRun[Self]:
         """Start to resume an earlier run, and return when that has begun.
@@ -189,7 +187,49 @@ class Runner:
         UnknownKeyword, KeywordTypeMismatch, RunNotStarted, TimeoutError
             As for `run`.
         """
-        return await self._begun(resume_words(kwargs))
+        return self._run(await self._begun(resume_words(kwargs)))
+
+    def spin(self, pathspec: str, **kwargs: Any) -> ExecutingTask[Self]:
+        """Run one step with the inputs that it had in an earlier run.
+
+        Parameters
+        ----------
+        pathspec : str
+            The step: of the newest run; or ``RUN/STEP``, or ``RUN/STEP/TASK``.
+        **kwargs
+            The options of ``spin``: ``persist=True``, ``artifacts_module="file.py"``, …
+
+        Returns
+        -------
+        ExecutingTask
+            Its `task` has the results, if they are kept.
+
+        Raises
+        ------
+        UnknownKeyword, KeywordTypeMismatch, RunNotStarted, TimeoutError
+            As for `run`.
+        """
+        return self._task(self._executed(spin_words(pathspec, kwargs)))
+
+    async def async_spin(self, pathspec: str, **kwargs: Any) -> ExecutingTask[Self]:
+        """Start to run one step, and return when it has begun.
+
+        Parameters
+        ----------
+        pathspec, **kwargs
+            As for `spin`.
+
+        Returns
+        -------
+        ExecutingTask
+            `ExecutingTask.wait` waits for its end.
+
+        Raises
+        ------
+        UnknownKeyword, KeywordTypeMismatch, RunNotStarted, TimeoutError
+            As for `run`.
+        """
+        return self._task(await self._begun(spin_words(pathspec, kwargs)))
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -201,7 +241,7 @@ class Runner:
         self._check_file()
         return FlowProcess(self.flow_file, [*self._words, *words], parameters or {}, self.env_vars, self.cwd)
 
-    def _executed(self, words: list[str], parameters: dict[str, Any] | None = None) -> ExecutingRun[Self]:
+    def _executed(self, words: list[str], parameters: dict[str, Any] | None = None) -> FlowProcess:
         process = self._process(words, parameters)
         shown = [Shown(process.stdout, "stdout"), Shown(process.stderr, "stderr")] if self.show_output else []
         try:
@@ -212,9 +252,9 @@ class Runner:
             process.end()
             process.changed.wait(lambda: process.has_ended)
             raise
-        return self._executing(process)
+        return process
 
-    async def _begun(self, words: list[str], parameters: dict[str, Any] | None = None) -> ExecutingRun[Self]:
+    async def _begun(self, words: list[str], parameters: dict[str, Any] | None = None) -> FlowProcess:
         process = self._process(words, parameters)
         try:
             await asyncio.wait_for(process.changed.heard(lambda: process.has_begun), self.file_read_timeout)
@@ -224,19 +264,24 @@ class Runner:
         except BaseException:
             await end(process)
             raise
-        return self._executing(process)
+        return process
 
-    def _executing(self, process: FlowProcess) -> ExecutingRun[Self]:
-        if process.started is None:
-            raise _not_started(process)
-        return ExecutingRun(self, process, self._client_run(process.started))
+    def _run(self, process: FlowProcess) -> ExecutingRun[Self]:
+        return ExecutingRun(self, process, self._found(_begun_run(process)))
+
+    def _task(self, process: FlowProcess) -> ExecutingTask[Self]:
+        begun = _begun_run(process)
+        step, _, task = begun.task.partition("/")
+        is_kept = begun.metadata in registry.names("metadata") and begun.datastore in registry.names("datastore")
+        find = (lambda: self._found(begun)[step][task]) if is_kept else None
+        return ExecutingTask(self, process, f"{begun.flow}/{begun.id}/{begun.task}", find)
 
     def _too_slow(self) -> TimeoutError:
         return TimeoutError(
             f"{self.flow_file} had not begun a run after {self.file_read_timeout} s (file_read_timeout), and was ended."
         )
 
-    def _client_run(self, run: StartedRun) -> Run:
+    def _found(self, run: StartedRun) -> Run:
         """Return the run where its process keeps it, which may be elsewhere than where this program keeps its own."""
         installation = settings.load(self.env_vars, self.cwd)
         metadata = registry.load("metadata", run.metadata)(run.metadata_root, installation.username or "")
@@ -252,6 +297,12 @@ def _variables(env: Mapping[str, str]) -> Mapping[str, str]:
                 f"env: the variable {name!r} has the value {quoted(value)}, a {type(value).__name__}, not a text."
             )
     return env
+
+
+def _begun_run(process: FlowProcess) -> StartedRun:
+    if process.started is None:
+        raise _not_started(process)
+    return process.started
 
 
 def _not_started(process: FlowProcess) -> MetaflowException:

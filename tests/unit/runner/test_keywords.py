@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metaflow.exception import CommandException, KeywordTypeMismatch, UnknownKeyword
-from metaflow.runner.keywords import flow_words, resume_words, run_words
+from metaflow.runner.keywords import flow_words, resume_words, run_words, spin_words
 
 
 class Scalar:
@@ -25,7 +25,7 @@ class Scalar:
     [
         ({}, []),
         ({"pylint": False, "quiet": True}, ["--quiet", "--no-pylint"]),
-        ({"pylint": True, "datastore": None}, []),
+        ({"pylint": True, "datastore": None}, ["--pylint"]),
         ({"decospecs": ["retry:times=2", "catch"]}, ["--with=retry:times=2", "--with=catch"]),
         ({"datastore_root": Path("/there")}, ["--datastore-root=/there"]),
         ({"config": [("c", Path("c.json"))]}, ["--config", "c", "c.json"]),
@@ -56,6 +56,21 @@ def test_options_of_resume() -> None:
     assert resume_words({}) == ["resume"]
     words = resume_words({"origin_run_id": "17", "step_to_rerun": "train", "decospecs": ("retry",)})
     assert words == ["resume", "train", "--origin-run-id=17", "--with=retry"]
+
+
+def test_options_of_spin() -> None:
+    assert spin_words("train", {}) == ["spin", "train"]
+    assert spin_words("17/train", {"persist": True}) == ["spin", "17/train", "--persist"]
+    assert spin_words("train", {"persist": False, "max_log_size": 10}) == [
+        "spin",
+        "train",
+        "--no-persist",
+        "--max-log-size=10",
+    ]
+    with pytest.raises(UnknownKeyword, match="which takes the parameters of an earlier run"):
+        spin_words("train", {"alpha": 1})
+    with pytest.raises(KeywordTypeMismatch, match="pathspec is 7"):
+        spin_words(7, {})
 
 
 @pytest.mark.parametrize(
