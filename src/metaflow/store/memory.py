@@ -66,12 +66,6 @@ class MemoryStorage:
             self.objects[key] = data
             self.attributes[key] = attributes or b""
 
-    def adopt(self, other: MemoryStorage) -> None:
-        """Take over the objects of another storage that are not here."""
-        if other is not self:
-            self.objects = {**other.objects, **self.objects}
-            self.attributes = {**other.attributes, **self.attributes}
-
     def copy(self, keys: Iterable[tuple[str, str]]) -> None:
         for key, new in keys:
             if key not in self.objects:

@@ -23,14 +23,13 @@ from metaflow.exception import InvalidTestSetup, MetaflowException
 from metaflow.flow.current import current
 from metaflow.flow.failure import failure_of_error, user_frames
 from metaflow.flow.plan import FlowPlan
-from metaflow.metadata_provider.deferred import DeferredMetadata
+from metaflow.metadata_provider.protocol import Recorder
 from metaflow.runtime.events import Launch
 from metaflow.runtime.inputs import encode_input_paths
 from metaflow.runtime.policy import policy_of
 from metaflow.runtime.task import Task, TaskPlan
 from metaflow.runtime.task_process import SharedProcess
 from metaflow.store.artifacts import TaskIndex, read_index
-from metaflow.store.memory import MemoryStorage
 from metaflow.testing.inputs import missing_hint
 from metaflow.testing.printed import TaskPlace, kept
 from metaflow.testing.results import StepResult
@@ -78,6 +77,10 @@ class Attempts:
         With the decorators that the test wants.
     stands : mapping of str to object
         What the test says of `current`.
+    recorder : Recorder
+        Where tasks are registered.
+    run : str
+        Id of the run.
     max_splits : int, optional
         Maximum width of a foreach.
 
@@ -88,16 +91,20 @@ class Attempts:
     """
 
     def __init__(
-        self, workspace: Workspace, plan: FlowPlan, stands: Mapping[str, Any], max_splits: int | None = None
+        self,
+        workspace: Workspace,
+        plan: FlowPlan,
+        stands: Mapping[str, Any],
+        recorder: Recorder,
+        run: str,
+        max_splits: int | None = None,
     ) -> None:
         for name in stands:
             if name in _FIXED:
                 raise InvalidTestSetup(f"current.{name} is what it is for this step, and cannot be given.")
-        self.run_id = str(stands.get("run_id", RUN))
-        if not self.run_id or "/" in self.run_id or "," in self.run_id:
-            raise InvalidTestSetup(f"current.run_id cannot be {self.run_id!r}.")
-        assert isinstance(workspace.storage, MemoryStorage)
-        self.storage = workspace.storage
+        self.run_id = run
+        self._recorder = recorder
+        self._storage = workspace.storage
         self._workspace = workspace
         self._plan = plan
         self._stands = stands
@@ -126,9 +133,7 @@ class Attempts:
             place.values.update(each.current)
         place.values.update({name: value for name, value in self._stands.items() if name not in _OF_THE_TASK})
         reports: list[TaskReport] = []
-        task = Task(
-            self._plan, self._task_plan(launch), self.storage, DeferredMetadata(), reports.append, SharedProcess()
-        )
+        task = Task(self._plan, self._task_plan(launch), self._storage, self._recorder, reports.append, SharedProcess())
         with _with_environment(policy_of(self._plan.steps[launch.step]).environment), current._at(place), kept():
             try:
                 task.run()
@@ -168,9 +173,23 @@ class Attempts:
     def result(self, launch: Launch) -> StepResult:
         """Return what a task has done; `launch` is that of its last attempt."""
         path = f"{self._plan.name}/{self.run_id}/{launch.step}/{self._task_id(launch.task)}"
-        index = read_index(self.storage, path, launch.attempt + self._first) or TaskIndex({}, {})
+        index = read_index(self._storage, path, launch.attempt + self._first) or TaskIndex({}, {})
         configs = self._workspace.configs
-        return StepResult(self._plan, configs, launch.step, self._done[launch.task], self.storage, index)
+        return StepResult(self._plan, configs, launch.step, self._done[launch.task], self._storage, index)
+
+
+def run_id_of(stands: Mapping[str, Any]) -> str:
+    """Return the id of a run that is kept nowhere.
+
+    Raises
+    ------
+    InvalidTestSetup
+        The test gives one that cannot be.
+    """
+    run = str(stands.get("run_id", RUN))
+    if not run or "/" in run or "," in run:
+        raise InvalidTestSetup(f"current.run_id cannot be {run!r}.")
+    return run
 
 
 @contextmanager

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from metaflow.app.facts import contributions, system_facts, system_tags
 from metaflow.exception import InvalidTestSetup, MetaflowException
 from metaflow.flow import lint
 from metaflow.flow.plan import FlowPlan
 from metaflow.flow.spec import FlowSpec
 from metaflow.metadata_provider.deferred import DeferredMetadata
+from metaflow.metadata_provider.protocol import Recorder
 from metaflow.runtime.begin import begin_run
 from metaflow.runtime.events import Finish, Instruction, Launch, RetryDue, Start, Stop, TaskEnded, TaskRef, Wait
 from metaflow.runtime.policy import policy_of
 from metaflow.runtime.scheduler import Scheduler
 from metaflow.store.layout import PARAMETERS
-from metaflow.testing.attempts import Attempts, raise_as_the_users
+from metaflow.testing.attempts import Attempts, raise_as_the_users, run_id_of
 from metaflow.testing.results import FlowResult
 from metaflow.testing.subject import Decorators, parameters_for_test, plan_for_test, workspace_for_test
 
@@ -32,6 +35,7 @@ def run_flow(
     decorators: Decorators = True,
     current: Mapping[str, Any] = _NONE,
     max_num_splits: int = 100,
+    home: str | os.PathLike[str] | None = None,
     check: bool = True,
 ) -> FlowResult:
     """Run all steps of a flow in this process, and return what they have done.
@@ -40,7 +44,7 @@ def run_flow(
     coverage sees the steps. What differs from a run: tasks come one after the other and share this process, so that
     a module's state, or a working directory, that one of them has changed is the next one's; nothing is sent to
     a backend; retries come at once; exit hooks are not called; and nothing is kept where a client or a command would
-    find it.
+    find it, unless `home` says where.
 
     Parameters
     ----------
@@ -50,6 +54,9 @@ def run_flow(
         As for `run_step`; all decorators by default.
     max_num_splits : int, default 100
         Maximum width of a foreach.
+    home : str or path, optional
+        Directory in which the run is kept, without its logs, as files of a local datastore. If it is that of
+        the fixture `metaflow_home`, the client finds the run, in its steps too.
     check : bool, default True
         Whether to raise what the failed step has raised; else it is in the result.
 
@@ -100,12 +107,24 @@ def run_flow(
             raise InvalidTestSetup(
                 f"run_flow() takes a flow, not {flow!r}.", hint="give the class itself: run_flow(MyFlow)"
             )
-        workspace = workspace_for_test(flow, config)
+        for name in current.keys() & {"task_id", *(("run_id",) if home is not None else ())}:
+            raise InvalidTestSetup(f"current.{name} is that of each task of the run, and cannot be given.")
+        workspace = workspace_for_test(flow, config, home=home)
         plan = plan_for_test(workspace, decorators)
         lint.check(plan)
-        attempts = Attempts(workspace, plan, current, max_num_splits)
         parameters = parameters_for_test(workspace, params, required=True)
-        begin_run(plan, parameters, attempts.storage, _OneRun(attempts.run_id), tags=(), system_tags=(), facts=())
+        recorder: Recorder = _OneRun(run_id_of(current)) if home is None else workspace.metadata
+        settings = workspace.settings
+        run = begin_run(
+            plan,
+            parameters,
+            workspace.storage,
+            recorder,
+            tags=current.get("tags", ()),
+            system_tags=system_tags(settings, contributions(workspace)),
+            facts=system_facts(settings, workspace.script),
+        )
+        attempts = Attempts(workspace, plan, current, recorder, run, max_num_splits)
     except MetaflowException as error:
         error.add_notes()
         raise error.with_traceback(None) from error.__cause__
@@ -146,6 +165,7 @@ def _carry_out(plan: FlowPlan, attempts: Attempts, max_splits: int) -> FlowResul
                 todo.extend(scheduler.handle(RetryDue(task, attempt)))
             case Finish(ok, culprit):
                 tasks = {task: attempts.result(launch) for task, launch in last.items()}
-                return FlowResult(plan, list(tasks.values()), ok=ok, culprit=tasks[culprit.id] if culprit else None)
+                failed = tasks[culprit.id] if culprit is not None else None
+                return FlowResult(plan, attempts.run_id, list(tasks.values()), ok=ok, culprit=failed)
             case Stop():
                 pass  # one task runs at a time

@@ -5,7 +5,7 @@ Start reading at `InputTasks.store`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metaflow.exception import InvalidTestSetup, UnpicklableArtifact
@@ -21,7 +21,7 @@ from metaflow.runtime.inputs import is_storable
 from metaflow.store.artifacts import TaskIndex, TaskStore, save_artifacts
 from metaflow.store.blobs import Blobs
 from metaflow.store.layout import PARAMETERS
-from metaflow.store.memory import MemoryStorage
+from metaflow.store.protocol import Storage
 from metaflow.testing.results import StepResult
 
 
@@ -82,7 +82,7 @@ class InputTasks:
         The flow.
     step : str
         The step under test.
-    storage : MemoryStorage
+    storage : Storage
         Where.
     run : str
         Id of the run.
@@ -96,7 +96,7 @@ class InputTasks:
         self,
         plan: FlowPlan,
         step: str,
-        storage: MemoryStorage,
+        storage: Storage,
         run: str,
         parameters: Mapping[str, Any],
         given: Mapping[str, Any],
@@ -160,9 +160,14 @@ class InputTasks:
 
     def _adopt(self, result: StepResult) -> TaskRef:
         """Store what a task has left, under this run."""
-        self._storage.adopt(result._storage)
+        self._take_over(result, result._index.objects)
         index = TaskIndex(dict(result._index.objects), dict(result._index.info))
         return self._write(result.ended.step, self._given, index)
+
+    def _take_over(self, result: StepResult, names: Iterable[str]) -> None:
+        """Have the bytes of some artifacts of a result."""
+        keys = {result._index.objects[name] for name in names}
+        self._blobs.save(result._blobs.load_many(list(keys)))
 
     def _save(
         self, step: str, artifacts: Mapping[str, Any], loops: Sequence[Foreach], frames: Sequence[ForeachFrame] = ()
@@ -280,8 +285,9 @@ class InputTasks:
         index = TaskIndex({}, {})
         save_artifacts(self._blobs, self._common.items(), index)
         for result in results[:1]:
-            self._storage.adopt(result._storage)
-            for name in self._plan.parameters.keys() & result._index.objects.keys() - self._given.keys():
+            names = self._plan.parameters.keys() & result._index.objects.keys() - self._given.keys()
+            self._take_over(result, names)
+            for name in names:
                 index.objects[name], index.info[name] = result._index.objects[name], result._index.info[name]
         store = TaskStore(self._storage, f"{self._plan.name}/{self._run}/{PARAMETERS}/0")
         store.write(store.index(index))

@@ -14,7 +14,7 @@ from metaflow.flow.spec import FlowSpec
 from metaflow.store import internals
 from metaflow.store.artifacts import Artifacts, TaskIndex
 from metaflow.store.blobs import Blobs
-from metaflow.store.memory import MemoryStorage
+from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
     from metaflow.testing.attempts import Attempt
@@ -126,14 +126,14 @@ class StepResult:
         configs: LoadedConfigs,
         step: str,
         attempts: Sequence[Attempt],
-        storage: MemoryStorage,
+        storage: Storage,
         index: TaskIndex,
     ) -> None:
         last = attempts[-1]
-        artifacts = Artifacts(Blobs(storage, plan.name), index)
+        self._blobs = Blobs(storage, plan.name)
+        artifacts = Artifacts(self._blobs, index)
         fixed = {*plan.parameters, *plan.configs.values, *plan.flow_class._constants}
         names = [name for name in index.objects if internals.find(name) is None and name not in fixed]
-        self._storage = storage
         self._index = index
         self._configs = configs
         self.artifacts: Mapping[str, Any] = ArtifactValues(artifacts, names)
@@ -192,6 +192,8 @@ class FlowResult:
     ----------
     flow : type of FlowSpec
         The flow.
+    run_id : str
+        The run.
     status : str
         ``successful`` or ``failed``.
     tasks : tuple of StepResult
@@ -204,8 +206,11 @@ class FlowResult:
         The class and the sentence of that.
     """
 
-    def __init__(self, plan: FlowPlan, tasks: Sequence[StepResult], *, ok: bool, culprit: StepResult | None) -> None:
+    def __init__(
+        self, plan: FlowPlan, run: str, tasks: Sequence[StepResult], *, ok: bool, culprit: StepResult | None
+    ) -> None:
         self._plan = plan
+        self.run_id = run
         self.flow: type[FlowSpec] = plan.flow_class
         self.status: str = "successful" if ok else "failed"
         self.tasks = tuple(tasks)

@@ -9,10 +9,11 @@ from typing import Any
 
 from metaflow.exception import InvalidTestSetup, MetaflowException
 from metaflow.flow.spec import FlowSpec
+from metaflow.metadata_provider.deferred import DeferredMetadata
 from metaflow.runtime.events import Launch, RetryDue, Start, TaskEnded, Wait
 from metaflow.runtime.policy import policy_of
 from metaflow.runtime.scheduler import Scheduler
-from metaflow.testing.attempts import Attempts, raise_as_the_users
+from metaflow.testing.attempts import Attempts, raise_as_the_users, run_id_of
 from metaflow.testing.inputs import Coming, Foreach, Inputs, InputTasks, Loops, results_in
 from metaflow.testing.results import StepResult
 from metaflow.testing.subject import (
@@ -124,11 +125,12 @@ def run_step(
     try:
         flow_class, name = find_step(step, name, sys._getframe(1))
         earlier = next((result._configs for result in results_in(inputs)), None)
-        workspace = workspace_for_test(flow_class, config, earlier)
+        workspace = workspace_for_test(flow_class, config, earlier=earlier)
         plan = plan_for_test(workspace, decorators, name)
-        attempts = Attempts(workspace, plan, current)
+        attempts = Attempts(workspace, plan, current, DeferredMetadata(), run_id_of(current))
         given = parameters_for_test(workspace, params, defaults=False)
-        tasks = InputTasks(plan, name, attempts.storage, attempts.run_id, parameters_for_test(workspace, params), given)
+        parameters = parameters_for_test(workspace, params)
+        tasks = InputTasks(plan, name, workspace.storage, attempts.run_id, parameters, given)
         coming = tasks.store(inputs, _loops(input, foreach))
     except MetaflowException as error:
         error.add_notes()

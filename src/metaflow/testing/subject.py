@@ -60,7 +60,7 @@ def find_step(step: Any, name: str | None, caller: FrameType) -> tuple[type[Flow
     if name is not None:
         raise InvalidTestSetup(
             f"run_step() is given a step and the name '{name}'.",
-            hint="write run_step(MyFlow.train) or (MyFlow, 'train')",
+            hint="write run_step(MyFlow.train) or run_step(MyFlow, 'train')",
         )
     owner = getattr(step, "__self__", None)
     if isinstance(owner, FlowSpec):
@@ -112,7 +112,7 @@ def _step_of(flow: type[FlowSpec], name: Any) -> str:
     if name is None:
         raise InvalidTestSetup(f"run_step({flow.__name__}) names no step.", hint=known)
     if not isinstance(name, str):
-        raise InvalidTestSetup(f"{_shown(name)} is not the name of a step of {flow.__name__}.", hint=known)
+        raise InvalidTestSetup(f"{_shown(name)} is not the name of a step of the flow {flow.__name__}.", hint=known)
     near = difflib.get_close_matches(name, flow._steps, n=1)
     raise InvalidTestSetup(
         f"The flow {flow.__name__} has no step '{name}'.", hint=f"did you mean '{near[0]}'?" if near else known
@@ -135,7 +135,11 @@ def _shown(value: Any) -> str:
 
 
 def workspace_for_test(
-    flow_class: type[FlowSpec], config: Mapping[str, Any], earlier: LoadedConfigs | None = None
+    flow_class: type[FlowSpec],
+    config: Mapping[str, Any],
+    *,
+    earlier: LoadedConfigs | None = None,
+    home: str | os.PathLike[str] | None = None,
 ) -> Workspace:
     """Return the flow with the configs of a test, without the settings of this installation, in an own storage.
 
@@ -147,19 +151,26 @@ def workspace_for_test(
         By name: the path of a file, as a `pathlib.Path`; a text for the parser; or a dictionary.
     earlier : LoadedConfigs, optional
         Those of the steps before, if there are; they stand unless `config` has any.
+    home : str or path, optional
+        Directory in which the run is kept; in memory if not given.
     """
     files = {name: os.fspath(value) for name, value in config.items() if isinstance(value, os.PathLike)}
     values = {name: value for name, value in config.items() if name not in files}
     options = FlowOptions(config=tuple(files.items()), config_value=tuple(values.items()))
     workspace = Workspace(
-        flow_class, options, settings=_no_settings(), initial=initial_of(flow_class), storage=MemoryStorage()
+        flow_class,
+        options,
+        settings=_no_settings(os.path.abspath(home) if home is not None else ""),
+        initial=initial_of(flow_class),
+        storage=MemoryStorage() if home is None else None,
     )
     return workspace if earlier is None or config else workspace.with_configs(earlier)
 
 
 @cache
-def _no_settings() -> Settings:
-    return settings.load({"METAFLOW_HOME": os.devnull, "METAFLOW_USER": "tester"}, os.devnull)
+def _no_settings(home: str) -> Settings:
+    places = {"METAFLOW_HOME": os.devnull, "METAFLOW_DATASTORE_SYSROOT_LOCAL": home}
+    return settings.load({"METAFLOW_USER": "tester", **places}, os.devnull)
 
 
 def plan_for_test(workspace: Workspace, decorators: Decorators, step: str | None = None) -> FlowPlan:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from metaflow import FlowSpec, Parameter, current, retry, step
 from metaflow.exception import CommandException, InvalidFlow, InvalidNextException, InvalidTestSetup
-from metaflow.testing import FlowResult, run_flow
+from metaflow.testing import FlowResult, run_flow, run_step
 from unit.testing.flows import Chosen, Small, Training
 
 
@@ -97,6 +98,8 @@ class Wrong(FlowSpec):
         (lambda: run_flow(Training), InvalidTestSetup, "'title' is required"),
         (lambda: run_flow(Training, params={"titel": 1}), CommandException, "no parameter 'titel'"),
         (lambda: run_flow(no_flow), InvalidTestSetup, "takes a flow, not"),
+        (lambda: run_flow(Small, current={"task_id": 1}), InvalidTestSetup, r"current\.task_id"),
+        (lambda: run_flow(Small, home="/", current={"run_id": 1}), InvalidTestSetup, r"current\.run_id"),
         (lambda: run_flow(Small)["strat"], InvalidTestSetup, "no step 'strat'"),
         (lambda: run_flow(Small, decorators=("retyr",)), InvalidTestSetup, "The flow Small has no decorator 'retyr'"),
     ],
@@ -104,6 +107,14 @@ class Wrong(FlowSpec):
 def test_what_cannot_be_run(test: Any, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         test()
+
+
+def test_a_run_that_is_kept(tmp_path: Path) -> None:
+    result = run_flow(Small, home=tmp_path)
+    assert result.run_id.isdecimal()
+    assert (tmp_path / ".metaflow" / "Small" / "latest_run").read_text() == result.run_id
+    assert run_step(Small.join, inputs=result["double"]).all == [0, 2]
+    assert run_flow(Small).run_id == "test"
 
 
 def test_several_at_once() -> None:

@@ -35,6 +35,7 @@ if __name__ == "__main__":
 TESTS = """
 import os, pytest
 from hello import Hello
+from metaflow import Flow, current, step
 
 def test_step(run_step, capsys):
     assert run_step(Hello.start, params={"name": "you"}).greeting == "hello you"
@@ -55,6 +56,21 @@ def test_home(metaflow_home, tmp_path):
     namespace(None)
     with pytest.raises(MetaflowNotFound):
         Flow("Hello")
+
+class Tagging(Hello):
+    @step
+    def end(self):
+        current.run.add_tag("seen")
+        self.earlier = [run.id for run in Flow("Tagging")]
+
+def test_kept(run_flow, metaflow_home):
+    result = run_flow(Tagging, home=metaflow_home, current={"tags": ["given"]})
+    run = Flow("Tagging").latest_successful_run
+    assert (run.id, run.data.greeting) == (result.run_id, "hello world")
+    assert {"seen", "given", "user:tester"} <= run.tags
+    assert run.finished
+    assert result.artifacts["earlier"] == [run.id]
+    assert run_flow(Tagging, home=metaflow_home).artifacts["earlier"][1:] == [run.id]
 
 def test_home_is_over(tmp_path_factory):
     from metaflow import get_metadata, get_namespace
@@ -93,7 +109,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["step", "failure", "flow", "home", "home_is_over"])
+@pytest.mark.parametrize("name", ["step", "failure", "flow", "home", "kept", "home_is_over"])
 def test_fixtures_do_what_they_say(output: str, name: str) -> None:
     assert f"PASSED test_hello.py::test_{name}\n" in output, output
 
