@@ -15,7 +15,7 @@ import metaflow
 from generated import commands, expand
 from metaflow import registry
 from metaflow.exception import FAILURE_KINDS, TaskFailed
-from metaflow.settings.table import NAMES, SETTINGS, UNUSED
+from metaflow.settings.table import NAMES, OPTIONS, SETTINGS, UNUSED
 from support.guide import GUIDE, PAGES, PROJECT
 
 TEXTS = {page.stem: expand(page.read_text(encoding="utf-8")) for page in PAGES}
@@ -42,6 +42,12 @@ def test_pages_name_no_settings_that_do_not_exist() -> None:
 def test_what_has_no_effect_is_named_with_the_reason() -> None:
     missed = [row.name for row in UNUSED.values() if row.reason and f"`{row.name}`" not in TEXTS["settings"]]
     assert not missed
+
+
+@pytest.mark.parametrize(("variable", "option"), OPTIONS.items())
+def test_an_option_before_the_command_has_its_lines(variable: str, option: str) -> None:
+    assert f"- `{variable}`: `{option}`" in TEXTS["settings"]
+    assert re.search(rf"^- `{option}\b", TEXTS["commands"], re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", commands())

@@ -56,8 +56,9 @@ def cancelled(step: str) -> TaskCancelled:
 
 def never_started(step: str, seconds: float, reason: str, setting: str) -> TaskNotPlaced:
     """Return the failure of a job that waited longer than the pending deadline, which `setting` sets."""
+    sentence = reason.rstrip(".")  # its full stop comes when it is printed
     return TaskNotPlaced(
-        f"the step '{step}' has waited {duration(seconds)} to be started{f': {reason}' if reason else ''}",
+        f"the step '{step}' has waited {duration(seconds)} to be started{f': {sentence}' if sentence else ''}",
         hint=f"ask for less, or allow more time: {setting}, in seconds",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metaflow.compute.jobs.ends import failure_of_job
+from metaflow.compute.jobs.ends import failure_of_job, never_started
 from metaflow.compute.jobs.outcome import ProcessEnd
 from metaflow.compute.jobs.protocol import JobEnded
 from metaflow.exception import TaskExited, TaskKilled, TaskOutOfMemory, TaskPreempted, TaskTimedOut
@@ -52,3 +52,8 @@ def test_a_container_that_was_asked_to_end() -> None:
 
 def test_nothing_but_a_signal() -> None:
     assert failure_of_job("train", ENDED, KILLED) is None
+
+
+def test_a_sentence_of_the_scheduler_keeps_no_full_stop_of_its_own() -> None:
+    failure = never_started("train", 5, "no node has so much memory.", "DEADLINE")
+    assert failure.message == "the step 'train' has waited 5 seconds to be started: no node has so much memory"
