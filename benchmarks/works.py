@@ -92,6 +92,25 @@ def works(sizes: Sizes, ours: Side) -> list[Work]:
             partial(_foreach, middle, ours),
             middle * 1e-3,
         ),
+        Work(
+            "config",
+            "a config of 1,000 keys, parsed and read",
+            "5 ms",
+            "",
+            turns(5, 3),
+            partial(_inside, "config_time.py"),
+        ),
+        Work("spin", "spin of the last step of hello", "", "", turns(9, 5), _spin, "engine", partial(_hello, ours)),
+        Work("runner", "what Runner adds to hello", "50 ms", "", turns(3, 1), partial(_inside, "runner_overhead.py")),
+        Work(
+            "run_step",
+            "200 tests of a step by `run_step`",
+            "2 s",
+            "",
+            {"ours": 3},
+            partial(_inside, "step_tests.py"),
+            "engine",
+        ),
         Work("wide", wide_title, "90 s, 300 MB", "45 s", {"ours": 1}, foreach(wide), "engine", disk_gb=wide_gb),
         Work(
             "array",
@@ -120,9 +139,17 @@ def works(sizes: Sizes, ours: Side) -> list[Work]:
 
 
 def _import(what: str, side: Side, directory: str) -> Measure:
-    """Time inside the interpreter, without its start."""
-    measure, output = run(side, "import_time.py", what, directory=directory, expect="seconds ")
+    return _inside("import_time.py", side, directory, what)
+
+
+def _inside(program: str, side: Side, directory: str, *arguments: str) -> Measure:
+    """Take the time that a program prints, without the interpreter's start."""
+    measure, output = run(side, program, *arguments, directory=directory, expect="seconds ")
     return measure._replace(seconds=float(output.split("seconds ")[1]))
+
+
+def _spin(side: Side, directory: str) -> Measure:
+    return run(side, "hello.py", "spin", "end", directory=directory, expect="Hello, world")[0]
 
 
 def _hello(side: Side, directory: str) -> Measure:

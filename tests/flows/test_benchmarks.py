@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["import", "hello", "guarded", "resume", "array", "client", "library-numpy"])
+@pytest.mark.parametrize(
+    "work", ["import", "hello", "guarded", "resume", "array", "client", "library-numpy", "config", "spin", "run_step"]
+)
 def test_a_work_is_measured_and_leaves_nothing(work: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--repeat", "1", "--only", work]
     done = subprocess.run(

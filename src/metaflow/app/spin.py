@@ -129,12 +129,13 @@ def spin(
     storage = _storage_of(run)
     workspace = workspace.with_options(datastore=storage.kind, datastore_root=storage.root).with_configs_of(run.id)
     check_flow(workspace, callbacks.remark)
+    graph = workspace.plan.graph  # read from source once; which decorators are applied makes no difference to it
     workspace, left_out = applied(workspace, step, skip_decorators=options.skip_decorators)
     if left_out and not options.skip_decorators:
         callbacks.remark(f"Not applied by spin: {', '.join(f'@{name}' for name in left_out)}.")
-    past = _past_task(workspace.plan.graph, run, step, task_id)
+    past = _past_task(graph, run, step, task_id)
     callbacks.remark(f"Spinning {step} with {past.title}.")
-    return _carry_out(workspace, run.id, step, past, options, callbacks, zygote, handle_signals)
+    return _carry_out(workspace, graph, run.id, step, past, options, callbacks, zygote, handle_signals)
 
 
 def _check_options(workspace: Workspace, options: SpinOptions, handle_signals: bool) -> None:
@@ -323,6 +324,7 @@ def _past(title: str, inputs: list[Task], place: list[str]) -> _Past:
 
 def _carry_out(
     workspace: Workspace,
+    graph: Graph,
     run_id: str,
     step: str,
     past: _Past,
@@ -350,7 +352,7 @@ def _carry_out(
     engine = Engine(
         workspace.name,
         spun,
-        workspace.plan.graph,
+        graph,
         {"local": target._replace(command=target.command._replace(spinning=spinning))},
         storage,
         recorder,
