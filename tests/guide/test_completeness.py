@@ -13,9 +13,10 @@ from markdown_it import MarkdownIt
 
 import metaflow
 from generated import commands, expand
-from metaflow import registry
+from metaflow import FlowSpec, current, registry, step
 from metaflow.exception import FAILURE_KINDS, TaskFailed
 from metaflow.settings.table import NAMES, OPTIONS, SETTINGS, UNUSED
+from metaflow.testing import run_step
 from support.guide import GUIDE, PAGES, PROJECT
 
 TEXTS = {page.stem: expand(page.read_text(encoding="utf-8")) for page in PAGES}
@@ -71,6 +72,25 @@ def test_an_end_of_a_task_is_explained(failure: type[TaskFailed]) -> None:
 @pytest.mark.parametrize("name", [*registry.names("step decorator"), *registry.names("flow decorator")])
 def test_a_decorator_is_explained(name: str) -> None:
     assert any(re.search(rf"`@{name}\b", text) for text in TEXTS.values())
+
+
+ROWS = re.findall(r"^\| `(\w+)\(\".*\)` \|.*\| (.*) \|$", TEXTS["data"], re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "attributes"), ROWS, ids=[name for name, _ in ROWS])
+def test_what_is_said_of_the_client_s_objects_is_there(name: str, attributes: str) -> None:
+    there = dir(getattr(metaflow, name))
+    assert set(re.findall(r"`(\w+)", attributes)) <= set(there)
+
+
+def test_what_is_said_of_current_is_there() -> None:
+    class OneStepFlow(FlowSpec):
+        @step(start=True, end=True)
+        def only(self) -> None:
+            self.there = [name for name in said if hasattr(current, name)]
+
+    said = sorted(set(re.findall(r"`current\.(\w+)", TEXTS["data"])) - {"run", "task"})  # kept by no run here
+    assert run_step(OneStepFlow.only).there == said
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
