@@ -3,8 +3,8 @@
 Outside a run every core attribute is None and `is_running_flow` is False. Attributes of decorators (``current.card``)
 exist only where the decorator is, so that code can probe with ``hasattr``.
 
-A task mostly has its process for itself, and then there is one place, that of the process. Where several tasks share
-one (`metaflow.testing`), each has a place of its own (`Current._at`), which follows it into coroutines.
+A task mostly has its process for itself, and all code there is of that task. Where several tasks share a process
+(`metaflow.testing`), each says which code is its own (`Current._within`); that follows it into coroutines.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _CORE = (
 )  # fmt: skip
 
 
-class Place:
-    """What is known of where a task stands.
+class CurrentTask:
+    """What `current` knows of one task.
 
     Attributes
     ----------
@@ -44,15 +44,15 @@ class Current:
     """The place of the running task; one object, `metaflow.current`."""
 
     def __init__(self) -> None:
-        self._process = Place()
-        self._here: ContextVar[Place | None] = ContextVar("metaflow.current", default=None)
-        self._sharing: list[Place] = []
+        self._process = CurrentTask()
+        self._here: ContextVar[CurrentTask | None] = ContextVar("metaflow.current", default=None)
+        self._sharing: list[CurrentTask] = []
 
     @property
-    def _place(self) -> Place:
-        """Where the code that asks stands.
+    def _running(self) -> CurrentTask:
+        """The task of the code that asks.
 
-        A thread that a step has started stands nowhere by itself; if one task shares this process, it is of that.
+        A thread that a step has started does not say whose it is; if one task shares this process, it is of that.
         """
         here = self._here.get()
         if here is not None:
@@ -62,19 +62,19 @@ class Current:
 
     @property
     def _values(self) -> dict[str, Any]:
-        return self._place.values
+        return self._running.values
 
     @contextmanager
-    def _at(self, place: Place) -> Iterator[None]:
-        """Have the code inside, and what it calls, stand at `place`, whatever runs in other threads."""
+    def _within(self, task: CurrentTask) -> Iterator[None]:
+        """Have the code inside, and what it calls, be of `task`, whatever runs in other threads."""
         before = self._here.get() or self._process
-        self._here.set(place)
-        self._sharing.append(place)
+        self._here.set(task)
+        self._sharing.append(task)
         try:
             yield
         finally:
-            self._sharing.remove(place)
-            self._here.set(before)  # not nowhere: this thread was not started by a step
+            self._sharing.remove(task)
+            self._here.set(before)  # so that this thread does not count as one that a step has started
 
     @property
     def is_running_flow(self) -> bool:
@@ -111,12 +111,12 @@ class Current:
         return getattr(self, name, None) is not None
 
     def __getattr__(self, name: str) -> Any:
-        place = self._place if "_sharing" in self.__dict__ else Place()
-        if name in place.values:
-            return place.values[name]
-        if name in place.lazy:
-            place.values[name] = place.lazy[name]()
-            return place.values[name]
+        task = self._running if "_sharing" in self.__dict__ else CurrentTask()
+        if name in task.values:
+            return task.values[name]
+        if name in task.lazy:
+            task.values[name] = task.lazy[name]()
+            return task.values[name]
         if name in _CORE:
             return None
         raise AttributeError(
@@ -129,12 +129,12 @@ class Current:
         if name.startswith("_") or hasattr(type(self), name):
             super().__setattr__(name, value)
         else:
-            self._place.values[name] = value
+            self._running.values[name] = value
 
     def __dir__(self) -> Iterator[str]:
         own = ("is_running_flow", "pathspec", "task", "run", "get")
-        place = self._place
-        return iter(sorted({*own, *_CORE, *place.values, *place.lazy}))
+        task = self._running
+        return iter(sorted({*own, *_CORE, *task.values, *task.lazy}))
 
     def _set(self, values: Mapping[str, Any]) -> None:
         """Set attributes: the task's own place, then those of its decorators."""
@@ -142,7 +142,7 @@ class Current:
 
     def _set_lazily(self, name: str, value: Callable[[], Any]) -> None:
         """Set an attribute that is computed when somebody asks."""
-        self._place.lazy[name] = value
+        self._running.lazy[name] = value
 
 
 current = Current()

@@ -31,7 +31,7 @@ from metaflow.runtime.task import Task, TaskPlan
 from metaflow.runtime.task_process import SharedProcess
 from metaflow.store.artifacts import TaskIndex, read_index
 from metaflow.testing.inputs import missing_hint
-from metaflow.testing.printed import TaskPlace, kept
+from metaflow.testing.printed import PrintingTask, kept
 from metaflow.testing.results import StepResult
 
 T = TypeVar("T")
@@ -56,14 +56,14 @@ class Attempt(NamedTuple):
         What it failed with.
     condition : str or None
         Name of the artifact that a switch has looked at.
-    place : TaskPlace
-        Where it stood.
+    current : PrintingTask
+        What `metaflow.current` was, and what it has printed.
     """
 
     report: TaskReport
     error: BaseException | None
     condition: str | None
-    place: TaskPlace
+    current: PrintingTask
 
 
 class Attempts:
@@ -128,23 +128,23 @@ class Attempts:
         return attempt
 
     def _run(self, launch: Launch) -> Attempt:
-        place = TaskPlace()
+        running = PrintingTask()
         for each in self._added:
-            place.values.update(each.current)
-        place.values.update({name: value for name, value in self._stands.items() if name not in _OF_THE_TASK})
+            running.values.update(each.current)
+        running.values.update({name: value for name, value in self._stands.items() if name not in _OF_THE_TASK})
         reports: list[TaskReport] = []
         task = Task(self._plan, self._task_plan(launch), self._storage, self._recorder, reports.append, SharedProcess())
-        with _with_environment(policy_of(self._plan.steps[launch.step]).environment), current._at(place), kept():
+        with _with_environment(policy_of(self._plan.steps[launch.step]).environment), current._within(running), kept():
             try:
                 task.run()
             except MetaflowException as error:  # the task could not begin or end
-                return Attempt(TaskReport(failure=failure_of_error(error, launch.step)), error, None, place)
+                return Attempt(TaskReport(failure=failure_of_error(error, launch.step)), error, None, running)
         transition = task.transition
         if task.error is not None:
             hint = missing_hint(self._plan, launch.step, task.error)
             if hint is not None:
                 task.error.add_note(f"hint: {hint}")
-        return Attempt(reports[-1], task.error, transition.condition if transition else None, place)
+        return Attempt(reports[-1], task.error, transition.condition if transition else None, running)
 
     def _task_plan(self, launch: Launch) -> TaskPlan:
         settings, stands = self._workspace.settings, self._stands

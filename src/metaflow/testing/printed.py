@@ -13,15 +13,15 @@ from io import StringIO
 from threading import Lock
 from typing import Any
 
-from metaflow.flow.current import Place, current
+from metaflow.flow.current import CurrentTask, current
 
 _lock = Lock()
 _tasks = 0
 """How many tasks are in `kept`."""
 
 
-class TaskPlace(Place):
-    """Where a task stands, and what it has printed.
+class PrintingTask(CurrentTask):
+    """What `current` knows of a task, and what that has printed.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class _Copied:
         self._name = name
 
     def write(self, text: str) -> int:
-        place = current._place
-        if isinstance(place, TaskPlace):
-            getattr(place, self._name).write(text)
+        task = current._running
+        if isinstance(task, PrintingTask):
+            getattr(task, self._name).write(text)
         if self._stream is not None:
             self._stream.write(text)
         return len(text)
@@ -69,7 +69,7 @@ class _Copied:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep what is printed at a `TaskPlace`, while in effect."""
+    """Keep what a `PrintingTask` prints, while in effect."""
     global _tasks
     with _lock:
         for name in ("stdout", "stderr"):

@@ -143,12 +143,12 @@ class StepResult:
             next=last.report.next,
             foreach=artifacts[internals.ELEMENTS] if last.report.width is not None else None,
             condition=last.condition if last.report.ok else None,
-            stdout="".join(each.place.stdout.getvalue() for each in attempts),
-            stderr="".join(each.place.stderr.getvalue() for each in attempts),
+            stdout="".join(each.current.stdout.getvalue() for each in attempts),
+            stderr="".join(each.current.stderr.getvalue() for each in attempts),
             exception=last.error,
             failure=last.report.failure,
             attempts=len(attempts),
-            current=MappingProxyType(last.place.values),
+            current=MappingProxyType(last.current.values),
             ok=last.report.ok,
         )
 

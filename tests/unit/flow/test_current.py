@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from metaflow.flow.current import Current, Place
+from metaflow.flow.current import Current, CurrentTask
 
 CORE = (
     "flow_name", "run_id", "step_name", "task_id", "retry_count", "origin_run_id", "namespace", "username",
@@ -115,7 +115,7 @@ def test_half_made_copies_do_not_recurse() -> None:
 
 def stand(current: Current, run: str, meet: Barrier) -> list[object]:
     """Stand at a place of one's own while another thread does; return what is seen from here and from a pool."""
-    with current._at(Place()):
+    with current._within(CurrentTask()):
         current._set({"run_id": run})
         current.mine = run
         meet.wait(60)
