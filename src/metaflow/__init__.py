@@ -226,9 +226,9 @@ def _added(name: str) -> Any:
 
     if not name.startswith("_") and PathFinder.find_spec(f"{__name__}.{name}", __path__) is None:
         from metaflow.absent import MODULES, NAMES
-        from metaflow.flow.added import added_decorator
+        from metaflow.flow.added import added
 
-        found = None if name in NAMES or name in MODULES else added_decorator(name)
+        found = None if name in NAMES or name in MODULES else added(name)
         if found is not None:
             globals()[name] = found
             return found

@@ -1,9 +1,8 @@
-"""What other distributions add to the table of names: their entry points, by kind and name.
+"""Extensions: decorators, storages and backends of other distributions, found by name and checked when they arrive.
 
-A distribution declares an entry point in the group of a kind (`GROUPS`); its name is the name that a user writes, its
-object is what `metaflow.registry` has for built-in names. Nothing is scanned before somebody asks for a name that
-nobody here has, or for the list of all; and nothing of an extension is imported before its name is used. Then it is
-checked, and an error names the distribution, the entry point and what is missing.
+Nothing is scanned before somebody asks for a name that nobody here has, or for the list of all; and nothing of an
+extension is imported before its name is used. Then it is checked, and an error names the distribution, what it declares
+and what is missing. What there is says `metaflow.installed`.
 
 Tasks of a run do not scan: `for_tasks` says what the run has found, in a variable. In a container, where no
 distribution is installed, they find it by that in the code package.
@@ -16,82 +15,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from metaflow.exception import InvalidExtension, text_of
+from metaflow.installed import GROUPS, NAMESPACE, PROMOTED, Extension, every, toplevel
 
 VARIABLE = "MILLRACE_EXTENSIONS"
 """Set for tasks: what the run has found, as JSON."""
-
-
-class Kind(NamedTuple):
-    """What can be added.
-
-    Attributes
-    ----------
-    group : str
-        Of its entry points.
-    bases : tuple of str
-        ``module:class``: an extension derives from one of them; the first one's has the entry point's name as `name`.
-    protocol : str
-        ``module:class`` instead of bases: an extension has all of its methods, and the entry point's name as `kind`.
-    """
-
-    group: str
-    bases: tuple[str, ...] = ()
-    protocol: str = ""
-
-
-_USERS = "metaflow.flow.user_decorators"
-GROUPS = {
-    "datastore": Kind("millrace.datastores", protocol="metaflow.store.protocol:Storage"),
-    "flow decorator": Kind(
-        "millrace.flow_decorators", ("metaflow.flow.flow_decorator:FlowDecorator", f"{_USERS}:FlowMutator")
-    ),
-    "job backend": Kind("millrace.job_backends", protocol="metaflow.compute.jobs.protocol:JobBackend"),
-    "metadata": Kind("millrace.metadata", protocol="metaflow.metadata_provider.protocol:Metadata"),
-    "step decorator": Kind(
-        "millrace.step_decorators",
-        ("metaflow.flow.decorator:StepDecorator", f"{_USERS}:UserStepDecorator", f"{_USERS}:StepMutator"),
-    ),
-}
-"""By kind of `metaflow.registry`."""
-
-
-class Extension(NamedTuple):
-    """One entry point.
-
-    Attributes
-    ----------
-    kind, name : str
-        What it adds.
-    target : str
-        ``module:attribute``.
-    distribution : str
-        Name and version of what is installed.
-    """
-
-    kind: str
-    name: str
-    target: str
-    distribution: str
-
-    @property
-    def shown(self) -> str:
-        """How an error names it."""
-        return f"The {self.kind} '{self.name}' of {self.distribution}"
-
-    def error(self, what: str) -> InvalidExtension:
-        """Return an error about it."""
-        return InvalidExtension(
-            f"{self.shown} {what}.",
-            hint=f"update or uninstall {self.distribution.partition(' ')[0]}: its entry point `{self.name} = "
-            f"{self.target}` in the group {GROUPS[self.kind].group} says that it is one",
-        )
-
 
 _used: dict[tuple[str, str], tuple[Extension, Any]] = {}
 """By kind and name: what has been loaded in this process."""
@@ -115,18 +47,47 @@ def load(kind: str, name: str) -> Any:
     return _used[kind, name][1]
 
 
+def public(name: str) -> Any:
+    """Return what ``from metaflow import name`` gives: a decorator, or what a package promotes; None if none does.
+
+    Raises
+    ------
+    InvalidExtension
+        As `load`.
+    """
+    given = {each.kind for each in _given() if each.name == name}
+    for kind in ("step decorator", "flow decorator", PROMOTED):
+        if not given or kind in given:
+            found = _promoted(name) if kind == PROMOTED else load(kind, name)
+            if found is not None:
+                return found
+    return None
+
+
+def _promoted(name: str) -> Any:
+    if (PROMOTED, name) not in _used:
+        found = _of_the_run(PROMOTED, name) or toplevel(name)
+        if found is None:
+            return None
+        _used[PROMOTED, name] = found, _imported(found)
+    return _used[PROMOTED, name][1]
+
+
 def used() -> list[Extension]:
     """Return what has been loaded in this process."""
     return [extension for extension, _ in _used.values()]
 
 
 def modules() -> list[ModuleType]:
-    """Return the modules of what has been loaded in this process, each as its topmost package with an ``__init__``."""
+    """Return the modules of what has been loaded in this process, each as its topmost package.
+
+    That is the first with an ``__init__``, and of Metaflow's namespace the package in it.
+    """
     found = {}
     for extension in used():
         parts = extension.target.partition(":")[0].split(".")
-        around = (sys.modules[".".join(parts[: length + 1])] for length in range(len(parts)))
-        top = next(module for module in around if module.__file__)
+        around = [sys.modules[".".join(parts[: length + 1])] for length in range(len(parts))]
+        top = around[1] if parts[0] == NAMESPACE else next(module for module in around if module.__file__)
         found[top.__name__] = top
     return list(found.values())
 
@@ -147,32 +108,21 @@ def fault(extension: Extension) -> str:
     return ""
 
 
-@cache
-def every() -> tuple[Extension, ...]:
-    """Return all extensions that are installed, those of a distribution that is on the path twice once."""
-    from importlib.metadata import entry_points  # costs more than all else that a task does at its start
-
-    kinds = {kind.group: name for name, kind in GROUPS.items()}
-    found = {}
-    for group, kind in kinds.items():
-        for point in entry_points(group=group):
-            of = point.dist
-            distribution = f"{of.metadata['Name']} {of.version}" if of is not None else "an unknown distribution"
-            found[kind, point.name, distribution] = Extension(kind, point.name, point.value, distribution)
-    return tuple(found[key] for key in sorted(found))
-
-
 def _find(kind: str, name: str) -> Extension | None:
-    found = next((each for each in _given() if (each.kind, each.name) == (kind, name)), None)
-    if found is None:
-        all_found = [each for each in every() if (each.kind, each.name) == (kind, name)]
-        if len(all_found) > 1:
-            homes = ", ".join(each.distribution for each in all_found)
-            raise InvalidExtension(
-                f"The {kind} '{name}' is in several distributions: {homes}.", hint="uninstall all but one of them"
-            )
-        found = all_found[0] if all_found else None
-    return found
+    of_the_run = _of_the_run(kind, name)
+    if of_the_run is not None:
+        return of_the_run
+    found = [each for each in every() if (each.kind, each.name) == (kind, name)]
+    if len(found) > 1:
+        homes = ", ".join(each.distribution for each in found)
+        raise InvalidExtension(
+            f"The {kind} '{name}' is in several distributions: {homes}.", hint="uninstall all but one of them"
+        )
+    return found[0] if found else None
+
+
+def _of_the_run(kind: str, name: str) -> Extension | None:
+    return next((each for each in _given() if (each.kind, each.name) == (kind, name)), None)
 
 
 def _given() -> Iterator[Extension]:
@@ -184,14 +134,20 @@ def _given() -> Iterator[Extension]:
         yield from (Extension(*row) for row in json.loads(text))
 
 
-def _loaded(extension: Extension) -> Any:
+def _imported(extension: Extension) -> Any:
     try:
-        target = _import(extension.target)
+        return _import(extension.target)
     except Exception as error:  # the extension's code
         raise extension.error(f"cannot be imported: {type(error).__name__}: {text_of(error)}") from error
+
+
+def _loaded(extension: Extension) -> Any:
+    target = _imported(extension)
     kind = GROUPS[extension.kind]
     for lack in _lacks_base(target, kind.bases) if kind.bases else _lacks(target, _import(kind.protocol)):
         raise extension.error(lack)
+    if hasattr(target, "unusable"):
+        raise extension.error(target.unusable)
     word = "name" if kind.bases else "kind"
     if (not kind.bases or issubclass(target, _import(kind.bases[0]))) and getattr(target, word, "") != extension.name:
         raise extension.error(f"has no `{word} = '{extension.name}'`")

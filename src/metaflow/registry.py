@@ -11,7 +11,6 @@ import difflib
 from importlib import import_module
 from typing import Any
 
-from metaflow import extensions
 from metaflow.exception import CommandException
 
 _TABLE: dict[str, dict[str, str]] = {
@@ -83,7 +82,9 @@ def names(kind: str) -> list[str]:
 
 def names_with_extensions(kind: str) -> list[str]:
     """Return all names of `kind`, sorted; looks through what is installed."""
-    return sorted({*_TABLE[kind], *(each.name for each in extensions.every() if each.kind == kind)})
+    from metaflow import installed
+
+    return sorted({*_TABLE[kind], *(each.name for each in installed.every() if each.kind == kind)})
 
 
 def register(kind: str, name: str, target: str) -> str | None:
@@ -118,6 +119,8 @@ def load(kind: str, name: str) -> Any:
     if name in _TABLE[kind]:
         module, _, attribute = _TABLE[kind][name].partition(":")
         return getattr(import_module(module), attribute)
+    from metaflow import extensions  # a task that needs none does not load it
+
     found = extensions.load(kind, name)
     if found is None:
         raise unknown(kind, name) from None

@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 import metaflow
-from metaflow import extensions, registry
+from metaflow import extensions, installed, registry
 from metaflow.exception import CommandException, InvalidExtension
 from metaflow.flow import plan
 from metaflow.flow.user_decorators import step_decorator
@@ -71,7 +72,7 @@ POINTS = {
 
 
 @pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     install(tmp_path / "site", "shouting", "1.2", SOURCE, POINTS)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     _forget()
@@ -82,7 +83,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def _forget() -> None:
-    extensions.every.cache_clear()
+    installed.every.cache_clear()
     extensions._used.clear()
     for name in ("shouting", "other"):
         sys.modules.pop(name, None)
@@ -91,7 +92,7 @@ def _forget() -> None:
 def test_a_name_that_is_ours_looks_for_none() -> None:
     registry.load("step decorator", "retry")
     registry.load("datastore", "local")
-    assert not extensions.every.cache_info().misses
+    assert not installed.every.cache_info().misses
     assert "shouting" not in sys.modules
     assert registry.load("step decorator", "retry").__module__ == "metaflow.decorators.retry"
 
@@ -155,12 +156,12 @@ def test_what_is_wrong_is_told_of_whom(kind: str, name: str, what: str) -> None:
         registry.load(kind, name)
     assert str(caught.value).startswith(f"The {kind} '{name}' of shouting 1.2 {what}")
     assert caught.value.hint is not None
-    assert f"entry point `{name} = " in caught.value.hint
+    assert f"uninstall shouting, which declares it as `{name} = " in caught.value.hint
     assert registry.load("step decorator", "shout"), "the others work"
 
 
-def test_two_of_one_name_are_both_named(installed: Path) -> None:
-    install(installed, "other", "3", "from shouting import *", {"millrace.step_decorators": {"shout": "other:Shout"}})
+def test_two_of_one_name_are_both_named(site: Path) -> None:
+    install(site, "other", "3", "from shouting import *", {"millrace.step_decorators": {"shout": "other:Shout"}})
     with pytest.raises(InvalidExtension, match=r"in several distributions: other 3, shouting 1\.2"):
         registry.load("step decorator", "shout")
     assert registry.load("flow decorator", "labelled")
@@ -181,18 +182,60 @@ def test_a_task_finds_what_its_run_has_found_and_scans_nothing(monkeypatch: pyte
     _forget()
     monkeypatch.setenv(*next(iter(variables.items())))
     assert registry.load("step decorator", "shout").name == "shout"
-    assert not extensions.every.cache_info().misses
+    assert not installed.every.cache_info().misses
 
 
-def test_its_package_goes_along(installed: Path) -> None:
+def test_its_package_goes_along(site: Path) -> None:
     registry.load("step decorator", "shout")
     registry.load("flow decorator", "labelled")
     (module,) = extensions.modules()
-    assert module.__file__ == str(installed / "shouting" / "__init__.py")
+    assert module.__file__ == str(site / "shouting" / "__init__.py")
+
+
+NAMESPACE = {
+    "plugins/mfextinit_acme.py": """
+        STEP_DECORATORS_DESC = [("hooked", ".deep.hooked.Hooked"), ("gang", ".gang.Gang")]
+        FLOW_DECORATORS_DESC = [("of_flow", ".deep.hooked.OfFlow")]
+        raise RuntimeError("tables are read and not run")
+    """,
+    "plugins/deep/hooked.py": """
+        from metaflow.decorators import FlowDecorator, StepDecorator
+
+        class Hooked(StepDecorator):
+            name = "hooked"
+            defaults = {"level": 1}
+
+        class OfFlow(FlowDecorator):
+            name = "of_flow"
+    """,
+    "plugins/gang.py": "from metaflow.plugins.parallel_decorator import ParallelDecorator",
+    "toplevel/toplevel.py": "from ..plugins.deep.hooked import Hooked as Promoted",
+    "toplevel/__init__.py": "toplevel = 'toplevel'",
+}
+
+
+def test_packages_made_for_metaflow(site: Path) -> None:
+    for name, text in NAMESPACE.items():
+        file = site / "metaflow_extensions" / "acme" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dedent(text))
+    try:
+        assert registry.load("step decorator", "hooked").defaults == {"level": 1}
+        assert extensions.public("Promoted") is registry.load("step decorator", "hooked")
+        (module,) = extensions.modules()
+        assert module.__name__ == "metaflow_extensions.acme"
+        assert [each.name for each in extensions.used()] == ["hooked", "Promoted"]
+        with pytest.raises(InvalidExtension, match=r"of metaflow_extensions\.acme cannot be imported: ImportError"):
+            registry.load("step decorator", "gang")
+        with pytest.raises(InvalidExtension, match="is a decorator of flows for Metaflow's own runtime"):
+            registry.load("flow decorator", "of_flow")
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "metaflow_extensions"]:
+            del sys.modules[name]
 
 
 def test_every_group_has_a_kind_of_the_table() -> None:
-    assert set(extensions.GROUPS) <= set(registry._TABLE)
+    assert set(installed.GROUPS) <= set(registry._TABLE)
 
 
 def test_registering_says_what_it_replaces(monkeypatch: pytest.MonkeyPatch) -> None:

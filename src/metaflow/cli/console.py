@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from metaflow import extensions, registry, settings
+from metaflow import extensions, installed, registry, settings
 from metaflow.cli import unavailable
 from metaflow.cli.main import print_error
 from metaflow.exception import CommandException, MetaflowException
@@ -81,7 +81,7 @@ def _status() -> None:
 
 @command.command("extensions", help="Print what other distributions add, and whether it can be used.")
 def _extensions() -> None:
-    rows = extensions.every()
+    rows = installed.every()
     for each in rows:
         hidden = each.name in registry.names(each.kind)
         state = "hidden by the built-in of this name" if hidden else extensions.fault(each) or "ready"

@@ -1,4 +1,4 @@
-"""The ``@name`` of a decorator that an extension adds, as users import it: ``from metaflow import name``."""
+"""What an extension adds to the names of `metaflow`: mostly the ``@name`` of a decorator."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from metaflow.flow.decorator import Decorator, StepDecorator
 from metaflow.flow.notes import note_on_flow, note_on_step
 
 
-def added_decorator(name: str) -> Any:
-    """Return the decorator of steps or of flows that an extension has under a name; None if none has.
+def added(name: str) -> Any:
+    """Return what an extension has under a name, None if none has: a decorator as users write it, or anything else.
 
     Raises
     ------
     InvalidExtension
         One has, and it cannot be used.
     """
-    found = extensions.load("step decorator", name) or extensions.load("flow decorator", name)
+    found = extensions.public(name)
     return _public(found) if isinstance(found, type) and issubclass(found, Decorator) else found
 
 
