@@ -19,11 +19,11 @@ MODULES = frozenset(
     {
         "R", "cards", "clone_util", "cmd", "datastore", "debug", "event_logger", "extension_support",
         "integrations", "lint", "metaflow_environment", "metaflow_git", "mflog", "monitor", "package", "plugins",
-        "procpoll", "pylint_wrapper", "sidecar", "system", "system_context", "task", "tracing",
+        "procpoll", "pylint_wrapper", "runner", "sidecar", "system", "system_context", "task", "tracing",
         "unbounded_foreach",
     }
 )  # fmt: skip
-"""Modules, with all below them; of `plugins` those that are not files here."""
+"""Modules, with all below them; of `plugins` and `runner` those that are not files here."""
 
 
 def refusal(module: str) -> ImportError | None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from metaflow import FlowSpec, Run, namespace
+from metaflow.app.driver import StartedRun
 from metaflow.app.options import RunOptions
-from metaflow.app.run import FinishedRun, RunCallbacks, StartedRun, resume, run
+from metaflow.app.run import FinishedRun, RunCallbacks, resume, run
 from metaflow.app.workspace import Workspace
 from metaflow.compute.command import FlowOptions
 from metaflow.exception import CommandException

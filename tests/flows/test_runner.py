@@ -86,6 +86,7 @@ def test_a_run_with_everything(common: Site) -> None:
 FLOWS = {
     "syntax": "class Bad(:\n    pass\n",
     "raises": "1 / 0\n",
+    "killed": "import os\n\nos.kill(os.getpid(), 9)\n",
     "nothing": "from metaflow import FlowSpec\n\n\nclass Never(FlowSpec):\n    pass\n",
     "graph": """
         from metaflow import FlowSpec, step
@@ -110,6 +111,7 @@ FLOWS = {
         ("driven.py", {"included": "missing.txt"}, RunNotStarted, "Invalid command: .*missing.txt"),
         ("syntax", {}, RunNotStarted, "ended with status 1 before it had begun a run.*SyntaxError"),
         ("raises", {}, RunNotStarted, "ZeroDivisionError"),
+        ("killed", {}, RunNotStarted, "ended by signal 9 before it had begun a run.$"),
         ("nothing", {}, RunNotStarted, "ended well without a run.*hint: it has to call its flow"),
         ("graph", {}, RunNotStarted, "Invalid flow: .*'start' goes to self.nowhere.*flow.py:7"),
     ],
@@ -127,6 +129,8 @@ def test_files_and_directories_that_are_not_there(tmp_path: Path) -> None:
         Runner(str(tmp_path / "missing.py"))
     with pytest.raises(FileNotFoundError, match="cwd"):
         Runner(__file__, cwd=str(tmp_path / "missing"))
+    with pytest.raises(RunNotStarted, match="could not be started: embedded null byte"):
+        Runner(__file__, env={"A": "\0"}, show_output=False).run()
     with pytest.raises(TypeError, match="env: the variable 'A' has the value 1"):
         Runner(__file__, env={"A": 1})  # type: ignore[dict-item]
 
@@ -190,7 +194,7 @@ def test_twenty_at_once(one_site: Site) -> None:
     assert [running.status for running in ended] == ["successful"] * 20
     assert [data(running).values[0] for running in ended] == list(range(20))
     assert len({running.run.id for running in ended}) == 20
-    assert threading.active_count() == before
+    processes.eventually(lambda: threading.active_count() == before, "the threads of the runs have ended")
 
 
 def test_a_web_server_with_the_client_beside_it(one_site: Site) -> None:

@@ -20,7 +20,7 @@ def test_a_name_that_is_to_come_says_so(name: str) -> None:
     assert default == "default"
 
 
-@pytest.mark.parametrize("name", sorted(absent.MODULES - {"plugins"}))
+@pytest.mark.parametrize("name", sorted(absent.MODULES - {"plugins", "runner"}))
 def test_a_module_that_is_to_come_says_so(name: str) -> None:
     statements = (f"import metaflow.{name}", f"from metaflow import {name}", f"from metaflow.{name}.deep import Thing")
     for statement in statements:
@@ -29,9 +29,10 @@ def test_a_module_that_is_to_come_says_so(name: str) -> None:
     assert not hasattr(metaflow, name)
 
 
-def test_plugins_that_are_not_here_say_so() -> None:
-    with pytest.raises(ImportError, match=r"'metaflow.plugins.cards' is not available in this version"):
-        importlib.import_module("metaflow.plugins.cards.card_modules.card")
+@pytest.mark.parametrize("name", ["metaflow.plugins.cards", "metaflow.runner.deployer"])
+def test_modules_that_are_not_here_in_packages_that_are_say_so(name: str) -> None:
+    with pytest.raises(ImportError, match=f"'{name}' is not available in this version"):
+        importlib.import_module(f"{name}.deep.module")
 
 
 def test_what_nobody_has() -> None:

@@ -10,13 +10,36 @@ import json
 import socket
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from metaflow.app.run import StartedRun
     from metaflow.exception import MetaflowException
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class StartedRun(NamedTuple):
+    """A run that has begun, and where it is kept.
+
+    Attributes
+    ----------
+    flow, id : str
+        The run.
+    metadata, metadata_root : str
+        Kind of its metadata, and where they are.
+    datastore, datastore_root : str
+        Kind of its storage, and where that is.
+    task : str
+        Of a spun task: ``step/id``.
+    """
+
+    flow: str
+    id: str
+    metadata: str
+    metadata_root: str
+    datastore: str
+    datastore_root: str
+    task: str = ""
 
 
 class Driver:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from metaflow import registry
 from metaflow.app.check import check_flow
+from metaflow.app.driver import StartedRun
 from metaflow.app.early import EarlyZygote
 from metaflow.app.facts import contributions, system_facts, system_tags
 from metaflow.app.loops import has_running_loop
@@ -47,30 +48,6 @@ T = TypeVar("T")
 
 def _ignore(what: object) -> None:
     pass
-
-
-class StartedRun(NamedTuple):
-    """A run that has begun, and where it is kept.
-
-    Attributes
-    ----------
-    flow, id : str
-        The run.
-    metadata, metadata_root : str
-        Kind of its metadata, and where they are.
-    datastore, datastore_root : str
-        Kind of its storage, and where that is.
-    task : str
-        Of a spun task: ``step/id``.
-    """
-
-    flow: str
-    id: str
-    metadata: str
-    metadata_root: str
-    datastore: str
-    datastore_root: str
-    task: str = ""
 
 
 class RunCallbacks(NamedTuple):

@@ -14,10 +14,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from metaflow.app.check import check_flow
+from metaflow.app.driver import StartedRun
 from metaflow.app.early import EarlyZygote
 from metaflow.app.facts import system_tags
 from metaflow.app.options import SpinOptions
-from metaflow.app.run import RunCallbacks, StartedRun, check_signals, check_writable, to_its_end, write_documents
+from metaflow.app.run import RunCallbacks, check_signals, check_writable, to_its_end, write_documents
 from metaflow.app.spun import applied
 from metaflow.app.targets import RunFrame, local_target
 from metaflow.app.workspace import Workspace

@@ -55,7 +55,7 @@ class ExecutingProcess(Generic[Starter]):
         """
         if self._is_too_slow:
             return "timeout"
-        if self.returncode is None:
+        if not self._process.has_ended:
             return "running"
         return "successful" if self.returncode == 0 else "failed"
 

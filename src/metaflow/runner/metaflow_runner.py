@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from metaflow import registry, settings
-from metaflow.app.run import StartedRun
+from metaflow.app.driver import StartedRun
 from metaflow.client import Run
 from metaflow.client.runs import run_at
 from metaflow.client.site import Site
@@ -250,7 +250,7 @@ class Runner:
             follow(process, shown, lambda: process.has_ended)
         except BaseException:
             process.end()
-            process.changed.wait(lambda: process.has_ended)
+            follow(process, shown, lambda: process.has_ended)
             raise
         return process
 
@@ -326,7 +326,7 @@ def _not_started(process: FlowProcess) -> MetaflowException:
             hint="it has to call its flow: `if __name__ == '__main__': MyFlow()`",
             **said,
         )
-    last = "\n    ".join(said["stderr"].splitlines()[-_LAST_LINES:])
-    return RunNotStarted(
-        f"{process.path} ended with status {process.returncode} before it had begun a run. It said:\n    {last}", **said
-    )
+    code = process.returncode or 0
+    how = f"with status {code}" if code > 0 else f"by signal {-code}"
+    last = "".join(f"\n    {line}" for line in said["stderr"].splitlines()[-_LAST_LINES:])
+    return RunNotStarted(f"{process.path} ended {how} before it had begun a run.{last and ' It said:' + last}", **said)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
-from metaflow.app.run import StartedRun
+from metaflow.app.driver import StartedRun
 from metaflow.runner.bell import Bell
 from metaflow.runner.child import PATIENCE, boot, encode
 from metaflow.runner.output import Output
@@ -56,8 +56,8 @@ class FlowProcess:
         Its run, when that has begun.
     failure : dict or None
         What has ended it, in its words (`metaflow.app.driver`).
-    trouble : OSError or None
-        Why it could not be started.
+    trouble : Exception or None
+        Why it could not be started, or not be heard to its end.
     returncode : int or None
         Its exit status when it has ended; negative, the signal that ended it.
     changed : Bell
@@ -78,7 +78,7 @@ class FlowProcess:
         self.stderr = Output()
         self.started: StartedRun | None = None
         self.failure: dict[str, Any] | None = None
-        self.trouble: OSError | None = None
+        self.trouble: Exception | None = None
         self.returncode: int | None = None
         self.changed = Bell()
         self._request = encode(path, words, parameters)
@@ -94,7 +94,7 @@ class FlowProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is over, or could not be started."""
+        """Whether it is over, or there was trouble."""
         return self.returncode is not None or self.trouble is not None
 
     @property
@@ -134,8 +134,9 @@ class FlowProcess:
                 self._send_request(ours)
                 self._listen(process, ours)
             returncode = process.wait() or self._status
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - such as a null byte in a variable, or a full disk: whoever waits is told
             self.trouble = error
+            self._send(signal.SIGKILL)
         else:
             self.returncode = returncode
         self._kill.cancel()
