@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from metaflow.exception import CommandException, InvalidFlow, MetaflowException
@@ -155,8 +156,10 @@ def _call(method: Callable[[Any], None], target: Any, name: str) -> None:
         if error.source_file is None:
             error.source_file, error.line_no = place_of_failure(error, method) or (None, None)
         raise
-    except Exception as error:
-        file, line = place_of_failure(error, method) or (None, None)
+    except (Exception, SystemExit) as error:
+        code = method.__func__.__code__ if isinstance(method, MethodType) else None
+        its_own = (code.co_filename, code.co_firstlineno) if code is not None else (None, None)
+        file, line = place_of_failure(error, method) or its_own
         said = f"{type(error).__name__}: {error}"
         raise InvalidFlow(f"The mutator {name} has failed in {method.__name__}: {said}.", line, file) from error
 

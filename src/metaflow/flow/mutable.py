@@ -7,6 +7,7 @@ in either. Start reading at `MutableFlow`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from metaflow import registry
@@ -44,6 +45,16 @@ class _Decorated:
     def has_decorator(self, name: str) -> bool:
         """Tell whether there is a decorator of this name."""
         return bool(self.get_decorator_specs(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and name not in ("flow", "name"):
+            raise AttributeError(
+                f"'{name}' cannot be set on a {type(self).__name__}; its methods change it, such as "
+                "add_parameter(…, overwrite=True) and add_decorator",
+                name=name,
+                obj=self,
+            )
+        object.__setattr__(self, name, value)
 
 
 class MutableFlow(_Decorated):
@@ -117,6 +128,11 @@ class MutableFlow(_Decorated):
         self._only_early("a parameter is added")
         if not isinstance(value, Parameter):
             raise self._error(f"add_parameter('{name}', …) is given {value!r}, which is not a Parameter.")
+        if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+            raise self._error(
+                f"add_parameter is given {name!r}, which cannot be an attribute.",
+                "the first argument is what steps write after `self.`; the option has the parameter's own name",
+            )
         if name in self._draft.parameters and not overwrite:
             raise self._error(f"The flow has a parameter '{name}' already.", "overwrite=True replaces it")
         if name not in self._draft.parameters and hasattr(self._draft.flow_class, name):
@@ -149,6 +165,9 @@ class MutableFlow(_Decorated):
         """
         self._only_early("a decorator of the flow is added")
         name, attributes = _named(deco_type, deco_args, deco_kwargs)
+        if name in registry.names("step decorator"):
+            hint = f"add it to steps: `for name, step in mutable_flow.steps: step.add_decorator('{name}')`"
+            raise self._error(f"'{name}' is a decorator of steps, not of flows.", hint)
         added: FlowDecorator = registry.load("flow decorator", name)(attributes)
         there = [each for each in self._draft.decorators if each.name == name]
         if there and not added.is_repeatable:
@@ -173,6 +192,8 @@ class MutableFlow(_Decorated):
         return _remove(self._draft.decorators, deco_name, deco_args, deco_kwargs)
 
     def _replaces(self, name: str, duplicates: int) -> bool:
+        if duplicates not in (self.IGNORE, self.ERROR, self.OVERRIDE):
+            raise self._error(f"duplicates={duplicates!r} is none of IGNORE, ERROR and OVERRIDE.")
         if duplicates == self.ERROR:
             raise self._error(f"There is a decorator '{name}' already.", "IGNORE keeps it, OVERRIDE replaces it")
         return duplicates == self.OVERRIDE
@@ -240,7 +261,8 @@ class MutableStep(_Decorated):
         name, attributes = _named(deco_type, deco_args, deco_kwargs)
         decorator = step_decorator(name)
         if deco_args and not issubclass(decorator, UserStep):
-            raise self.flow._error(f"The decorator '{name}' takes no arguments without a name.")
+            hint = "those with a name are the third: add_decorator(name, deco_kwargs={…})"
+            raise self.flow._error(f"The decorator '{name}' takes no arguments without a name.", hint)
         added = decorator(attributes)
         there = [each for each in self._there if each.name == added.name]
         if there:
@@ -277,6 +299,8 @@ def _named(target: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | 
     if isinstance(target, str):
         named, written = parse_with(target)
         return named, {**written, **attributes}
+    if getattr(target, "__qualname__", "").endswith("<locals>.decorate"):
+        raise TypeError("add_decorator takes a decorator without arguments; what it is given goes into deco_kwargs={…}")
     name = getattr(target, "decorator_name", None) or getattr(target, "__name__", None)
     if not isinstance(name, str):
         raise TypeError(f"add_decorator takes a decorator or its name, not {target!r}")

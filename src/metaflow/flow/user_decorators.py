@@ -9,6 +9,7 @@ Start reading at `UserStepDecorator`, then `UserStep.around`.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping
 from importlib import import_module
@@ -71,7 +72,7 @@ class _OfStep(_UserClass):
     _wraps: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        function = args[0] if len(args) == 1 and not kwargs and inspect.isroutine(args[0]) else None
+        function = args[0] if len(args) == 1 and not kwargs and _can_be_decorated(args[0]) else None
         attributes = {} if function is not None else _attributes(args, kwargs)
         return note_on_step(cls._adapter(), function, attributes)
 
@@ -245,7 +246,7 @@ class FlowMutator(_AddsToPackage, _UserClass):
     """Base class of decorators that change the flow on which they stand, before it runs; see `MutableFlow`."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        flow_class = args[0] if len(args) == 1 and not kwargs and inspect.isclass(args[0]) else None
+        flow_class = args[0] if len(args) == 1 and not kwargs and _can_be_decorated(args[0]) else None
         return note_on_flow(cls._adapter(), flow_class, {} if flow_class is not None else _attributes(args, kwargs))
 
     @classmethod
@@ -270,12 +271,41 @@ class _Adapter(Decorator):
         self.attributes = {POSITIONAL: [], **attributes}
         keywords = {name: value for name, value in self.attributes.items() if name != POSITIONAL}
         self.user = object.__new__(self.user_class)
+        self._check_class()
         try:
             self.user.init(*self.attributes[POSITIONAL], **keywords)
         except TypeError as error:
             raise self.error(f"@{self.user_class.__name__} does not accept what it is given: {error}.") from error
         except MetaflowException as error:
             raise self._placed(error) from None
+
+    def _check_class(self) -> None:
+        """Refuse a class that would not get what its decorator is given, or whose methods would never be called."""
+        cls, name = self.user_class, self.user_class.__name__
+        if cls.__init__ is not _UserClass.__init__:
+            file, line = _place_of(cls.__init__)
+            message = f"{name} defines __init__, which is not called where it is a decorator."
+            raise InvalidFlow(message, line, file, hint="rename it to init, with the same arguments")
+        if len(self.attributes) > bool(not self.attributes[POSITIONAL]) and cls.init is _UserClass.init:
+            raise self.error(f"@{name} is given arguments, and {name} has no init that takes them.")
+        if isinstance(self.user, StepMutator | FlowMutator):
+            self._check_methods(StepMutator if isinstance(self.user, StepMutator) else FlowMutator)
+
+    def _check_methods(self, base: type[_UserClass]) -> None:
+        cls, name, methods = self.user_class, self.user_class.__name__, ("mutate", "pre_mutate")
+        has_one = any(getattr(cls, method) is not getattr(base, method) for method in methods)
+        for method, member in vars(cls).items():
+            if not inspect.isfunction(member):
+                continue
+            near = [] if has_one else difflib.get_close_matches(method, methods, n=1, cutoff=0.8)
+            file, line = _place_of(member)
+            if near:
+                message = f"{name} defines {method}, which is not called."
+                raise InvalidFlow(message, line, file, hint=f"did you mean {near[0]}?")
+            if method in methods and (inspect.isgeneratorfunction(member) or inspect.iscoroutinefunction(member)):
+                what = "has a yield" if inspect.isgeneratorfunction(member) else "is async"
+                message = f"{method} of {name} {what}, so that its code would never run."
+                raise InvalidFlow(message, line, file, hint=f"write it as a plain function, `def {method}(self, …):`")
 
     def add_to_package(self) -> list[Addition]:
         """Return what the user's class adds to the code package.
@@ -388,6 +418,11 @@ class UserFlow(_Adapter, FlowDecorator):
 
     def recorded(self) -> dict[str, Any]:
         return {}  # as the original
+
+
+def _can_be_decorated(target: Any) -> bool:
+    """Tell whether this is a step or a flow, or meant for one: else it is what a decorator is given."""
+    return inspect.isroutine(target) or (inspect.isclass(target) and hasattr(target, "_steps"))
 
 
 def _attributes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

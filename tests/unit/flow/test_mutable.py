@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -193,6 +194,32 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"mutate": lambda flow: flow.other},
         "no config, parameter or step 'other'",
     ),
+    "a called decorator": ({"mutate": add(retry(times=2))}, "what it is given goes into deco_kwargs"),
+    "attributes without deco_kwargs": (
+        {"mutate": step_of("end", lambda step: step.add_decorator("retry", times=2))},  # type: ignore[call-arg]
+        "unexpected keyword argument 'times'",
+    ),
+    "no such duplicates": ({"mutate": add("resources", None, {}, "error", to="start")}, "'error' is none of IGNORE"),
+    "of flows": ({"mutate": add("project", None, {"name": "x"})}, "is a decorator of flows, not of steps"),
+    "of steps": ({"pre_mutate": lambda flow: flow.add_decorator("retry")}, "is a decorator of steps, not of flows"),
+    "a name with a dash": (
+        {"pre_mutate": lambda flow: flow.add_parameter("a-b", Parameter("a-b"))},
+        "'a-b', which cannot be an attribute",
+    ),
+    "a name that is none": (
+        {"pre_mutate": lambda flow: flow.add_parameter(3, Parameter("p"))},
+        "3, which cannot be an attribute",
+    ),
+    "assigned": (
+        {"pre_mutate": lambda flow: setattr(flow, "size", Parameter("size"))},
+        "'size' cannot be set on a MutableFlow",
+    ),
+    "assigned to a step": (
+        {"mutate": step_of("end", lambda step: setattr(step, "decorators", []))},
+        "'decorators' cannot be set on a MutableStep",
+    ),
+    "pairs": ({"mutate": lambda flow: next(flow.steps).add_decorator("retry")}, "'tuple' object has no attribute"),
+    "exit": ({"mutate": lambda flow: sys.exit(3)}, "SystemExit: 3"),
     "an error": ({"mutate": lambda flow: int("x")}, r"The mutator \S+Changed has failed in mutate: ValueError"),
     "an error of a step": ({"mutate": step_of("end", lambda step: int("x"))}, "ValueError"),
 }
@@ -204,6 +231,86 @@ def test_a_mutator_that_fails_is_one_error_at_its_line(name: str) -> None:
     with pytest.raises(MetaflowException, match=message) as caught:
         plan_with(**changes)
     assert caught.value.source_file == __file__
+
+
+def _nothing(self: Any, mutable_flow: Any) -> None: ...
+
+
+def _generator(self: Any, mutable_flow: Any) -> Any:
+    yield
+
+
+async def _coroutine(self: Any, mutable_flow: Any) -> None: ...
+
+
+BAD_CLASSES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "misspelt": ({"mutat": _nothing}, {}, "defines mutat, which is not called"),
+    "misspelt too": ({"premutate": _nothing}, {}, "defines premutate, which is not called"),
+    "a generator": ({"mutate": _generator}, {}, "mutate of Bad has a yield"),
+    "a coroutine": ({"pre_mutate": _coroutine}, {}, "pre_mutate of Bad is async"),
+    "__init__": ({"__init__": _nothing, "mutate": _nothing}, {"x": 1}, "defines __init__, which is not called"),
+    "no init": ({"mutate": _nothing}, {"x": 1}, "has no init that takes them"),
+    "another init": ({"mutate": _nothing, "init": _nothing}, {"x": 1}, "does not accept what it is given"),
+    "no argument": ({"mutate": lambda self: None}, {}, "takes 1 positional argument but 2 were given"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CLASSES)
+@pytest.mark.parametrize("base", [FlowMutator, StepMutator])
+def test_a_class_that_cannot_do_what_it_should(base: Any, name: str) -> None:
+    members, given, message = BAD_CLASSES[name]
+    bad: Any = type("Bad", (base,), members)
+    attach = bad(**given) if given else bad
+
+    class Flow(FlowSpec):
+        @step
+        def start(self) -> None: ...
+
+        @step
+        def end(self) -> None: ...
+
+    if base is FlowMutator:
+        attach(Flow)
+    else:
+        attach(Flow.start)
+    with pytest.raises(MetaflowException, match=message) as caught:
+        read(Flow)
+    assert caught.value.source_file == __file__
+
+
+def test_a_helper_of_a_mutator_may_be_called_alike() -> None:
+    class Good(FlowMutator):
+        def mutate(self, mutable_flow: MutableFlow) -> None:
+            self.mutated(mutable_flow)
+
+        def mutated(self, mutable_flow: MutableFlow) -> None:
+            dict(mutable_flow.steps)["end"].add_decorator("retry")
+
+    @Good
+    class Flow(FlowSpec):
+        @step
+        def start(self) -> None: ...
+
+        @step
+        def end(self) -> None: ...
+
+    assert [each.name for each in read(Flow).steps["end"].decorators] == ["retry"]
+
+
+def test_mutators_in_the_wrong_place() -> None:
+    class OfStep(StepMutator):
+        pass
+
+    class OfFlow(FlowMutator):
+        pass
+
+    @step
+    def start(self: Any) -> None: ...
+
+    with pytest.raises(MetaflowException, match="stands on 'FlowSpec', which is not a step"):
+        OfStep(FlowSpec)
+    with pytest.raises(MetaflowException, match="which is not a flow"):
+        OfFlow(start)
 
 
 def test_mutators_of_base_classes_come_first_and_of_steps_last() -> None:
