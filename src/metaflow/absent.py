@@ -17,7 +17,7 @@ NAMES = frozenset(
 
 MODULES = frozenset(
     {
-        "R", "cards", "clone_util", "cmd", "datastore", "debug", "event_logger", "extension_support",
+        "R", "clone_util", "cmd", "datastore", "debug", "event_logger", "extension_support",
         "integrations", "lint", "metaflow_environment", "metaflow_git", "mflog", "monitor", "package", "plugins",
         "procpoll", "pylint_wrapper", "runner", "sidecar", "system", "system_context", "task", "tracing",
         "unbounded_foreach",

@@ -148,9 +148,9 @@ def _loaded(extension: Extension) -> Any:
         raise extension.error(lack)
     if hasattr(target, "unusable"):
         raise extension.error(target.unusable)
-    word = "name" if kind.bases else "kind"
-    if (not kind.bases or issubclass(target, _import(kind.bases[0]))) and getattr(target, word, "") != extension.name:
-        raise extension.error(f"has no `{word} = '{extension.name}'`")
+    has_word = not kind.bases or issubclass(target, _import(kind.bases[0]))
+    if has_word and getattr(target, kind.word, "") != extension.name:
+        raise extension.error(f"has no `{kind.word} = '{extension.name}'`")
     return target
 
 

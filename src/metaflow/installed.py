@@ -27,24 +27,28 @@ class Kind(NamedTuple):
     group : str
         Of its entry points.
     bases : tuple of str
-        ``module:class``: an extension derives from one of them; the first one's has the entry point's name as `name`.
+        ``module:class``: an extension derives from one of them.
     protocol : str
-        ``module:class`` instead of bases: an extension has all of its methods, and the entry point's name as `kind`.
+        ``module:class`` instead of bases: an extension has all of its methods.
+    word : str
+        The attribute that has the entry point's name, of classes of the protocol or of the first base.
     """
 
     group: str
     bases: tuple[str, ...] = ()
     protocol: str = ""
+    word: str = "name"
 
 
 _USERS = "metaflow.flow.user_decorators"
 GROUPS = {
-    "datastore": Kind("millrace.datastores", protocol="metaflow.store.protocol:Storage"),
+    "card": Kind("millrace.cards", ("metaflow.cards.card:MetaflowCard",), word="type"),
+    "datastore": Kind("millrace.datastores", protocol="metaflow.store.protocol:Storage", word="kind"),
     "flow decorator": Kind(
         "millrace.flow_decorators", ("metaflow.flow.flow_decorator:FlowDecorator", f"{_USERS}:FlowMutator")
     ),
-    "job backend": Kind("millrace.job_backends", protocol="metaflow.compute.jobs.protocol:JobBackend"),
-    "metadata": Kind("millrace.metadata", protocol="metaflow.metadata_provider.protocol:Metadata"),
+    "job backend": Kind("millrace.job_backends", protocol="metaflow.compute.jobs.protocol:JobBackend", word="kind"),
+    "metadata": Kind("millrace.metadata", protocol="metaflow.metadata_provider.protocol:Metadata", word="kind"),
     "step decorator": Kind(
         "millrace.step_decorators",
         ("metaflow.flow.decorator:StepDecorator", f"{_USERS}:UserStepDecorator", f"{_USERS}:StepMutator"),
@@ -112,7 +116,7 @@ def every() -> tuple[Extension, ...]:
 
 def toplevel(name: str) -> Extension | None:
     """Return what a package below ``metaflow_extensions`` promotes under a name, by an import in its ``toplevel``."""
-    for package, directory in _packages():
+    for package, directory in packages_for_metaflow():
         for statement in _statements_of(os.path.join(directory, "toplevel", "toplevel.py")):
             names = statement.names if isinstance(statement, ast.ImportFrom) else ()
             if name in (alias.asname or alias.name for alias in names):
@@ -122,9 +126,9 @@ def toplevel(name: str) -> Extension | None:
 
 def _in_namespace() -> Iterator[Extension]:
     """Yield what the tables of packages below ``metaflow_extensions`` name."""
-    for package, directory in _packages():
+    for package, directory in packages_for_metaflow():
         plugins = os.path.join(directory, "plugins")
-        for file in _names_in(plugins):
+        for file in names_in(plugins):
             if file != "__init__.py" and not (file.startswith("mfextinit_") and file.endswith(".py")):
                 continue
             for statement in _statements_of(os.path.join(plugins, file)):
@@ -134,15 +138,16 @@ def _in_namespace() -> Iterator[Extension]:
                         yield Extension(_TABLES[statement.targets[0].id], name, f"{module}:{attribute}", package)
 
 
-def _packages() -> Iterator[tuple[str, str]]:
+def packages_for_metaflow() -> Iterator[tuple[str, str]]:
     """Yield name and directory of each package below ``metaflow_extensions``."""
     for place in sys.path:
         namespace = os.path.join(place, NAMESPACE)
-        for name in _names_in(namespace):
+        for name in names_in(namespace):
             yield f"{NAMESPACE}.{name}", os.path.join(namespace, name)
 
 
-def _names_in(directory: str) -> list[str]:
+def names_in(directory: str) -> list[str]:
+    """Return what a directory has, sorted; nothing if it cannot be read."""
     try:
         return sorted(os.listdir(directory))
     except OSError:

@@ -38,6 +38,7 @@ _TABLE: dict[str, dict[str, str]] = {
     },
     "step decorator": {
         "batch": "metaflow.decorators.batch:BatchDecorator",
+        "card": "metaflow.decorators.card:CardDecorator",
         "catch": "metaflow.decorators.catch:CatchDecorator",
         "environment": "metaflow.decorators.environment:EnvironmentDecorator",
         "kubernetes": "metaflow.decorators.kubernetes:KubernetesDecorator",
@@ -51,6 +52,14 @@ _TABLE: dict[str, dict[str, str]] = {
         "schedule": "metaflow.decorators.schedule:ScheduleDecorator",
         "trigger": "metaflow.decorators.trigger:TriggerDecorator",
         "trigger_on_finish": "metaflow.decorators.trigger_on_finish:TriggerOnFinishDecorator",
+    },
+    "card": {
+        "blank": "metaflow.cards.blank:BlankCard",
+        "default": "metaflow.cards.default:DefaultCard",
+        "error": "metaflow.cards.error:ErrorCard",
+    },
+    "cards": {
+        "TaskCards": "metaflow.cards.in_task:TaskCards",
     },
     "lease": {
         "local": "metaflow.metadata_provider.lease:LocalLease",
@@ -70,7 +79,7 @@ _TABLE: dict[str, dict[str, str]] = {
 _PLANNED: dict[str, tuple[str, ...]] = {
     "metadata": ("service",),
     "environment": ("conda", "pypi", "uv"),
-    "step decorator": ("card", "conda", "parallel", "pypi", "pytorch_parallel", "secrets"),
+    "step decorator": ("conda", "parallel", "pypi", "pytorch_parallel", "secrets"),
     "flow decorator": ("conda_base", "pypi_base"),
 }
 

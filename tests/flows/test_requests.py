@@ -153,7 +153,7 @@ def test_a_decorator_is_replaced(one_site: Site) -> None:
         (["--with", "kubernetes:memry=1"], ["@kubernetes has no attribute 'memry'", "did you mean 'memory'?"]),
         (["--with", "batch"], ["'work' is sent to two backends", "(flow.py:9)", "add --without kubernetes"]),
         (["--without", "kubernetes", "--with", "kubernetes:memory=8G"], ["a number of MB, 1 or more", "memory=8000"]),
-        (["--with", "card"], ["'card' is not available in this version"]),
+        (["--with", "conda"], ["'conda' is not available in this version"]),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "resources"])
@@ -174,13 +174,6 @@ def test_both_backends_on_one_step(one_site: Site) -> None:
         "The step 'work' is sent to two backends: by @kubernetes (flow.py:10) and by @batch (flow.py:9)."
         in finished.stderr
     )
-    assert "flow.py:9\n" in finished.stderr
-    assert "Traceback" not in finished.stderr
-
-
-def test_a_card_can_be_imported_and_not_used(one_site: Site) -> None:
-    finished = one_site.run_flow(FLOW.replace("    @kubernetes(", "    @card\n    @kubernetes("), "resources").failed()
-    assert "@card is not available in this version of Millrace." in finished.stderr
     assert "flow.py:9\n" in finished.stderr
     assert "Traceback" not in finished.stderr
 

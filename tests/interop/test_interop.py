@@ -16,7 +16,6 @@ from support.interpreter import PYTHON
 
 pytestmark = INTEROP
 
-PROJECT = '{"project": "other", "event": "bought", "cron": "*/5 * * * *"}'
 WORKS = [
     Work("linear.py", ("--tag", "one", "--tag", "grüße")),
     Work("branches.py", ("--tag", "tagged")),
@@ -42,11 +41,6 @@ WORKS = [
     Work("exceptions.py", ("--kind", "key"), fails=True),
     Work("exceptions.py", ("--kind", "chained"), fails=True),
     Work("exceptions.py", ("--kind", "empty"), fails=True),
-    Work("decorated.py"),
-    Work("projects.py"),
-    Work("projects.py", ("--size", "3"), before=("--branch", "try_1")),
-    Work("projects.py", before=("--production",)),
-    Work("projects.py", before=("--production", "--branch", "x", "--config-value", "settings", PROJECT)),
     Work("talking.py", ("--with", "resources:cpu=2")),
 ]
 
@@ -117,31 +111,3 @@ def test_a_flow_reads_what_the_others_run_left(tmp_path: Path) -> None:
     for runner, other in ((ORIGINAL, PYTHON), (PYTHON, ORIGINAL)):
         run(site, runner, Work("talking.py"))
         assert "words: aa bb" in run(site, other, Work(reader.name)).stdout
-
-
-def test_a_run_is_triggered_by_the_others_run(tmp_path: Path) -> None:
-    site = new_site(tmp_path / "shared")
-    site.write(
-        "upstream.py",
-        """
-        from metaflow import FlowSpec, step
-
-        class Upstream(FlowSpec):
-            @step(start=True)
-            def begin(self):
-                self.next(self.last)
-
-            @step(end=True)
-            def last(self):
-                pass
-
-        if __name__ == "__main__":
-            Upstream()
-        """,
-    )
-    runs = [run(site, python, Work("upstream.py")).run_id for python in (PYTHON, ORIGINAL)]
-    before = tuple(word for run_id in runs for word in ("--trigger", f"Upstream/{run_id}"))
-    told = [run(site, python, Work("projects.py", before=before)).data for python in (PYTHON, ORIGINAL)]
-    assert told[0].runs == told[1].runs == [f"Upstream/{run_id}" for run_id in reversed(runs)]
-    assert told[0].events == told[1].events
-    assert told[0].by_flow == told[1].by_flow == [runs[1], True, False]

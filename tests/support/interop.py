@@ -22,21 +22,17 @@ INTEROP = [
 
 
 class Work(NamedTuple):
-    """A flow file, the words after `run`, and those before it."""
+    """A flow file, and the words after `run`."""
 
     flow: str
     words: tuple[str, ...] = ()
     fails: bool = False
     unlike: tuple[str, ...] = ()
     """What is not compared: where each has words of its own, or the original is wrong."""
-    before: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return " ".join((self.flow, *self.before, *self.words))
+        return " ".join((self.flow, *self.words))
 
-
-CONFIG = {"size": 3, "name": "first", "odd key": 5, "nested": {"cpu": [1, 2]}, "retries": 1}
-"""What `configured.py` reads."""
 
 PARAMETERS = (
     *("--text", "ü ☃", "--number=-4", "--fraction", "1e3", "--truth", "false", "--typed", "7", "--flag"),
@@ -47,7 +43,6 @@ PARAMETERS = (
 def new_site(directory: Path) -> Site:
     directory.mkdir()
     site = Site(directory, "fork")
-    site.write("config.json", json.dumps(CONFIG))
     site.write("included.txt", "first line\nlast line ☃\n")
     for flow in (HERE / "flows").glob("*.py"):
         site.write(flow.name, flow.read_text())
@@ -55,7 +50,7 @@ def new_site(directory: Path) -> Site:
 
 
 def run(site: Site, python: str, work: Work) -> Finished:
-    finished = site.run_flow(work.flow, *work.before, "run", *work.words, command=[python])
+    finished = site.run_flow(work.flow, "run", *work.words, command=[python])
     return finished.failed() if work.fails else finished.succeeded()
 
 

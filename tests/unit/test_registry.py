@@ -27,8 +27,10 @@ def test_every_row_leads_to_what_it_says(kind: str, name: str) -> None:
     if kind in ("step decorator", "flow decorator"):
         assert issubclass(found, Decorator)
         assert found.name == name
-    elif kind in ("client object", "flow decorator"):
+    elif kind in ("cards", "client object"):
         assert found.__name__ == name
+    elif kind == "card":
+        assert found.type == name
     elif kind == "language":
         assert found.__module__.startswith("metaflow.flow.")
     else:

@@ -27,6 +27,7 @@ from metaflow.settings.table import NAMES
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:function that makes the command from a session, one line for the list of commands)
+    "card": ("metaflow.cli.card:card", "Look at the cards of tasks."),
     "check": ("metaflow.cli.structure:check", "Check the flow's graph and parameters (the default)."),
     "dump": ("metaflow.cli.inspection:dump", "Print the artifacts of a task, or of all tasks of a step."),
     "help": ("metaflow.cli.structure:help_", "Print the commands and the options before them."),

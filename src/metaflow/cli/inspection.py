@@ -11,10 +11,8 @@ from typing import Any
 
 import click
 
-from metaflow.cli.session import Session
+from metaflow.cli.session import Session, look_at
 from metaflow.client import Step, Task
-from metaflow.client.scope import scope
-from metaflow.client.site import Site
 from metaflow.exception import CommandException, MetaflowNotFound
 from metaflow.flow.failure import failure_of_error
 from metaflow.store.layout import STREAMS
@@ -43,7 +41,7 @@ def dump(session: Session, path: str, private: bool, max_value_size: int, includ
     wanted = {name.strip() for name in include.split(",") if name.strip()}
     collected: dict[str, dict[str, Any]] = {}
     all_read = True
-    for task in _tasks(session, path):
+    for task in tasks_at(session, path):
         names = [name for name in _names(task) if (not wanted or name in wanted) and (private or name[0] != "_")]
         session.say(f"Artifacts of {_short(task)}:")
         for name in names:
@@ -130,7 +128,7 @@ def show(
 ) -> None:
     """Print what a task, or all tasks of a step, have printed."""
     streams = _streams(stdout, stderr, both)
-    begun = {task: task._attempts().begun or [0] for task in _tasks(session, path)}
+    begun = {task: task._attempts().begun or [0] for task in tasks_at(session, path)}
     for task, number in _chosen(path, begun, attempt):
         for stream in streams:
             session.say(f"{stream} of {_short(task)}, attempt {number}:")
@@ -160,7 +158,7 @@ def scrub(
     if attempt is not None and not latest:
         raise CommandException("--attempt and --all cannot be given together.")
     streams, ended = _streams(stdout, stderr, both), {}
-    for task in _tasks(session, path):
+    for task in tasks_at(session, path):
         attempts = task._attempts()
         numbers = attempts.begun if include_not_done else attempts.done
         if numbers:
@@ -185,7 +183,7 @@ def _streams(stdout: bool, stderr: bool, both: bool) -> list[str]:
     return chosen or list(STREAMS)
 
 
-def _tasks(session: Session, path: str) -> list[Task]:
+def tasks_at(session: Session, path: str) -> list[Task]:
     """Return the task or tasks at a path of the command line, by id.
 
     Raises
@@ -193,7 +191,7 @@ def _tasks(session: Session, path: str) -> list[Task]:
     CommandException
         The path has another depth, or nothing is there.
     """
-    scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)
+    look_at(session.workspace)
     names = path.split("/")
     if names[0] == session.workspace.name:
         del names[0]

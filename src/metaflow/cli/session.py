@@ -14,6 +14,8 @@ from metaflow import settings
 from metaflow.app.driver import driver
 from metaflow.app.early import EarlyZygote
 from metaflow.app.workspace import Workspace
+from metaflow.client.scope import scope
+from metaflow.client.site import Site
 from metaflow.compute.command import CODE_PACKAGE, LOCAL_ROOT
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ class Session:
         """Print what a person should see, to stderr."""
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+
+def look_at(workspace: Workspace) -> None:
+    """Have the client look where a workspace keeps its runs, in the global namespace."""
+    scope.adopt(Site(workspace.metadata, workspace.storage), None)
 
 
 def _flow_file(script: str) -> tuple[str, str]:

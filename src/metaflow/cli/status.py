@@ -6,10 +6,8 @@ from collections import Counter
 
 import click
 
-from metaflow.cli.session import Session
+from metaflow.cli.session import Session, look_at
 from metaflow.client import Flow, Run, Step
-from metaflow.client.scope import scope
-from metaflow.client.site import Site
 from metaflow.exception import CommandException, MetaflowInvalidPathspec, MetaflowNotFound
 from metaflow.runtime.run_status import culprit_line
 
@@ -42,7 +40,7 @@ def status(session: Session, run_id: str | None) -> None:
 
 def _find(session: Session, run_id: str | None) -> Run:
 
-    scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)
+    look_at(session.workspace)
     name = session.workspace.name
     if run_id is None:
         latest = Flow(name).latest_run if name in session.workspace.metadata.names(()) else None

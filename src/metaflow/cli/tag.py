@@ -9,10 +9,8 @@ from collections.abc import Iterable
 
 import click
 
-from metaflow.cli.session import Session
+from metaflow.cli.session import Session, look_at
 from metaflow.client import Flow, Run
-from metaflow.client.scope import scope
-from metaflow.client.site import Site
 from metaflow.exception import CommandException, MetaflowNotFound
 
 _RUN = click.option("--run-id", metavar="RUN", help="The run.")
@@ -182,4 +180,4 @@ def _runs(session: Session, namespace: str) -> Iterable[Run]:
 
 def _look_here(session: Session) -> None:
 
-    scope.adopt(Site(session.workspace.metadata, session.workspace.storage), None)
+    look_at(session.workspace)

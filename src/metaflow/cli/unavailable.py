@@ -23,7 +23,6 @@ _INSTEAD: dict[Kind, dict[str, str]] = {
     "command": {
         "airflow": _SCHEDULE,
         "argo-workflows": _SCHEDULE,
-        "card": "print what matters and read it with `logs`, or keep it as an artifact",
         "secrets": "set variables in the environment, or use @kubernetes(secrets=…)",
         "step-functions": _SCHEDULE,
     },

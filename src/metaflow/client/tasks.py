@@ -20,6 +20,8 @@ from metaflow.store.logs.lines import Line
 if TYPE_CHECKING:
     from metaflow.client.code import MetaflowCode
     from metaflow.metadata_provider.protocol import Document
+    from metaflow.store.artifacts import TaskIndex
+    from metaflow.store.blobs import Blobs
     from metaflow.store.protocol import Storage
 
 
@@ -157,7 +159,7 @@ class Task(Container[DataArtifact], depth=4):
         sentence, `hint` what to do; `values` what else is known, such as ``peak_mb``, ``signal``, ``exit_code``, also
         there as attributes. None if the attempt did not fail.
         """
-        stored = self._site.index(self._components, self._attempt)
+        stored = self._stored()
         attempts = self._attempts()
         number = max(attempts.begun, default=0) if self._attempt is None else self._attempt
         if stored is not None and stored[0].attempt == number:
@@ -220,7 +222,7 @@ class Task(Container[DataArtifact], depth=4):
     @property
     def data(self) -> MetaflowData:
         """The artifacts, as attributes that load when they are touched."""
-        return MetaflowData(self, self._site.index(self._components, self._attempt))
+        return MetaflowData(self, self._stored())
 
     @property
     def artifacts(self) -> Any:
@@ -232,8 +234,12 @@ class Task(Container[DataArtifact], depth=4):
     def _children(self, *tags: str) -> Iterator[DataArtifact]:
         return iter(self.data._artifacts.values()) if self.tags.issuperset(tags) else iter(())
 
+    def _stored(self) -> tuple[TaskIndex, Blobs] | None:
+        """What the attempt has stored, and where; None if it has not ended."""
+        return self._site.index(self._components, self._attempt)
+
     def _internal(self, name: str) -> Any:
-        stored = self._site.index(self._components, self._attempt)
+        stored = self._stored()
         if stored is None or name not in stored[0].objects:
             return None
         return load_artifact(stored[1], stored[0].objects[name], name)

@@ -51,7 +51,6 @@ class KubernetesDecorator(ContainerDecorator):
         "extended_resources": Attribute({}, pairs("resources and their counts", is_label_key, str.isdecimal)),
         "security_context": Attribute(None, SECURITY_CONTEXT),
     }
-    additional = frozenset({"memory_limit"})
 
     def check_together(self, given: Mapping[str, Any]) -> None:
         figures = {name: given[name] for name in ("cpu", "memory", "memory_limit") if name in given}

@@ -15,15 +15,14 @@ Function = TypeVar("Function")
 class ResourcesDecorator(TypedDecorator):
     name = "resources"
     table: ClassVar[dict[str, Attribute]] = {
-        # The strings are how Metaflow writes these defaults into `_graph_info`.
-        "cpu": Attribute("1", cores(zero=True)),
+        "cpu": Attribute(1, cores(zero=True)),
         "gpu": Attribute(None, whole("GPUs", 0)),
         "disk": Attribute(None, quantity("MB", 0)),
+        # The string is how Metaflow writes this default into `_graph_info`.
         "memory": Attribute("4096", quantity("MB", 0)),
         "memory_limit": Attribute(None, limit("MB")),
         "shared_memory": Attribute(None, quantity("MiB", 0)),
     }
-    additional = frozenset({"memory_limit"})
 
 
 @overload

@@ -22,11 +22,9 @@ MOST_TIMES = 10_000
 
 class RetryDecorator(StepDecorator):
     name = "retry"
-    # The strings are how Metaflow writes these defaults into `_graph_info`.
     defaults: ClassVar[dict[str, Any]] = {
-        "times": "3", "minutes_between_retries": "2", "backoff": None, "max_minutes": 60, "only": (),
+        "times": 3, "minutes_between_retries": 2, "backoff": None, "max_minutes": 60, "only": (),
     }  # fmt: skip
-    additional = frozenset({"backoff", "max_minutes", "only"})
 
     def check(self) -> None:
         times, backoff = self.attributes["times"], self.attributes["backoff"]

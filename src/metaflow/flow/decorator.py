@@ -87,6 +87,12 @@ class StepContext:
         and, for the rest, those of the source.
     has_own_process : bool
         Whether the process is there for this attempt alone: then its signals may be used, and it may be ended.
+    pathspec : str
+        ``Flow/run/step/task``.
+    storage : Storage
+        Where the task writes.
+    kept : dict
+        What decorators keep for one another, and for `StepDecorator.after`.
     caught : MetaflowExceptionWrapper or None
         Set by a decorator that has dealt with a failure, so that the run goes on.
     failure : TaskFailed or None
@@ -94,8 +100,8 @@ class StepContext:
     """
 
     __slots__ = (
-        "attempt", "caught", "failure", "flow", "go_on", "has_own_process", "inputs", "last_attempt", "only", "step",
-        "successors",
+        "attempt", "caught", "failure", "flow", "go_on", "has_own_process", "inputs", "kept", "last_attempt", "only",
+        "pathspec", "step", "storage", "successors",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +115,8 @@ class StepContext:
         inputs: Callable[[], Any] = lambda: None,
         go_on: Callable[..., None] = lambda **arguments: None,
         has_own_process: bool = True,
+        pathspec: str = "",
+        storage: Any = None,
     ) -> None:
         self.flow = flow
         self.step = step
@@ -119,6 +127,9 @@ class StepContext:
         self.inputs = inputs
         self.go_on = go_on
         self.has_own_process = has_own_process
+        self.pathspec = pathspec
+        self.storage = storage
+        self.kept: dict[str, Any] = {}
         self.caught: MetaflowExceptionWrapper | None = None
         self.failure: TaskFailed | None = None
 
@@ -155,9 +166,6 @@ class Decorator:
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {}
 
-    additional: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that Metaflow does not have: they are recorded only where they are given."""
-
     is_repeatable: ClassVar[bool] = False
     """Whether a step or flow may have several of the name."""
 
@@ -187,9 +195,7 @@ class Decorator:
 
     def recorded(self) -> dict[str, Any]:
         """Return the attributes in the form in which Metaflow records them in ``_graph_info``."""
-        return {
-            name: value for name, value in self.attributes.items() if name not in self.additional or name in self.given
-        }
+        return dict(self.attributes)
 
     def error(self, msg: str, hint: str | None = None) -> InvalidDecoratorAttribute:
         """Return an error that points to where the user wrote this decorator."""
@@ -222,6 +228,9 @@ class StepDecorator(Decorator):
 
     catches: ClassVar[bool] = False
     """Whether it takes what is raised around it, also by what comes after the step's code."""
+
+    is_used_by_code: ClassVar[bool] = False
+    """Whether the step's code asks `current` for what it brings, so that also a test of the step needs it."""
 
     rank: ClassVar[int] = 0
     """One of a higher rank is wrapped around those of lower ranks, wherever it stands above the step."""
@@ -270,6 +279,9 @@ class StepDecorator(Decorator):
     def around(self, context: StepContext, run: Callable[[], None]) -> None:
         """Run the step; in the task's process."""
         run()
+
+    def after(self, context: StepContext) -> None:
+        """Do what is left when the attempt has been stored and its end reported; whatever happens, it stays so."""
 
 
 def as_attached(decorators: Sequence[StepDecorator]) -> list[StepDecorator]:

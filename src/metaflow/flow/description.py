@@ -26,7 +26,7 @@ def describe(
     graph : Graph
         A flow that has passed lint.
     parameters : iterable of (str, str)
-        Attribute name and class name of each parameter and config, in the order to be written.
+        Attribute name and class name of each parameter.
     decorators : iterable of DecoratorSpec
         The flow's own.
     """
@@ -35,7 +35,7 @@ def describe(
         "file": graph.source_file.rpartition("/")[2],
         "start_step": graph.start,
         "end_step": graph.end,
-        "parameters": [{"name": name, "type": kind} for name, kind in parameters],
+        "parameters": [{"name": name, "type": kind} for name, kind in sorted(parameters)],
         "constants": [{"name": name, "type": kind} for name, kind in graph.constants],
         "steps": {name: _step(graph[name], name == graph.start) for name in order},
         "graph_structure": structure,

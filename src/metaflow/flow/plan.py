@@ -22,7 +22,6 @@ from metaflow.flow.decorator import Decorator, StepDecorator, as_attached
 from metaflow.flow.draft import Draft
 from metaflow.flow.flow_decorator import FlowDecorator
 from metaflow.flow.node import DecoratorSpec
-from metaflow.flow.user_decorators import UserFlow, UserStep
 from metaflow.flow.with_option import parse_without
 
 if TYPE_CHECKING:
@@ -157,15 +156,10 @@ class FlowPlan:
         """Return the artifact ``_graph_info``; the graph must have passed lint."""
         from metaflow.flow.description import describe
 
-        configs = [(attribute, "Config") for attribute in sorted(self.configs.values)]
-        parameters = [(attribute, type(each).__name__) for attribute, each in sorted(self.parameters.items())]
-        parameters = configs + parameters if self._has_mutators() else sorted(configs + parameters)  # as Metaflow
+        parameters = [(attribute, type(parameter).__name__) for attribute, parameter in self.parameters.items()]
+        parameters += [(attribute, "Config") for attribute in self.configs.values]
         specs = [_spec(each) for each in self.decorators]
         return describe(self.graph, parameters, specs)
-
-    def _has_mutators(self) -> bool:
-        of_steps = (each for step in self.steps.values() for each in step.decorators if isinstance(each, UserStep))
-        return any(isinstance(each, UserFlow) for each in self.decorators) or any(each.mutator for each in of_steps)
 
     def __repr__(self) -> str:
         return f"FlowPlan({self.name}: {', '.join(self.steps)})"

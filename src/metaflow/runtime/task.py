@@ -151,10 +151,15 @@ class Task:
             ),
             go_on=partial(self._go_on, flow),
             has_own_process=self._process.is_own,
+            pathspec=str(self._record.path),
+            storage=self._storage,
         )
         error = self._call(context, partial(self._run_step, context), self._step.outermost_first)
         with self._process.storing():
-            return self._finish(context, incoming, error)
+            status = self._finish(context, incoming, error)
+        if not isinstance(error, Terminated):
+            self._do_the_rest(context)
+        return status
 
     # --- artifacts in -----------------------------------------------------------------------------------------------
 
@@ -300,6 +305,13 @@ class Task:
         except BaseException as error:  # noqa: BLE001 - also sys.exit and KeyboardInterrupt end a step, not the task
             return error
         return None
+
+    def _do_the_rest(self, context: StepContext) -> None:
+        for decorator in self._step.outermost_first:
+            try:
+                decorator.after(context)
+            except BaseException as error:  # noqa: BLE001 - the attempt has ended, and its end has been told
+                self._process.complain(f"@{decorator.name}: {type(error).__name__}: {error}\n")
 
     def _is_terminated(self) -> bool:
         return self._plan.termination is not None and os.path.exists(self._plan.termination)

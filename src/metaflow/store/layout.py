@@ -147,3 +147,51 @@ def parse_live(key: str) -> Segment | EndMarker | None:
             return EndMarker(task, int(attempt), END if mark == END else STOPPED)
         case _:
             return None
+
+
+# --- cards ------------------------------------------------------------------------------------------------------------
+
+
+class CardName(NamedTuple):
+    """What the files of a card are called: ``<type>[-<id>]-<hash>``, as in Metaflow.
+
+    Attributes
+    ----------
+    type : str
+        Kind of card.
+    id : str or None
+        What the user calls it.
+    hash : str
+        32 hexadecimal digits, which tell the cards of a task apart.
+    """
+
+    type: str
+    id: str | None
+    hash: str
+
+    def __str__(self) -> str:
+        return "-".join(part for part in self if part)
+
+
+def cards(task: str) -> str:
+    """Return the prefix of the pages of a task's cards."""
+    flow, run, step, name = task.split("/")
+    return f"mf.cards/{flow}/runs/{run}/steps/{step}/tasks/{name}/cards"
+
+
+def card_page(task: str, name: CardName) -> str:
+    """Return the key of a card's page."""
+    return f"{cards(task)}/{name}.html"
+
+
+def card_data(task: str, name: CardName) -> str:
+    """Return the key of what a card shows, which changes while the task runs."""
+    return f"{cards(task).removesuffix('/cards')}/runtime/{name}.data.json"
+
+
+def parse_card(key: str) -> CardName | None:
+    """Return which card's page a key names; None if it is none."""
+    name, dot, ending = file_name(key).rpartition(".")
+    rest, _, digest = name.rpartition("-")
+    kind, _, card_id = rest.partition("-")
+    return CardName(kind, card_id or None, digest) if dot and ending == "html" and kind and digest else None

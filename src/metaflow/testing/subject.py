@@ -201,7 +201,8 @@ def plan_for_test(workspace: Workspace, decorators: Decorators, step: str | None
         _check_names(names, plan, step)
         wanted = lambda decorator: not names.isdisjoint(_names(decorator))  # noqa: E731
     steps = {
-        name: each._replace(decorators=tuple(filter(wanted, each.decorators))) for name, each in plan.steps.items()
+        name: each._replace(decorators=tuple(one for one in each.decorators if one.is_used_by_code or wanted(one)))
+        for name, each in plan.steps.items()
     }
     return FlowPlan(
         plan.flow_class, steps, plan.decorators, plan.parameters, plan.configs, {}, plan.initial, graph_of(plan)

@@ -30,8 +30,8 @@ class ConfiguredFlow(Base):
     label = Parameter("label", default=config_expr("config.name + '-' + replaced['from']"))
     late = Parameter("late", default=lambda context: context.configs.config.size + 1, type=int)
 
-    @environment(vars={"SIZE": config_expr("str(config.size)"), "NAME": config["name"]})
-    @resources(cpu=config_expr("config.nested.cpu[1]"), memory=config_expr("twice(config.size) * 100"))
+    @environment(vars={"SIZE": config_expr("str(config.size)"), "NAME": config.name})
+    @resources(cpu=config.nested.cpu[1], memory=config_expr("twice(config.size) * 100"))
     @retry(times=config.retries)
     @step
     def start(self):

@@ -79,10 +79,5 @@ def test_resources_that_are_none(key: str, unit: str, value: Any) -> None:
 
 def test_what_resources_are_by_default() -> None:
     assert ResourcesDecorator({}).attributes == {
-        "cpu": "1", "gpu": None, "disk": None, "memory": "4096", "memory_limit": None, "shared_memory": None,
+        "cpu": 1, "gpu": None, "disk": None, "memory": "4096", "memory_limit": None, "shared_memory": None,
     }  # fmt: skip
-
-
-def test_attributes_that_metaflow_does_not_have_are_recorded_where_they_are_given() -> None:
-    assert ResourcesDecorator({}).recorded().keys() == {"cpu", "gpu", "disk", "memory", "shared_memory"}
-    assert ResourcesDecorator({"memory_limit": 5000}).recorded()["memory_limit"] == 5000

@@ -73,7 +73,7 @@ class Whole(FlowSpec):
         "file": Path(graph.source_file).name,
         "start_step": "start",
         "end_step": "end",
-        "parameters": [{"name": "b", "type": "Parameter"}, {"name": "a", "type": "Parameter"}],
+        "parameters": [{"name": "a", "type": "Parameter"}, {"name": "b", "type": "Parameter"}],
         "constants": [{"name": "names", "type": "list"}, {"name": "size", "type": "int"}],
         "steps": {
             "start": plain

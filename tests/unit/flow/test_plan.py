@@ -198,7 +198,7 @@ def test_steps_of_a_base_class_get_it_too() -> None:
         ("resourses", CommandException, "'resourses'", "did you mean 'resources'?"),
         ("resources:cpus=2", InvalidDecoratorAttribute, "no attribute 'cpus'", "did you mean 'cpu'?"),
         ("resources:cpu=lots", InvalidDecoratorAttribute, "cpu='lots'", None),
-        ("card", CommandException, "not available in this version", None),
+        ("conda", CommandException, "not available in this version", None),
     ],
 )
 def test_with_that_cannot_be(spec: str, error: type[Exception], words: str, hint: str | None) -> None:

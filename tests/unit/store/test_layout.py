@@ -44,3 +44,26 @@ def test_attempts_among_the_names_of_a_task() -> None:
     assert layout.attempts_with(layout.DONE, names) == [2, 10]
     assert layout.attempts_with(layout.BEGUN, names) == []
     assert layout.files_of_attempt(2, names) == ["DONE.lock", "data.json", "runtime_stdout.log"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (layout.CardName("default", None, "abc"), "default-abc"),
+        (layout.CardName("blank", "my_id", "abc"), "blank-my_id-abc"),
+        (layout.CardName("blank", "my-id", "abc"), "blank-my-id-abc"),
+    ],
+)
+def test_card_names(name: layout.CardName, text: str) -> None:
+    assert str(name) == text
+    key = layout.card_page("Flow/1/start/2", name)
+    assert key == f"mf.cards/Flow/runs/1/steps/start/tasks/2/cards/{text}.html"
+    assert layout.parse_card(key) == name
+    assert layout.card_data("Flow/1/start/2", name) == (
+        f"mf.cards/Flow/runs/1/steps/start/tasks/2/runtime/{text}.data.json"
+    )
+
+
+@pytest.mark.parametrize("name", ["x.data.json", "nothing.html", "a-b.htm", "-.html", "a-.html", ".html"])
+def test_what_is_no_card(name: str) -> None:
+    assert layout.parse_card(f"mf.cards/x/{name}") is None

@@ -18,7 +18,8 @@ from typing import Any, cast
 
 import pytest
 
-from metaflow import Config, FlowSpec, Parameter, current, project, step
+from metaflow import Config, FlowSpec, Parameter, card, current, project, step
+from metaflow.cards import Markdown
 from metaflow.exception import (
     CommandException,
     InvalidConfig,
@@ -614,3 +615,17 @@ def test_an_artifact_with_the_name_of_an_attribute_is_not_mistaken_for_it() -> N
 
 def test_a_small_flow_in_a_small_class() -> None:
     assert run_step(Small.join, inputs=[{"doubled": 1}, {"doubled": 2}]).all == [1, 2]
+
+
+class WithCards(FlowSpec):
+    @card(type="blank", id="a")
+    @card(type="not_here", id="b")
+    @step
+    def start(self) -> None:
+        current.card["a"].append(Markdown("x"), id="m")
+        current.card["a"].refresh()
+        self.ids = list(current.card["a"].components)
+
+
+def test_a_step_with_cards_can_append_to_them() -> None:
+    assert run_step(WithCards.start).ids == ["m"]

@@ -24,6 +24,8 @@ from metaflow.store import layout
 _FORM = 1
 """Counts changes of what is written here."""
 _LEVEL = 6
+_PURE = ("metaflow", "markdown_it", "mdurl", "yaml")
+"""Packages that go along as source: ours, and what cards are made with."""
 _KEPT = 4
 """Archives that stay in the cache."""
 _UNCHECKED = b"\x01\x00\x00\x00"
@@ -99,7 +101,7 @@ def runtime_archive(cache: str, platform: Platform) -> RuntimeArchive:
     MetaflowException
         The cache cannot be written, or the wheel for another platform cannot be had.
     """
-    sources = list(_sources("metaflow"))
+    sources = [source for package in _PURE for source in _sources(package) if not source.name.endswith(".so")]
     local = platform == here()
     client = list(_sources("obstore")) if local else []
     prefix = f"runtime-{_fingerprint([*sources, *client], platform)}-"

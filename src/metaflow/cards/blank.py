@@ -1,0 +1,67 @@
+"""``@card(type="blank")``: what the step appends, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from metaflow.cards.card import MetaflowCard
+from metaflow.cards.drawing import draw, draw_all
+from metaflow.cards.page import page
+
+if TYPE_CHECKING:
+    from metaflow.client import Task
+
+
+class BlankCard(MetaflowCard):
+    """An empty page for components.
+
+    Parameters
+    ----------
+    options : mapping
+        ``title``: a heading.
+    components : sequence of dict or str
+        From top to bottom.
+    """
+
+    type = "blank"
+    ALLOW_USER_COMPONENTS = True
+    RUNTIME_UPDATABLE = True
+    RELOAD_POLICY = MetaflowCard.RELOAD_POLICY_ONCHANGE
+
+    def __init__(
+        self,
+        options: Mapping[str, Any] | None = None,
+        components: Sequence[Any] = (),
+        graph: Mapping[str, Any] | None = None,
+        flow: Any = None,
+    ) -> None:
+        self._title = str((options or {}).get("title") or "")
+        self._components = components
+
+    def render(self, task: Task) -> str:
+        """Return the page."""
+        return self._page(task.pathspec, self._components, "final")
+
+    def render_runtime(self, task: Task, data: Mapping[str, Any]) -> str:
+        """Return the page with the components as they are now."""
+        components = data.get("components", {})
+        return self._page(task.pathspec, components.values(), self.reload_content_token(task, data))
+
+    def refresh(self, task: Task, data: Mapping[str, Any]) -> Any:
+        """Return the components, drawn, by id."""
+        return drawn(data.get("components", {}))
+
+    def _page(self, pathspec: str, components: Any, token: str) -> str:
+        heading = f"<h1>{escape(self._title)}</h1>" if self._title else ""
+        body = draw_all(components) or '<p class="note">Nothing was put on this card.</p>'
+        return page(self._title or pathspec, f"{heading}{body}", reload_token=token, footer=escape(pathspec))
+
+
+def drawn(components: Mapping[str, Any]) -> dict[str, Any]:
+    """Return components as `refresh` gives them to a page that is shown: each with its HTML."""
+    return {
+        name: {**component, "html": draw(component)} if isinstance(component, Mapping) else {"html": draw(component)}
+        for name, component in components.items()
+    }

@@ -1,0 +1,220 @@
+"""``@card``: what a step was and did, without a line of the user's.
+
+From top to bottom: how it ended; what the step has appended; parameters and artifacts; where and when it ran; its code;
+the graph with the step marked; the way to the log and to the client.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from metaflow.cards.blank import drawn
+from metaflow.cards.card import MetaflowCard
+from metaflow.cards.components import Image, Table, frame_rows, rendered
+from metaflow.cards.drawing import draw, draw_all
+from metaflow.cards.facts import ShownArtifact, TaskFacts, facts_of
+from metaflow.cards.page import page
+from metaflow.cards.plain import summary
+
+if TYPE_CHECKING:
+    from metaflow.client import Task
+
+_FRAME_ROWS = 10
+_FRAME_COLUMNS = 30
+_ENDS = {"successful": ("ok", "successful"), "caught": ("failed", "failed, caught"), "failed": ("failed", "failed")}
+
+_RECORDED = {
+    "attempt": "Attempt",
+    "origin-run-id": "Resumed from run",
+    "foreach-stack": "Foreach",
+    "ds-root": "Storage",
+    "script-name": "Script",
+    "python_version": "Python",
+    "kubernetes-pod-name": "Pod",
+    "kubernetes-pod-namespace": "Namespace of the pod",
+    "aws-batch-job-id": "Batch job",
+}
+
+
+class DefaultCard(MetaflowCard):
+    """What a step was and did.
+
+    Parameters
+    ----------
+    options : mapping
+        None are known.
+    components : sequence of dict or str
+        What the step has appended.
+    graph : mapping
+        Not used: the graph is read from the task.
+    flow : type or FlowSpec, optional
+        The flow, whose step's code is shown.
+    """
+
+    type = "default"
+    ALLOW_USER_COMPONENTS = True
+    RUNTIME_UPDATABLE = True
+    RELOAD_POLICY = MetaflowCard.RELOAD_POLICY_ONCHANGE
+
+    def __init__(
+        self,
+        options: Mapping[str, Any] | None = None,
+        components: Sequence[Any] = (),
+        graph: Mapping[str, Any] | None = None,
+        flow: Any = None,
+    ) -> None:
+        self._components = components
+        self._flow = flow
+
+    def render(self, task: Task) -> str:
+        """Return the page."""
+        return self._page(facts_of(task), self._components, "final")
+
+    def render_runtime(self, task: Task, data: Mapping[str, Any]) -> str:
+        """Return the page with the components as they are now."""
+        components = data.get("components", {})
+        return self._page(facts_of(task), components.values(), self.reload_content_token(task, data))
+
+    def refresh(self, task: Task, data: Mapping[str, Any]) -> Any:
+        """Return the components, drawn, by id."""
+        return drawn(data.get("components", {}))
+
+    def _page(self, facts: TaskFacts, components: Iterable[Any], token: str) -> str:
+        parts = [
+            _head(facts),
+            draw_all(components),
+            _section("Parameters", _artifact_table(facts.parameters)),
+            _section("Artifacts", _artifact_table(facts.artifacts) + _pictures(facts.artifacts)),
+            _section("Task", _details(facts)),
+            _section("Code", _code(self._flow, facts.step)),
+            _section("Graph", _graph(facts)),
+            _section("More", _more(facts)),
+        ]
+        return page(facts.pathspec, "\n".join(parts), reload_token=token, footer=escape(facts.pathspec))
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>" if body else ""
+
+
+def _head(facts: TaskFacts) -> str:
+    kind, text = _ENDS.get(facts.status, ("running", facts.status))
+    doc = str(((facts.graph.get("steps") or {}).get(facts.step) or {}).get("doc") or "").strip()
+    lines = [f'<h1>{escape(facts.pathspec)}</h1><p><span class="status {kind}">{escape(text)}</span></p>']
+    if doc:
+        lines.append(f'<p class="note">{escape(doc)}</p>')
+    if facts.failure is not None:
+        lines.append(f'<pre class="log">{escape(facts.failure.message)}</pre>')
+        if facts.failure.hint:
+            lines.append(f'<p class="note">Hint: {escape(facts.failure.hint)}</p>')
+    return "".join(lines)
+
+
+def _artifact_table(artifacts: Sequence[ShownArtifact]) -> str:
+    if not artifacts:
+        return ""
+    rows = [[each.name, each.type, _size(each.size), _short(each)] for each in artifacts]
+    return draw({"type": "table", "columns": ["Name", "Type", "Size", "Value"], "data": rows})
+
+
+def _short(artifact: ShownArtifact) -> str:
+    if not artifact.values:
+        return artifact.trouble
+    value = artifact.values[0]
+    if _is_frame(value):
+        return f"{len(value):,} rows by {len(value.columns):,} columns, below"
+    return summary(value, longest=400)
+
+
+def _is_frame(value: Any) -> bool:
+    return type(value).__name__ == "DataFrame" and hasattr(value, "columns") and hasattr(value, "head")
+
+
+def _pictures(artifacts: Sequence[ShownArtifact]) -> str:
+    """Return the data frames and images among the artifacts, drawn."""
+    parts = []
+    for each in artifacts:
+        component = _picture(each.values[0]) if each.values else None
+        if component is not None:
+            parts.append(f"<h3>{escape(each.name)}</h3>{draw(component)}")
+    return "".join(parts)
+
+
+def _picture(value: Any) -> Any:
+    try:
+        if _is_frame(value):
+            headers, rows, _ = frame_rows(value, _FRAME_ROWS)
+            return rendered(Table([row[:_FRAME_COLUMNS] for row in rows], headers[:_FRAME_COLUMNS]))
+        if type(value).__module__ == "matplotlib.figure":
+            return rendered(Image.from_matplotlib(value))
+        if type(value).__module__.startswith("PIL.") and hasattr(value, "save"):
+            return rendered(Image.from_pil_image(value))
+    except Exception:  # noqa: BLE001 - code of any library: the value is in the table of artifacts as well
+        return None
+    if isinstance(value, bytes) and value[:4] in (b"\x89PNG", b"GIF8", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe1"):
+        return rendered(Image(value))
+    return None
+
+
+def _size(size: int) -> str:
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= bytes_:
+            return f"{size / bytes_:.1f} {unit}"
+    return f"{size} B"
+
+
+def _details(facts: TaskFacts) -> str:
+    began, ended = facts.times
+    rows = [("Began", f"{began:%Y-%m-%d %H:%M:%S}")]
+    if ended is not None:
+        rows += [("Ended", f"{ended:%Y-%m-%d %H:%M:%S}"), ("Duration", _duration((ended - began).total_seconds()))]
+    rows += [
+        (label, str(facts.recorded[name]))
+        for name, label in _RECORDED.items()
+        if facts.recorded.get(name) not in (None, "None", "")
+    ]
+    rows.append(("Tags", ", ".join(facts.tags)))
+    names, values = zip(*rows, strict=True)
+    return draw({"type": "table", "vertical": True, "columns": names, "data": [values]})
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def _code(flow: Any, step: str) -> str:
+    method = getattr(flow if isinstance(flow, type) else type(flow), step, None)
+    try:
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(method)))  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return ""
+    return draw({"type": "pythonCode", "data": source})
+
+
+def _graph(facts: TaskFacts) -> str:
+    steps = facts.graph.get("steps") or {}
+    kinds = {"split-foreach": "foreach"}
+    graph = {
+        "steps": {
+            name: {**step, "type": kinds.get(str(step.get("type")), step.get("type"))} for name, step in steps.items()
+        },
+        "start_step": facts.graph.get("start_step"),
+    }
+    return draw({"type": "dag", "data": graph, "marked": facts.step}) if steps else ""
+
+
+def _more(facts: TaskFacts) -> str:
+    run = "/".join(facts.pathspec.split("/")[1:])
+    script = str(facts.recorded.get("script-name") or "flow.py")
+    return (
+        f"<p>What it printed: <code>python {escape(script)} logs {escape(run)}</code></p>"
+        f"<p>In Python: <code>from metaflow import Task; Task({escape(repr(facts.pathspec))}).data</code></p>"
+    )

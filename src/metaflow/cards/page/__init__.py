@@ -1,0 +1,48 @@
+"""The page that every card of ours is: one HTML file with its style sheet and its script, and nothing fetched."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+
+
+def page(title: str, body: str, *, reload_token: str = "final", footer: str = "") -> str:
+    """Return a whole HTML document.
+
+    Parameters
+    ----------
+    title : str
+        As text.
+    body, footer : str
+        As HTML.
+    reload_token : str
+        What a server compares to know whether the page has to be loaded anew: Metaflow's protocol of live cards.
+    """
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<link rel="icon" href="data:,">
+<title>{escape(title)}</title>
+<style>{_resource("card.css")}</style>
+</head>
+<body>
+<main>
+{body}
+<footer>{footer}</footer>
+</main>
+<script>var METAFLOW_RELOAD_TOKEN = "{escape(reload_token)}";</script>
+<script>{_resource("card.js")}</script>
+</body>
+</html>
+"""
+
+
+@cache
+def _resource(name: str) -> str:
+    return (files(__name__) / name).read_text(encoding="utf-8")

@@ -1,0 +1,224 @@
+"""The process in which cards of others are made, so that one which fails, hangs or exits does its task no harm.
+
+It is forked before the step's code runs: libraries whose threads a fork would break have hardly started any by then,
+the card has a client that finds what the task finds, and an end of the task's process ends it. It waits for questions
+on a socket, a line of JSON each, and answers in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from metaflow.cards.card import MetaflowCard, graph_of
+from metaflow.cards.kinds import card_class
+from metaflow.client import Task
+from metaflow.exception import MetaflowException
+
+
+class CardFailed(MetaflowException):
+    """A card could not be made."""
+
+    headline = "Card failed"
+
+
+class _TooLate(BaseException):
+    """The time is over; not an Exception, which code on the way may catch."""
+
+
+class CardProcess:
+    """A process that makes the pages of one card.
+
+    Parameters
+    ----------
+    pathspec : str
+        The task.
+    kind : str
+        Type of the card.
+    options : mapping
+        For its class.
+    flow : FlowSpec
+        For its class.
+    """
+
+    def __init__(self, pathspec: str, kind: str, options: Mapping[str, Any], flow: Any) -> None:
+        self._pathspec = pathspec
+        self._kind = kind
+        self._options = options
+        self._flow = flow
+        self._pid = 0
+        self._socket: socket.socket | None = None
+
+    def start(self) -> None:
+        """Fork, if it does not run."""
+        if self._socket is not None:
+            return
+        ours, theirs = socket.socketpair()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                ours.close()
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_DFL)
+                self._serve(theirs)
+                status = 0
+            finally:
+                os._exit(status)
+        theirs.close()
+        self._pid, self._socket = pid, ours
+
+    def ask(self, question: Mapping[str, Any], timeout: float) -> Any:
+        """Return the process's answer.
+
+        Parameters
+        ----------
+        question : mapping
+            ``mode`` is the name of the method; ``components`` by id; for live cards ``user`` and ``token``.
+        timeout : float
+            Seconds.
+
+        Raises
+        ------
+        CardFailed
+            It raised, took too long, or the process has ended. It is started anew by the next question.
+        """
+        self.start()
+        connection = self._socket
+        assert connection is not None
+        deadline = time.monotonic() + timeout
+        received = bytearray()
+        try:
+            connection.settimeout(timeout)
+            connection.sendall(json.dumps(question, default=str).encode() + b"\n")
+            while not received.endswith(b"\n"):
+                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                data = connection.recv(1 << 20)
+                if not data:
+                    raise CardFailed(f"The process of the card of the type '{self._kind}' has ended without an answer.")
+                received += data
+        except TimeoutError:
+            self.close()
+            raise CardFailed(
+                f"The card of the type '{self._kind}' was not ready after {timeout:g} s.",
+                hint="@card(timeout=…) gives it more time",
+            ) from None
+        except OSError as error:
+            self.close()
+            raise CardFailed(f"The process of the card of the type '{self._kind}' has ended: {error}") from None
+        except CardFailed:
+            self.close()
+            raise
+        answer = json.loads(received)
+        if "error" in answer:
+            raise CardFailed(answer["error"])
+        return answer["value"]
+
+    def close(self) -> None:
+        """End the process."""
+        if self._socket is None:
+            return
+        self._socket.close()
+        self._socket = None
+        try:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        except (ProcessLookupError, ChildProcessError):  # somebody else has waited for it
+            pass
+
+    # --- in the process ---------------------------------------------------------------------------------------------
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rwb") as stream:
+            for line in stream:
+                question = json.loads(line)
+                try:
+                    answer = {"value": self._answer(question)}
+                except BaseException as error:  # noqa: BLE001 - also sys.exit: it is the card that ends, not its task
+                    text = getattr(error, "message", None) or "".join(traceback.format_exception(error))
+                    answer = {"error": text}
+                sys.stdout.flush()
+                sys.stderr.flush()
+                stream.write(json.dumps(answer, default=str).encode() + b"\n")
+                stream.flush()
+
+    def _answer(self, question: Mapping[str, Any]) -> Any:
+        task = Task(self._pathspec, _namespace_check=False)
+        card = make_card(self._kind, self._options, list(question["components"].values()), self._flow, task)
+        if question["mode"] == "render":
+            return checked_page(card.render(task), self._kind)
+        data = {"user": question["user"], "components": question["components"], "mode": question["mode"]}
+        token = card.reload_content_token(task, data)
+        page = checked_page(card.render_runtime(task, data), self._kind) if token != question["token"] else None
+        return {"token": token, "data": card.refresh(task, data), "page": page}
+
+
+def make_card(kind: str, options: Mapping[str, Any], components: list[Any], flow: Any, task: Task) -> MetaflowCard:
+    """Return a card of a kind, given what its class takes.
+
+    Raises
+    ------
+    CardNotFound
+        There is no such kind.
+    """
+    found = card_class(kind)
+    graph = graph_of(task._internal("_graph_info") or {})
+    given = {"components": components} if found.ALLOW_USER_COMPONENTS else {}
+    return found(options=dict(options), graph=graph, flow=flow, **given)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise in the code inside if it takes longer than a card may; possible in the main thread only.
+
+    Raises
+    ------
+    CardFailed
+        It did.
+    """
+    if threading.current_thread() is not threading.main_thread() or seconds <= 0:
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise _TooLate
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _TooLate:
+        raise CardFailed(
+            f"The card was not ready after {seconds:g} s.", hint="@card(timeout=…) gives it more time"
+        ) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+
+
+def checked_page(page: Any, kind: str) -> str:
+    """Return a page, if it is one.
+
+    Raises
+    ------
+    CardFailed
+        It is no text.
+    """
+    if not isinstance(page, str):
+        raise CardFailed(
+            f"The card of the type '{kind}' returned a {type(page).__name__}, not a string.",
+            hint="render() returns HTML",
+        )
+    return page
