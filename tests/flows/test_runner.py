@@ -22,6 +22,7 @@ from metaflow import Flow, Runner, get_metadata, get_namespace
 from metaflow.client import MetaflowData
 from metaflow.exception import KeywordTypeMismatch, MetaflowNotFound, RunNotStarted, UnknownKeyword
 from metaflow.runner.metaflow_runner import ExecutingRun
+from metaflow.runner.process import FlowProcess
 from support import processes
 from support.present import present
 from support.site import Site
@@ -180,6 +181,17 @@ def test_what_is_given_up_leaves_no_process(one_site: Site) -> None:
             await runner(one_site, file_read_timeout=0.01).async_run()
 
     asyncio.run(drive())
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.01, 0.1])
+def test_ended_at_any_moment(common: Site, delay: float) -> None:
+    flow, directory = str(common.place("driven.py")), str(common.directory)
+    process = FlowProcess(flow, ["run"], {"gate": "never"}, common.environment, directory)
+    process.changed.wait(lambda: False, delay)
+    process.end()
+    process.end()
+    assert process.changed.wait(lambda: process.has_ended, 20)
+    assert process.returncode
 
 
 @pytest.mark.slow

@@ -23,8 +23,8 @@ from metaflow import shadows
 from metaflow.app.driver import Driver, adopt
 from metaflow.compute.interpreter import compile_file, run_main
 
-PATIENCE = 30.0
-"""Seconds that a process, asked to end, may take: the engine ends its tasks, which have their own time for that."""
+PATIENCE = 60.0
+"""Seconds that a process, asked to end, may take: its tasks have their own time, in containers half a minute."""
 
 _BOOT = """
 import sys

@@ -106,7 +106,8 @@ class FlowProcess:
         """Have it end its tasks, and then itself; if that takes too long, it is killed. Returns at once."""
         with self._lock:
             is_first, self._is_unwanted = not self._is_unwanted, True
-        if is_first and self._process is not None:
+            has_started = self._process is not None
+        if is_first and has_started:
             self._end()
 
     def _end(self) -> None:
