@@ -154,6 +154,84 @@ def test_the_source_is_as_it_is_now(one_site: Site) -> None:
     assert printed(given) == ["last 3 ['aa', 'bb', 'cc'] None 5"]
 
 
+def test_branches_that_a_step_does_not_tell(one_site: Site) -> None:
+    source = """
+        from metaflow import FlowSpec, step
+
+        class Meeting(FlowSpec):
+            @step
+            def start(self):
+                self.next(self.a, self.b)
+
+            @step
+            def a(self):
+                self.come, self.way = "from a", "shared"
+                self.next({"shared": self.shared, "own": self.c}, condition="way")
+
+            @step
+            def b(self):
+                self.come, self.way = "from b", "shared"
+                self.next({"shared": self.shared, "own": self.d}, condition="way")
+
+            @step
+            def c(self):
+                self.next(self.join)
+
+            @step
+            def d(self):
+                self.next(self.join)
+
+            @step
+            def shared(self):
+                print("shared", self.come)
+                self.next(self.more)
+
+            @step
+            def more(self):
+                print("more", self.come)
+                self.next({"both": [self.x, self.y], "one": [self.x]}, condition="choice")
+
+            @step
+            def x(self):
+                self.next(self.inner)
+
+            @step
+            def y(self):
+                self.next(self.inner)
+
+            @step
+            def inner(self, inputs):
+                self.come = inputs[0].come
+                print("inner", [each.come for each in inputs])
+                self.next(self.join)
+
+            @step
+            def join(self, inputs):
+                print("join", [each.come for each in inputs])
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            Meeting()
+        """
+    source = source.replace('print("more", self.come)', 'self.choice = "both" if self.come == "from a" else "one"')
+    run = one_site.run_flow(source, "run").succeeded()
+    tasks = {
+        (step.id, task["come"].data): f"{run.run_id}/{step.id}/{task.id}"
+        for step in run.run
+        for task in step
+        if "come" in task and step.id in ("shared", "inner")
+    }
+    for way in ("from a", "from b"):
+        assert printed(one_site.run_flow(source, "spin", tasks["shared", way]).succeeded()) == [f"shared {way}"]
+        inner = printed(one_site.run_flow(source, "spin", tasks["inner", way]).succeeded())
+        assert inner == [f"inner {[way] * (2 if way == 'from a' else 1)}"]
+    assert printed(one_site.run_flow(source, "spin", "join").succeeded()) == ["join ['from a', 'from b']"]
+
+
 # --- other inputs ----------------------------------------------------------------------------------------------------
 
 

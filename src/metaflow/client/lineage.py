@@ -82,10 +82,13 @@ def inputs_at(
         for task in run[name]:
             theirs, own_branches = place_of(task), branches_of(task)
             if theirs == place or [*theirs, f"{step}:{place[-1].rpartition(':')[2]}" if place else ""] == place:
-                branch = own_branches[-1] if own_branches else name
-                if branches and branches[-1] != branch and name not in _reached(graph, branches[-1], step):
+                if own_branches:
+                    apart = any(ours != other for ours, other in zip(branches, own_branches, strict=False))
+                else:
+                    apart = bool(branches) and name not in _reached(graph, branches[-1], step)
+                if apart:
                     continue
-                key = position.get(branch, 0)
+                key = position.get(own_branches[-1] if own_branches else name, 0)
             elif theirs[:-1] == place and len(theirs) > len(place):  # it closes a foreach
                 key = int(theirs[-1].rpartition(":")[2])
             else:
