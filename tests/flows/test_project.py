@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from support.present import present
@@ -96,3 +98,11 @@ def test_options_of_decorators_are_shown_where_they_are(one_site: Site) -> None:
         assert word not in hidden
     # A variable for flows with a project does not stand in the way of others.
     one_site.run_flow("linear.py", "check", env={"METAFLOW_BRANCH": "x", "METAFLOW_TRIGGER": "A/1"}).succeeded()
+
+
+def test_a_spun_step_belongs_to_the_project(one_site: Site) -> None:
+    one_site.run_flow("projects.py", "run").succeeded()
+    spun = one_site.run_flow("projects.py", "--branch", "x", "spin", "end", "--persist").succeeded()
+    assert "Project: shop, Branch: test.x\n" in spun.output
+    (document,) = one_site.directory.rglob(".metaflow_spin/ProjectFlow/*/_meta/_self.json")
+    assert {"project:shop", "project_branch:test.x"} <= set(json.loads(document.read_text())["system_tags"])

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from metaflow.app.check import check_flow
 from metaflow.app.driver import StartedRun
 from metaflow.app.early import EarlyZygote
-from metaflow.app.facts import system_tags
+from metaflow.app.facts import contributions, system_tags
 from metaflow.app.options import SpinOptions
 from metaflow.app.run import RunCallbacks, check_signals, check_writable, to_its_end, write_documents
 from metaflow.app.spun import applied
@@ -337,7 +337,7 @@ def _carry_out(
     root = workspace.settings.spin_root if options.persist else None
     recorder: Recorder = SpinMetadata(root, workspace.settings.user) if root is not None else DeferredMetadata()
     storage: Storage = SpinStorage(root) if root is not None else ScratchStorage()
-    tags = system_tags(workspace.settings)
+    tags = system_tags(workspace.settings, contributions(workspace))
     spun = str(time.time_ns() // 1000)
     if root is not None:
         spun = recorder.new_run(workspace.name, tags=(), system_tags=tags)
