@@ -518,3 +518,42 @@ WORDS = st.sampled_from(["default", "type", "help", "required", "is_flag", "mult
 def test_a_declaration_never_raises_and_is_judged_later(arguments: dict[str, Any]) -> None:
     judgement = judgement_of(Parameter("p", **arguments))
     assert judgement is None or judgement.source_file == __file__
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "found"),
+    [
+        (Parameter("n", default=1), 5, 5),
+        (Parameter("n", type=float), 1, 1.0),
+        (Parameter("n"), "5", "5"),
+        (Parameter("n", default=True), False, False),
+        (Parameter("n", is_flag=True, flag_value="on"), True, "on"),
+        (Parameter("n", type=JSONType), '{"a": 1}', '{"a": 1}'),
+        (Parameter("n", type=JSONType), {"a": [None, 1.5]}, {"a": [None, 1.5]}),
+        (Parameter("n", multiple=True, type=int), [1, 2], (1, 2)),
+        (Parameter("n", separator=","), "a,b", ["a", "b"]),
+        (Parameter("n", type=Decimal), "1.5", Decimal("1.5")),
+    ],
+)
+def test_values_of_programs(parameter: Parameter, value: object, found: object) -> None:
+    given = parameter.resolve(parameter.from_program(value))
+    assert (type(given), given) == (type(found), found)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        (Parameter("n", default=1), "5"),
+        (Parameter("n", default=1), 5.5),
+        (Parameter("n", default=1), True),
+        (Parameter("n", type=float), "1"),
+        (Parameter("n", default=True), "yes"),
+        (Parameter("n", default=True), 1),
+        (Parameter("n"), 5),
+        (Parameter("n", multiple=True), "ab"),
+        (Parameter("n", multiple=True, type=int), ["1"]),
+    ],
+)
+def test_values_of_programs_are_of_the_parameter_s_type(parameter: Parameter, value: object) -> None:
+    with pytest.raises(ValueError, match=r"^$"):
+        parameter.from_program(value)
