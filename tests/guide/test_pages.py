@@ -12,6 +12,8 @@ import pytest
 from support.guide import PAGES, Page
 from support.site import Site
 
+pytestmark = pytest.mark.ours
+
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_page_tells_what_happens(path: Path, one_site: Site) -> None:

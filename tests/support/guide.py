@@ -49,7 +49,7 @@ _ANY = "..."
 _RUN = re.compile(r"\b1\d{15}\b")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ", re.MULTILINE)
 _TASK = re.compile(r"\[RUN/\w+/\d+ ")
-_POINTS = re.compile(r"(\[RUN/.*\])? *[~^]+ *")
+_POINTS = re.compile(r"^([\d:. -]+)?(\[.*\])? *[~^]+ *\n", re.MULTILINE)
 """Below a line of a traceback: versions of Python point differently."""
 _VARIES = [
     (re.compile(pattern), stands)
@@ -211,8 +211,9 @@ class Page:
         return self._in_shell(["sh", "-c", command], environment)
 
     def _python(self, words: list[str], environment: dict[str, str]) -> tuple[int, str]:
-        if self._is_live:
-            return self._in_shell([PYTHON, *words], environment)
+        if self._is_live or "MILLRACE_TEST_COLD" in os.environ:
+            # As on a terminal: what is printed to both streams keeps its order.
+            return self._in_shell([PYTHON, *words], {**environment, "PYTHONUNBUFFERED": "1"})
         output = self._site.directory / "output" / "printed"
         output.parent.mkdir(exist_ok=True)
         output.unlink(missing_ok=True)
@@ -228,6 +229,7 @@ class Page:
 
     def _is_same(self, expected: str, output: str, *, has_gaps: bool = True) -> bool:
         """Compare what a page shows with what was printed."""
+        expected, output = (_POINTS.sub("", text) for text in (expected, output))
         wanted, printed = self._lines(expected), self._lines(output)
         if has_gaps and _ANY in wanted:
             return _are_among(wanted, printed) and self._learn(expected, output)
@@ -245,7 +247,7 @@ class Page:
         text = _RUN.sub("RUN", _STAMP.sub("", self._as_shown(text)))
         for pattern, stands in _VARIES:
             text = pattern.sub(stands, text)
-        return [line.rstrip() for line in text.rstrip().split("\n") if not _POINTS.fullmatch(line)]
+        return [line.rstrip() for line in text.rstrip().split("\n")]
 
     def _as_here(self, text: str) -> str:
         """Return what is typed with the ids and the directory of this run."""
