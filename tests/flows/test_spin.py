@@ -358,6 +358,34 @@ def test_where_they_are_kept(ran: Finished, tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
+def test_cards_are_kept_with_the_results(one_site: Site) -> None:
+    source = """
+        from metaflow import FlowSpec, card, current, step
+        from metaflow.cards import Markdown
+
+        class Carded(FlowSpec):
+            @card(type="blank")
+            @step
+            def start(self):
+                current.card.append(Markdown("a card"))
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+        if __name__ == "__main__":
+            Carded()
+        """
+    run = one_site.run_flow(source, "run").succeeded()
+    before = files(run.root)
+    assert printed(one_site.run_flow(source, "spin", "start").succeeded()) == []
+    assert printed(one_site.run_flow(source, "spin", "start", "--persist").succeeded()) == []
+    assert files(run.root) == before
+    (page,) = (one_site.directory / ".metaflow_spin").rglob("*.html")
+    assert "a card" in page.read_text()
+
+
 def test_there_must_be_results(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="There is no directory"):
         inspect_spin(str(tmp_path))

@@ -25,6 +25,7 @@ from metaflow.cards.error import error_page
 from metaflow.cards.kinds import card_class, is_ours
 from metaflow.cards.process import CardProcess, make_card, time_limit
 from metaflow.client import Task
+from metaflow.client.site import of_directory
 from metaflow.store.layout import CardName, card_data, card_page
 
 if TYPE_CHECKING:
@@ -118,10 +119,19 @@ class TaskCards:
         """What the step sees as `current.card`."""
         return CurrentCards(self._cards, self.complain)
 
+    def task(self, attempt: int | None = None) -> Task:
+        """Return the task, as the client sees it: a spun one is not among the runs."""
+        if self.storage.kind != "spin":
+            return Task(self.pathspec, attempt=attempt, _namespace_check=False)
+        task = object.__new__(Task)
+        task._place(tuple(self.pathspec.split("/")), of_directory("spin", self.storage.root), None)
+        task._attempt = attempt
+        return task
+
     def finish(self, attempt: int) -> None:
         """Store the final page of each card; the attempt has been stored before."""
         if self.makes_pages:
-            task = Task(self.pathspec, attempt=attempt, _namespace_check=False)
+            task = self.task(attempt)
             for card in self._cards:
                 card.finish(task)
 
@@ -146,7 +156,7 @@ class TaskCard:
         """Get ready, before the step's code runs."""
         if not is_ours(self.request.type):
             cards, request = self._cards, self.request
-            self._process = CardProcess(cards.pathspec, request.type, request.options, cards.flow)
+            self._process = CardProcess(cards.task, request.type, request.options, cards.flow)
             self._process.start()
 
     @property
@@ -184,7 +194,7 @@ class TaskCard:
             answer = self._process.ask({**data, "token": self._token}, request.timeout)
             fresh, token, page = answer["data"], answer["token"], answer["page"]
         else:
-            task = Task(cards.pathspec, _namespace_check=False)
+            task = cards.task()
             card = make_card(request.type, request.options, list(data["components"].values()), cards.flow, task)
             token = card.reload_content_token(task, data)
             fresh = card.refresh(task, data)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -41,8 +41,8 @@ class CardProcess:
 
     Parameters
     ----------
-    pathspec : str
-        The task.
+    find : callable
+        Returns the task, as it is when it is called.
     kind : str
         Type of the card.
     options : mapping
@@ -51,8 +51,8 @@ class CardProcess:
         For its class.
     """
 
-    def __init__(self, pathspec: str, kind: str, options: Mapping[str, Any], flow: Any) -> None:
-        self._pathspec = pathspec
+    def __init__(self, find: Callable[[], Task], kind: str, options: Mapping[str, Any], flow: Any) -> None:
+        self._find = find
         self._kind = kind
         self._options = options
         self._flow = flow
@@ -155,7 +155,7 @@ class CardProcess:
                 stream.flush()
 
     def _answer(self, question: Mapping[str, Any]) -> Any:
-        task = Task(self._pathspec, _namespace_check=False)
+        task = self._find()
         card = make_card(self._kind, self._options, list(question["components"].values()), self._flow, task)
         if question["mode"] == "render":
             return checked_page(card.render(task), self._kind)

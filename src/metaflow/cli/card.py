@@ -127,7 +127,7 @@ def _made(session: Session, task: Task, kind: str, options: dict[str, Any], time
     if is_ours(kind):
         with time_limit(timeout):
             return make_card(kind, options, [], flow, task).render(task)
-    process = CardProcess(task.pathspec, kind, options, flow)
+    process = CardProcess(lambda: task, kind, options, flow)
     try:
         page: str = process.ask({"mode": "render", "components": {}}, timeout)
     finally:

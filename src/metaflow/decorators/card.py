@@ -56,7 +56,10 @@ class CardDecorator(StepDecorator):
         cards = context.kept.get(_CARDS)
         if cards is None:
             cards = context.kept[_CARDS] = registry.load("cards", "TaskCards")(
-                context.pathspec, context.flow, context.storage, makes_pages=context.has_own_process
+                context.pathspec,
+                context.flow,
+                context.storage,
+                makes_pages=context.has_own_process and context.storage.kind != "scratch",  # where nobody finds them
             )
             current._set({"card": cards.current})
         given = self.attributes
