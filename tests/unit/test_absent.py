@@ -29,7 +29,7 @@ def test_a_module_that_is_to_come_says_so(name: str) -> None:
     assert not hasattr(metaflow, name)
 
 
-@pytest.mark.parametrize("name", ["metaflow.plugins.cards", "metaflow.runner.deployer"])
+@pytest.mark.parametrize("name", ["metaflow.plugins.argo", "metaflow.runner.deployer"])
 def test_modules_that_are_not_here_in_packages_that_are_say_so(name: str) -> None:
     with pytest.raises(ImportError, match=f"'{name}' is not available in this version"):
         importlib.import_module(f"{name}.deep.module")

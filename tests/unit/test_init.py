@@ -135,5 +135,12 @@ def test_every_module_that_only_keeps_a_path_is_in_the_guide() -> None:
         ".".join(path.with_suffix("").relative_to(sources.parent).parts).removesuffix(".__init__") for path in files
     }
     own = {"absent", "exception", "extensions", "files", "installed", "options", "registry", "shadows", "version"}
-    packages = {"plugins", "plugins.aws", "plugins.aws.batch", "plugins.kubernetes"}
+    packages = {
+        "plugins",
+        "plugins.aws",
+        "plugins.aws.batch",
+        "plugins.cards",
+        "plugins.cards.card_modules",
+        "plugins.kubernetes",
+    }
     assert modules - {"metaflow", *(f"metaflow.{name}" for name in own | packages)} <= {module for module, _ in KEPT}

@@ -35,6 +35,8 @@ class MetaflowCard:
         Whether `render_runtime` and `refresh` show it while its step runs.
     RELOAD_POLICY : str
         When a page that is shown has to be loaded anew: ``never``, ``always``, or ``onchange``, of its components.
+    runtime_data : mapping
+        What the last `refresh` in the step has given, as `render_runtime` gets it; without a refresh ``user`` is None.
     """
 
     type: ClassVar[str | None] = None
@@ -45,7 +47,7 @@ class MetaflowCard:
     RELOAD_POLICY_ONCHANGE: ClassVar[str] = "onchange"
     RELOAD_POLICY: ClassVar[str] = RELOAD_POLICY_NEVER
     scope: ClassVar[str] = "task"
-    runtime_data: Mapping[str, Any] | None = None
+    runtime_data: Mapping[str, Any]
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from metaflow.cards.component import MetaflowCardComponent
 from metaflow.cards.components import rendered
 from metaflow.cards.error import error_page
 from metaflow.cards.kinds import card_class, is_ours
-from metaflow.cards.process import CardProcess, make_card, time_limit
+from metaflow.cards.process import CardProcess, make_card, shown_now, time_limit
 from metaflow.client import Task
 from metaflow.client.site import of_directory
 from metaflow.store.layout import CardName, card_data, card_page
@@ -151,6 +151,7 @@ class TaskCard:
         self._process: CardProcess | None = None
         self._refreshed: float | None = None
         self._token = ""
+        self._user: Any = None
 
     def begin(self) -> None:
         """Get ready, before the step's code runs."""
@@ -182,7 +183,7 @@ class TaskCard:
             return
         if not force and self._refreshed is not None and now - self._refreshed < self.request.refresh_interval:
             return
-        self._refreshed = now
+        self._refreshed, self._user = now, user
         if self._publisher is None:
             self._publisher = _Publisher(self._show, self._cards.complain)
         self._publisher.put({"user": user, "components": self.rendered(), "mode": "refresh"})
@@ -191,18 +192,15 @@ class TaskCard:
         """Store a picture: the data, and the page too if one that is shown has to be loaded anew."""
         cards, request = self._cards, self.request
         if self._process is not None:
-            answer = self._process.ask({**data, "token": self._token}, request.timeout)
-            fresh, token, page = answer["data"], answer["token"], answer["page"]
+            now = self._process.ask({**data, "token": self._token}, request.timeout)
         else:
             task = cards.task()
-            card = make_card(request.type, request.options, list(data["components"].values()), cards.flow, task)
-            token = card.reload_content_token(task, data)
-            fresh = card.refresh(task, data)
-            page = card.render_runtime(task, data) if token != self._token else None
-        if page is not None:
-            cards.storage.put([(card_page(cards.pathspec, self.name), page.encode())], overwrite=True)
-        self._token = token
-        self._put_data(token, fresh)
+            card = make_card(request.type, request.options, data, cards.flow, task)
+            now = shown_now(card, task, data, self._token)
+        if now["page"] is not None:
+            cards.storage.put([(card_page(cards.pathspec, self.name), now["page"].encode())], overwrite=True)
+        self._token = now["token"]
+        self._put_data(self._token, now["data"])
 
     def _put_data(self, token: str, data: Any) -> None:
         document = {"reload_token": token, "data": data, "created_on": time.time()}
@@ -217,7 +215,7 @@ class TaskCard:
         if self._publisher is not None:
             self._publisher.close()
         try:
-            page = self._page(task, self.rendered())
+            page = self._page(task)
         except Exception as error:  # noqa: BLE001 - a card never fails its step
             text = getattr(error, "message", None) or "".join(traceback.format_exception(error))
             last = text.strip().splitlines()[-1]
@@ -235,14 +233,14 @@ class TaskCard:
         except Exception as error:  # noqa: BLE001 - neither does a storage that is away
             cards.complain(f"@card: the card could not be stored: {error}")
 
-    def _page(self, task: Task, components: Mapping[str, Any]) -> str:
+    def _page(self, task: Task) -> str:
         request = self.request
+        data = {"user": self._user, "components": self.rendered(), "mode": "render"}
         if self._process is not None:
-            page: str = self._process.ask({"mode": "render", "components": components}, request.timeout)
+            page: str = self._process.ask(data, request.timeout)
             return page
-        flow = self._cards.flow
         with time_limit(request.timeout):  # for what users' objects do when they are asked for their repr
-            return make_card(request.type, request.options, list(components.values()), flow, task).render(task)
+            return make_card(request.type, request.options, data, self._cards.flow, task).render(task)
 
 
 class _Publisher:

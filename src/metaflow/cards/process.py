@@ -156,17 +156,48 @@ class CardProcess:
 
     def _answer(self, question: Mapping[str, Any]) -> Any:
         task = self._find()
-        card = make_card(self._kind, self._options, list(question["components"].values()), self._flow, task)
+        data = {name: question.get(name) for name in ("user", "components", "mode")}
+        card = make_card(self._kind, self._options, data, self._flow, task)
         if question["mode"] == "render":
             return checked_page(card.render(task), self._kind)
-        data = {"user": question["user"], "components": question["components"], "mode": question["mode"]}
-        token = card.reload_content_token(task, data)
-        page = checked_page(card.render_runtime(task, data), self._kind) if token != question["token"] else None
-        return {"token": token, "data": card.refresh(task, data), "page": page}
+        return shown_now(card, task, data, question["token"])
 
 
-def make_card(kind: str, options: Mapping[str, Any], components: list[Any], flow: Any, task: Task) -> MetaflowCard:
+def shown_now(card: MetaflowCard, task: Task, data: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """Return what a card shows while its step runs.
+
+    Parameters
+    ----------
+    card, task, data
+        As `make_card` takes and returns them.
+    token : str
+        That of the last page.
+
+    Returns
+    -------
+    dict
+        ``token`` and ``data``; ``page`` too, if the one that is shown has to be loaded anew, else None.
+    """
+    now = card.reload_content_token(task, data)
+    page = checked_page(card.render_runtime(task, data), str(card.type)) if now != token else None
+    return {"token": now, "data": card.refresh(task, data), "page": page}
+
+
+def make_card(kind: str, options: Mapping[str, Any], data: Mapping[str, Any], flow: Any, task: Task) -> MetaflowCard:
     """Return a card of a kind, given what its class takes.
+
+    Parameters
+    ----------
+    kind : str
+        Its type.
+    options : mapping
+        As the decorator has them.
+    data : mapping
+        ``components``, rendered, by id; ``user``: what was given to the last refresh.
+    flow : type or FlowSpec
+        The flow.
+    task : Task
+        The task.
 
     Raises
     ------
@@ -175,8 +206,10 @@ def make_card(kind: str, options: Mapping[str, Any], components: list[Any], flow
     """
     found = card_class(kind)
     graph = graph_of(task._internal("_graph_info") or {})
-    given = {"components": components} if found.ALLOW_USER_COMPONENTS else {}
-    return found(options=dict(options), graph=graph, flow=flow, **given)
+    given = {"components": list(data["components"].values())} if found.ALLOW_USER_COMPONENTS else {}
+    card = found(options=dict(options), graph=graph, flow=flow, **given)
+    card.runtime_data = data
+    return card
 
 
 @contextmanager

@@ -124,12 +124,13 @@ def create(session: Session, path: str, target: str | None, kind: str, options: 
 
 def _made(session: Session, task: Task, kind: str, options: dict[str, Any], timeout: float) -> str:
     flow = session.workspace.flow_class
+    data: dict[str, Any] = {"user": None, "components": {}, "mode": "render"}
     if is_ours(kind):
         with time_limit(timeout):
-            return make_card(kind, options, [], flow, task).render(task)
+            return make_card(kind, options, data, flow, task).render(task)
     process = CardProcess(lambda: task, kind, options, flow)
     try:
-        page: str = process.ask({"mode": "render", "components": {}}, timeout)
+        page: str = process.ask(data, timeout)
     finally:
         process.close()
     return page
