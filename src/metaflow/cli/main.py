@@ -72,7 +72,8 @@ def main(
         driver().tell_failed(error)
         status = 2 if isinstance(error, CommandException) else 1
     except KeyboardInterrupt:
-        print_error(CommandException("Ctrl-C was pressed."), "Interrupted")
+        why = "Ctrl-C was pressed." if read_task(words) is None else "The run of this task is ending."
+        print_error(CommandException(why), "Interrupted")
         status = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
