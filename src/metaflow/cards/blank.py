@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +30,6 @@ class BlankCard(MetaflowCard):
     RUNTIME_UPDATABLE = True
     RELOAD_POLICY = MetaflowCard.RELOAD_POLICY_ONCHANGE
 
-    def __init__(
-        self,
-        options: Mapping[str, Any] | None = None,
-        components: Sequence[Any] = (),
-        graph: Mapping[str, Any] | None = None,
-        flow: Any = None,
-    ) -> None:
-        self._title = str((options or {}).get("title") or "")
-        self._components = components
-
     def render(self, task: Task) -> str:
         """Return the page."""
         return self._page(task.pathspec, self._components, "final")
@@ -54,9 +44,10 @@ class BlankCard(MetaflowCard):
         return drawn(data.get("components", {}))
 
     def _page(self, pathspec: str, components: Any, token: str) -> str:
-        heading = f"<h1>{escape(self._title)}</h1>" if self._title else ""
+        title = str(self._options.get("title") or "")
+        heading = f"<h1>{escape(title)}</h1>" if title else ""
         body = draw_all(components) or '<p class="note">Nothing was put on this card.</p>'
-        return page(self._title or pathspec, f"{heading}{body}", reload_token=token, footer=escape(pathspec))
+        return page(title or pathspec, f"{heading}{body}", reload_token=token, footer=escape(pathspec))
 
 
 def drawn(components: Mapping[str, Any]) -> dict[str, Any]:

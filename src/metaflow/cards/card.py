@@ -56,7 +56,10 @@ class MetaflowCard:
         graph: Mapping[str, Any] | None = None,
         flow: Any = None,
     ) -> None:
-        pass
+        self._options = options or {}
+        self._components = components
+        self._graph = graph or {}
+        self._flow = flow
 
     def render(self, task: Task) -> str:
         """Return the page of a task that has ended.

@@ -60,16 +60,6 @@ class DefaultCard(MetaflowCard):
     RUNTIME_UPDATABLE = True
     RELOAD_POLICY = MetaflowCard.RELOAD_POLICY_ONCHANGE
 
-    def __init__(
-        self,
-        options: Mapping[str, Any] | None = None,
-        components: Sequence[Any] = (),
-        graph: Mapping[str, Any] | None = None,
-        flow: Any = None,
-    ) -> None:
-        self._components = components
-        self._flow = flow
-
     def render(self, task: Task) -> str:
         """Return the page."""
         return self._page(facts_of(task), self._components, "final")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metaflow.cards.card import MetaflowCard
 from metaflow.cards.page import page
@@ -23,15 +22,6 @@ class ErrorCard(MetaflowCard):
     """
 
     type = "error"
-
-    def __init__(
-        self,
-        options: Mapping[str, Any] | None = None,
-        components: Sequence[Any] = (),
-        graph: Mapping[str, Any] | None = None,
-        flow: Any = None,
-    ) -> None:
-        self._options = options or {}
 
     def render(self, task: Task, stack_trace: str | None = None) -> str:
         """Return the page."""
