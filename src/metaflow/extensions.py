@@ -137,7 +137,7 @@ def _given() -> Iterator[Extension]:
 def _imported(extension: Extension) -> Any:
     try:
         return _import(extension.target)
-    except Exception as error:  # the extension's code
+    except (Exception, SystemExit) as error:  # the extension's code
         raise extension.error(f"cannot be imported: {type(error).__name__}: {text_of(error)}") from error
 
 

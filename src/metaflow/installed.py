@@ -14,9 +14,12 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from metaflow.exception import InvalidExtension
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 
 class Kind(NamedTuple):
@@ -98,20 +101,61 @@ class Extension(NamedTuple):
         )
 
 
-@cache
+class Unreadable(NamedTuple):
+    """A distribution whose entry points cannot be read.
+
+    Attributes
+    ----------
+    distribution : str
+        Its name and version, as far as they are known.
+    reason : str
+        What reading them raised.
+    """
+
+    distribution: str
+    reason: str
+
+
 def every() -> tuple[Extension, ...]:
     """Return all extensions that are installed, those of a distribution that is on the path twice once."""
-    from importlib.metadata import entry_points  # costs more than all else that a task does at its start
+    return scan()[0]
+
+
+def unreadable() -> tuple[Unreadable, ...]:
+    """Return the distributions whose entry points cannot be read; they add nothing."""
+    return scan()[1]
+
+
+@cache
+def scan() -> tuple[tuple[Extension, ...], tuple[Unreadable, ...]]:
+    """Return `every` and `unreadable`, looked for once in a process."""
+    from importlib.metadata import distributions  # costs more than all else that a task does at its start
 
     kinds = {kind.group: name for name, kind in GROUPS.items()}
-    found = {}
-    for group, kind in kinds.items():
-        for point in entry_points(group=group):
-            of = point.dist
-            distribution = f"{of.metadata['Name']} {of.version}" if of is not None else "an unknown distribution"
-            found[kind, point.name, distribution] = Extension(kind, point.name, point.value, distribution)
+    found: dict[tuple[str, str, str], Extension] = {}
+    troubles: dict[str, Unreadable] = {}
+    for of in distributions():
+        name = "an unknown distribution"
+        try:
+            points = [point for point in of.entry_points if point.group in kinds]
+            if points:
+                name = f"{of.metadata['Name']} {of.version}"
+        except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the standard library raise
+            name = _name_of(of)
+            troubles[name] = Unreadable(name, f"{type(error).__name__}: {error}")
+            continue
+        for point in points:
+            kind = kinds[point.group]
+            found.setdefault((kind, point.name, name), Extension(kind, point.name, point.value, name))
     found |= {(each.kind, each.name, each.distribution): each for each in _in_namespace()}
-    return tuple(found[key] for key in sorted(found))
+    return tuple(found[key] for key in sorted(found)), tuple(troubles[name] for name in sorted(troubles))
+
+
+def _name_of(distribution: Distribution) -> str:
+    try:
+        return f"{distribution.metadata['Name']} {distribution.version}"
+    except Exception:  # noqa: BLE001 - its metadata is damaged, too
+        return "an unknown distribution"
 
 
 def toplevel(name: str) -> Extension | None:

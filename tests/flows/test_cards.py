@@ -184,3 +184,36 @@ def test_bad_attributes(one_site: Site, decorator: str, message: str) -> None:
     finished = one_site.run_flow(flow, "check").failed()
     assert message in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+UNENCODABLE = r"""
+from metaflow import FlowSpec, card, current, step
+from metaflow.cards import Markdown
+
+
+class HalfFlow(FlowSpec):
+    @card
+    @card(type="blank", id="b")
+    @step
+    def start(self):
+        current.card["b"].append(Markdown("half \ud800 of a pair"))
+        current.card["b"].refresh()
+        raise ValueError("no file caf\udce9.csv")
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+
+if __name__ == "__main__":
+    HalfFlow()
+"""
+
+
+def test_what_utf8_does_not_have_is_shown_as_its_escape(one_site: Site) -> None:
+    finished = one_site.run_flow(UNENCODABLE, "run").failed()
+    cards = cards_of(finished, "start")
+    assert "half \\ud800 of a pair" in cards["b"].get()
+    assert "no file caf" in cards[None].get()
+    assert "could not be" not in finished.task("start").stderr

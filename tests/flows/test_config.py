@@ -164,3 +164,28 @@ def test_a_large_config_reaches_every_task(configured: Site, tmp_path: Path) -> 
     configured.write("config.json", json.dumps(large))
     finished = configured.run_flow("configured.py", "run", env=EXEC).succeeded()
     assert len(finished.data.config["blob"]) == 30_000
+
+
+def test_a_parser_that_leaves_the_process_is_an_error(one_site: Site) -> None:
+    flow = """
+        import sys
+
+        from metaflow import Config, FlowSpec, step
+
+
+        class Leaving(FlowSpec):
+            config = Config("config", default_value="x", parser=lambda text: sys.exit(0))
+
+            @step
+            def start(self):
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+
+
+        if __name__ == "__main__":
+            Leaving()
+    """
+    assert "is refused by its parser: SystemExit: 0." in one_site.run_flow(flow, "run").failed().stderr

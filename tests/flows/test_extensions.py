@@ -34,7 +34,7 @@ FLOW = """
         @shout(word="ho")
         @step
         def start(self):
-            self.scans = installed.every.cache_info().misses
+            self.scans = installed.scan.cache_info().misses
             self.next(self.end)
 
         @step

@@ -294,3 +294,19 @@ def test_the_program_ends(one_site: Site, way: str) -> None:
     )
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_program_without_two_of_its_standard_streams(one_site: Site) -> None:
+    one_site.place("linear.py")
+    program = one_site.write(
+        "program.py",
+        """
+        from metaflow import Runner
+
+        with open("status", "w") as file:
+            file.write(Runner("linear.py", show_output=False).run().status)
+        """,
+    )
+    command = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, str(program)]
+    subprocess.run(command, env=one_site.environment, cwd=one_site.directory, check=True)
+    assert (one_site.directory / "status").read_text() == "successful"

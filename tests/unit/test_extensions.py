@@ -83,7 +83,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _forget() -> None:
-    installed.every.cache_clear()
+    installed.scan.cache_clear()
     extensions._used.clear()
     for name in ("shouting", "other"):
         sys.modules.pop(name, None)
@@ -92,7 +92,7 @@ def _forget() -> None:
 def test_a_name_that_is_ours_looks_for_none() -> None:
     registry.load("step decorator", "retry")
     registry.load("datastore", "local")
-    assert not installed.every.cache_info().misses
+    assert not installed.scan.cache_info().misses
     assert "shouting" not in sys.modules
     assert registry.load("step decorator", "retry").__module__ == "metaflow.decorators.retry"
 
@@ -182,7 +182,7 @@ def test_a_task_finds_what_its_run_has_found_and_scans_nothing(monkeypatch: pyte
     _forget()
     monkeypatch.setenv(*next(iter(variables.items())))
     assert registry.load("step decorator", "shout").name == "shout"
-    assert not installed.every.cache_info().misses
+    assert not installed.scan.cache_info().misses
 
 
 def test_its_package_goes_along(site: Path) -> None:
@@ -242,3 +242,23 @@ def test_registering_says_what_it_replaces(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(registry._TABLE, "thing", {})
     assert registry.register("thing", "a", "json:loads") is None
     assert registry.register("thing", "a", "json:dumps") == "json:loads"
+
+
+def test_a_distribution_that_cannot_be_read_hides_no_other(site: Path) -> None:
+    damaged = site / "damaged-3.dist-info"
+    damaged.mkdir()
+    (damaged / "METADATA").write_text("Metadata-Version: 2.1\nName: damaged\nVersion: 3\n")
+    (damaged / "entry_points.txt").write_text("[console_scripts]\nno value\n")
+    assert registry.load("step decorator", "shout").name == "shout"
+    assert [each.distribution for each in installed.unreadable()] == ["damaged 3"]
+    assert not hasattr(metaflow, "nothing_of_this_name")
+
+
+def test_a_module_that_leaves_the_process_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {"millrace.step_decorators": {"leave": "leaving:Leave"}}
+    install(tmp_path, "leaving", "1", "import sys; sys.exit(0)", points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _forget()
+    with pytest.raises(InvalidExtension, match="cannot be imported: SystemExit: 0"):
+        registry.load("step decorator", "leave")
+    _forget()

@@ -100,7 +100,7 @@ def _instance(value: Any, kind: Any, path: tuple[Any, ...]) -> Any:
     members = {name: _conform(each, hints[name], (*path, name)) for name, each in value.items()}
     try:
         return kind(**members)
-    except Exception as error:  # noqa: BLE001 - whatever its __post_init__ refuses
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its __post_init__ refuses
         raise SchemaMismatch(f"{kind.__name__} refuses it: {type(error).__name__}: {error}", path) from None
 
 

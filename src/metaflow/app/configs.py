@@ -227,7 +227,7 @@ def _default(config: Declaration, context: ParameterContext, directory: str) -> 
 def _called(config: Declaration, field: str, context: ParameterContext) -> Any:
     try:
         return getattr(config, field)(context)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}"
         raise config.error(
             f"The function that gives the {field} of the config '{config.name}' failed: {said}."
@@ -264,7 +264,7 @@ def _parse(config: Declaration, source: Source, text: str) -> Any:
     parser = _parser(config)
     try:
         return parser(text)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = str(error).strip() or "no reason given"
         if config.parser is None:
             said = f"is not JSON: {getattr(error, 'msg', reason)}"
@@ -281,7 +281,7 @@ def _parser(config: Declaration) -> Callable[[str], Any]:
     module, _, function = config.parser.rpartition(".")
     try:
         found = getattr(import_module(module), function)
-    except Exception as error:  # noqa: BLE001 - importing runs the user's code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - importing runs the user's code
         reason = str(error) or type(error).__name__
         raise config.error(
             f"The parser '{config.parser}' of the config '{config.name}' is not there: {reason}."

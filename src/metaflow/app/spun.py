@@ -149,7 +149,7 @@ def _executed(path: str) -> Any:
     sys.modules.setdefault(spec.name, module)  # so that what its classes make can be pickled
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = next(
             (each.lineno for each in traceback.extract_tb(error.__traceback__)[::-1] if each.filename == path), None
         )

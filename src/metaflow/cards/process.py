@@ -22,6 +22,7 @@ from typing import Any
 
 from metaflow.cards.card import MetaflowCard, graph_of
 from metaflow.cards.kinds import card_class
+from metaflow.cards.page import encodable
 from metaflow.client import Task
 from metaflow.exception import MetaflowException
 
@@ -254,4 +255,4 @@ def checked_page(page: Any, kind: str) -> str:
             f"The card of the type '{kind}' returned a {type(page).__name__}, not a string.",
             hint="render() returns HTML",
         )
-    return page
+    return encodable(page)

@@ -86,6 +86,8 @@ def _extensions() -> None:
         hidden = each.name in registry.names(each.kind)
         state = "hidden by the built-in of this name" if hidden else extensions.fault(each) or "ready"
         click.echo(f"{each.kind} '{each.name}'  {each.distribution}  {each.target}\n    {state}")
+    for broken in installed.unreadable():
+        click.echo(f"{broken.distribution}: its entry points cannot be read ({broken.reason})", err=True)
     if not rows:
         click.echo("No distribution that is installed adds anything.")
 

@@ -22,6 +22,7 @@ from metaflow.cli.session import Session
 from metaflow.compute.command import read_task
 from metaflow.compute.report import CHANNEL, report_unbegun
 from metaflow.exception import CommandException, InvalidFlow, MetaflowException, RunInterrupted, TaskFailed
+from metaflow.flow.failure import where_of_code
 from metaflow.store.objects import KINDS
 
 if TYPE_CHECKING:
@@ -75,11 +76,27 @@ def main(
         why = "Ctrl-C was pressed." if read_task(words) is None else "The run of this task is ending."
         print_error(CommandException(why), "Interrupted")
         status = 130
+    except SystemExit as error:  # of the user's code: a module that is imported, a parser; steps have their own way
+        print_error(_left(error))
+        report_unbegun(_left(error), os.environ)
+        driver().tell_failed(_left(error))
+        status = 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 1
     driver().tell_ended(status)
     sys.exit(status)
+
+
+def _left(error: SystemExit) -> MetaflowException:
+    code = "" if error.code is None else repr(error.code)
+    file, _, line = (where_of_code(error) or "").rpartition(":")
+    return InvalidFlow(
+        f"sys.exit({code}) was called before the command had been carried out.",
+        int(line) if line else None,
+        file or None,
+        hint="a module that is imported, a parser or a function of the flow must not leave the process",
+    )
 
 
 def _open_standard_streams() -> None:

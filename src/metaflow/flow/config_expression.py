@@ -156,14 +156,14 @@ def _value_of(expression: Expression, configs: Configs, origin: tuple[str, int])
         return plain(expression._compute(configs))
     except _Missing as error:
         raise InvalidFlow(str(error), line, file, hint=error.hint) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = _key_error(error)
         said = told if told is not None else f"{type(error).__name__}: {error}"
         hint = f"the flow's configs: {', '.join(configs.names) or 'none'}" if isinstance(error, NameError) else None
         raise InvalidFlow(f"{expression._text} cannot be computed: {said}.", line, file, hint=hint) from error
 
 
-def _key_error(error: Exception) -> str | None:
+def _key_error(error: BaseException) -> str | None:
     """Say which key is missing, if an expression has asked a config for one that it lacks."""
     if isinstance(error, AttributeError) and isinstance(error.obj, ConfigValue):
         return f"there is no key {error.name!r} among {', '.join(map(repr, error.obj)) or 'none'}"

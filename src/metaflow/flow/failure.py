@@ -255,6 +255,11 @@ def _where(error: BaseException, frames: TracebackType | None) -> str | None:
     return said or _last_user_frame(frames)
 
 
+def where_of_code(error: BaseException) -> str | None:
+    """Return ``file:line`` where code of the user, or of a library, has raised; None if it was ours."""
+    return _last_user_frame(user_frames(error.__traceback__))
+
+
 def _last_user_frame(trace: TracebackType | None) -> str | None:
     """Return ``file:line`` of the innermost frame that is in no library, or else of the innermost one."""
     where = own = None

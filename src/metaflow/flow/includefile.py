@@ -97,7 +97,7 @@ class IncludeFile(Parameter):
             return content
         try:
             return _function(self.parser)(content)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ParameterFieldFailed(
                 f"The parser of parameter '{self.name}' raised {type(error).__name__}: {text_of(error)}",
                 self.line,

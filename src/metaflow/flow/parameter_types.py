@@ -221,6 +221,6 @@ def _by_calling(declared: Callable[[Any], Any]) -> Kind:
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = getattr(error, "message", None) or text_of(error) or type(error).__name__
         raise ValueError(str(reason).rstrip(".")) from error

@@ -369,7 +369,7 @@ class Parameter:
         assert self.kind is not None
         try:
             value = self.default(context._replace(parameter_name=self.name))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             place = place_of_failure(error, self.default)
             source_file, line = place or (self.source_file, self.line)
             raise ParameterFieldFailed(

@@ -473,7 +473,7 @@ def step_decorator(name: str) -> type[StepDecorator]:
         return cast("type[StepDecorator]", kind._adapter() if issubclass(kind, _OfStep) else kind)
     try:
         target = getattr(import_module(module), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}"
         raise CommandException(f"The decorator '{name}' cannot be imported: {said}.") from error
     if not (isinstance(target, type) and issubclass(target, _OfStep)):

@@ -7,6 +7,7 @@ process itself does its part is in `metaflow.runner.child`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import selectors
@@ -128,7 +129,7 @@ class FlowProcess:
 
     def _carry_out(self) -> None:
         try:
-            ours, theirs = socket.socketpair()
+            ours, theirs = map(_above_streams, socket.socketpair())
             with ours:
                 with theirs:
                     process = self._start(theirs.fileno())
@@ -222,6 +223,14 @@ def _taker(stream: IO[bytes], output: Output) -> Callable[[], bool]:
         return bool(data)
 
     return take
+
+
+def _above_streams(end: socket.socket) -> socket.socket:
+    """Return a socket whose number is none of a standard stream, which a program without these may have given it."""
+    if end.fileno() > 2:
+        return end
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def page(title: str, body: str, *, reload_token: str = "final", footer: str = ""
     reload_token : str
         What a server compares to know whether the page has to be loaded anew: Metaflow's protocol of live cards.
     """
-    return f"""<!DOCTYPE html>
+    return encodable(f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -40,7 +40,12 @@ def page(title: str, body: str, *, reload_token: str = "final", footer: str = ""
 <script>{_resource("card.js")}</script>
 </body>
 </html>
-"""
+""")
+
+
+def encodable(text: str) -> str:
+    """Return a text with what UTF-8 does not have, such as half of a pair in a file's name, as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @cache
