@@ -15,6 +15,7 @@ import ast
 import os
 from collections.abc import Callable, Iterator
 from hashlib import sha1
+from threading import Lock
 from typing import Any, NamedTuple
 
 from metaflow.exception import InvalidFlow
@@ -25,6 +26,9 @@ _ARGUMENTS = ("foreach", "condition", "num_parallel")
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # co_flags, as in `inspect`
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
+
+_parsing = Lock()
+"""Two threads that parse at once confuse Python 3.11: "AST constructor recursion depth mismatch" (gh-106905)."""
 
 
 class Transition(NamedTuple):
@@ -166,7 +170,9 @@ class Sources:
             try:
                 if not text:
                     raise SyntaxError("no source")
-                self._functions[filename] = dict(_functions(ast.parse(text, filename).body))
+                with _parsing:
+                    tree = ast.parse(text, filename)
+                self._functions[filename] = dict(_functions(tree.body))
                 self._lines[filename] = (text if isinstance(text, bytes) else text.encode()).split(b"\n")
             except SyntaxError as error:
                 raise InvalidFlow(
