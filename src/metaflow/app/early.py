@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from metaflow import registry
 from metaflow.app.workspace import Workspace
 from metaflow.compute.finding import import_root
 from metaflow.compute.local.proven import candidates
@@ -24,7 +25,7 @@ class EarlyZygote:
         # Before a command imports what it needs itself, these are what the flow file has imported.
         self._imported = dict(sys.modules)
 
-    def start(self, workspace: Workspace, *, object_store: bool | None = None) -> None:
+    def start(self, workspace: Workspace, *, object_store: bool | None = None, cards: bool = False) -> None:
         """Start it.
 
         Parameters
@@ -33,16 +34,20 @@ class EarlyZygote:
             Whose tasks they will be.
         object_store : bool, optional
             Whether their data is in an object store; by default as the workspace's is.
+        cards : bool
+            Whether they have cards although the flow file does not import them.
         """
         if object_store is None:
             object_store = workspace.datastore in KINDS
         isolation = workspace.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
         decorators = [name for name in self._imported if name.startswith("metaflow.decorators.")]
+        cards = cards or registry.module("step decorator", "card") in decorators
+        cards_code = (registry.module("cards", "TaskCards"),)
         self._process = ZygoteProcess(
             workspace.script,
             workspace.path,
             fork=isolation == "fork",
-            modules=[*decorators, *(PRELOADED if object_store else ())],
+            modules=[*decorators, *(PRELOADED if object_store else ()), *(cards_code if cards else ())],
             libraries=candidates(self._imported, workspace.settings.values[table.LOCAL_PRELOAD]),
             module=workspace.module,
             directory=_directory(workspace) if workspace.module else None,

@@ -141,10 +141,11 @@ def _start_zygote(session: Session, words: list[str]) -> None:
 
     Where all steps are sent elsewhere, it is not started; the run does that, should it be needed after all.
     """
-    if any(word.removeprefix("--with=").partition(":")[0] in registry.names("job backend") for word in words):
+    attached = {word.removeprefix("--with=").partition(":")[0] for word in words}
+    if not attached.isdisjoint(registry.names("job backend")):
         return
     kinds = {session.workspace.datastore, *(word.removeprefix("--datastore=") for word in words)}
-    session.zygote.start(session.workspace, object_store=bool(kinds & KINDS))
+    session.zygote.start(session.workspace, object_store=bool(kinds & KINDS), cards="card" in attached)
 
 
 def print_error(error: MetaflowException, headline: str = "") -> None:

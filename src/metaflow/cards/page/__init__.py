@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from html import escape
 from importlib.resources import files
 
+# Read once for all tasks, which are forked.
+_STYLE, _SCRIPT = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("card.css", "card.js"))
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
@@ -29,7 +30,7 @@ def page(title: str, body: str, *, reload_token: str = "final", footer: str = ""
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <link rel="icon" href="data:,">
 <title>{escape(title)}</title>
-<style>{_resource("card.css")}</style>
+<style>{_STYLE}</style>
 </head>
 <body>
 <main>
@@ -37,7 +38,7 @@ def page(title: str, body: str, *, reload_token: str = "final", footer: str = ""
 <footer>{footer}</footer>
 </main>
 <script>var METAFLOW_RELOAD_TOKEN = "{escape(reload_token)}";</script>
-<script>{_resource("card.js")}</script>
+<script>{_SCRIPT}</script>
 </body>
 </html>
 """)
@@ -46,8 +47,3 @@ def page(title: str, body: str, *, reload_token: str = "final", footer: str = ""
 def encodable(text: str) -> str:
     """Return a text with what UTF-8 does not have, such as half of a pair in a file's name, as its escape."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-@cache
-def _resource(name: str) -> str:
-    return (files(__name__) / name).read_text(encoding="utf-8")
