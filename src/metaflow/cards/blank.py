@@ -45,7 +45,7 @@ class BlankCard(MetaflowCard):
 
     def _page(self, pathspec: str, components: Any, token: str) -> str:
         title = str(self._options.get("title") or "")
-        heading = f"<h1>{escape(title)}</h1>" if title else ""
+        heading = f"<h1>{escape(title)}</h1>" if title else f'<h1 class="unseen">{escape(pathspec)}</h1>'
         body = draw_all(components) or '<p class="note">Nothing was put on this card.</p>'
         return page(title or pathspec, f"{heading}{body}", reload_token=token, footer=escape(pathspec))
 

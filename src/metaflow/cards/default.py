@@ -98,7 +98,7 @@ def _head(facts: TaskFacts) -> str:
     if doc:
         lines.append(f'<p class="note">{escape(doc)}</p>')
     if facts.failure is not None:
-        lines.append(f'<pre class="log">{escape(facts.failure.message)}</pre>')
+        lines.append(f'<pre class="log" tabindex="0">{escape(facts.failure.message)}</pre>')
         if facts.failure.hint:
             lines.append(f'<p class="note">Hint: {escape(facts.failure.hint)}</p>')
     return "".join(lines)
@@ -153,8 +153,8 @@ def _picture(value: Any) -> Any:
 def _size(size: int) -> str:
     for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= bytes_:
-            return f"{size / bytes_:.1f} {unit}"
-    return f"{size} B"
+            return f"{size / bytes_:.1f}\N{NO-BREAK SPACE}{unit}"
+    return f"{size}\N{NO-BREAK SPACE}B"
 
 
 def _details(facts: TaskFacts) -> str:

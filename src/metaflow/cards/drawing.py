@@ -15,6 +15,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from metaflow.cards.code import highlighted
 from metaflow.cards.graph import draw_graph
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def _text(value: Any) -> str:
     return escape(str(value), quote=True)
 
 
-def _heading(component: Component, tag: str = "h3") -> str:
+def _heading(component: Component) -> str:
     title = component.get("title")
-    return f"<{tag}>{_text(title)}</{tag}>" if title else ""
+    return f"<h2>{_text(title)}</h2>" if title else ""
 
 
 def _markdown(component: Component) -> str:
@@ -78,7 +79,7 @@ def _parser() -> MarkdownIt:
 
 
 def _log(component: Component) -> str:
-    return f'<pre class="log">{_text(component.get("data", ""))}</pre>'
+    return f'<pre class="log" tabindex="0">{_text(component.get("data", ""))}</pre>'
 
 
 def _plain_text(component: Component) -> str:
@@ -86,7 +87,7 @@ def _plain_text(component: Component) -> str:
 
 
 def _title(component: Component) -> str:
-    return f"<h3>{_text(component.get('text', ''))}</h3>"
+    return f"<h2>{_text(component.get('text', ''))}</h2>"
 
 
 def _image(component: Component) -> str:
@@ -112,7 +113,7 @@ def _artifact(artifact: Component) -> str:
     heading = f'<span class="name">{_text(name)}</span> ' if name else ""
     return (
         f'<div class="artifact">{heading}<span class="kind">{_text(artifact.get("type", ""))}</span>'
-        f"<pre>{_text(text)}</pre></div>"
+        f'<pre tabindex="0">{_text(text)}</pre></div>'
     )
 
 
@@ -132,10 +133,10 @@ def _table(component: Component) -> str:
     table = f"<table>{_table_head(columns, numeric)}<tbody>{body}</tbody></table>"
     if not large:
         sortable = " sortable" if len(rows) > 1 and columns else ""
-        return f'<div class="table{sortable}" tabindex="0" role="region" aria-label="Table">{table}</div>{note}'
+        return f'<div class="table{sortable}" tabindex="0" role="group" aria-label="Table">{table}</div>{note}'
     data = script_json([[{"html": draw(cell)} if isinstance(cell, Mapping) else cell for cell in row] for row in rows])
     return (
-        f'<div class="table large" data-rows="{len(rows)}" tabindex="0" role="region" aria-label="Table">'
+        f'<div class="table large" data-rows="{len(rows)}" tabindex="0" role="group" aria-label="Table">'
         f'{table}<script type="application/json">{data}</script></div>{note}'
         f'<p class="note unscripted">The first {len(shown)} of {len(rows):,} rows.</p>'
     )
@@ -186,16 +187,15 @@ def _progress(component: Component) -> str:
     details = f'<p class="note">{_text(component["details"])}</p>' if component.get("details") else ""
     attributes = f' max="1" value="{done:.4f}"' if done is not None else ""
     share = f" ({done:.0%})" if done is not None else ""
+    end = f" / {_text(most)}" if most is not None else ""
     return (
         f'<div class="progress"><span>{_text(label)}</span> '
-        f'<span class="kind">{_text(value)} / {_text(most)}{_text(unit)}{share}</span>'
+        f'<span class="kind">{_text(value)}{end}{_text(unit)}{share}</span>'
         f'<progress aria-label="{_text(label)}"{attributes}></progress>{details}</div>'
     )
 
 
 def _code(component: Component) -> str:
-    from metaflow.cards.code import highlighted
-
     return f'<pre class="code" tabindex="0">{highlighted(str(component.get("data", "")))}</pre>'
 
 
@@ -216,7 +216,7 @@ def _timeline(component: Component) -> str:
     events = "".join(map(_event, component.get("events", ())))
     return (
         f'{_heading(component)}<p class="note">{_text(total)} {"event" if total == 1 else "events"}, {state}</p>'
-        f'<ol class="timeline">{events}</ol>'
+        f'<ol class="timeline" tabindex="0">{events}</ol>'
     )
 
 
@@ -249,7 +249,7 @@ def _viewer(key: str) -> Callable[[Component], str]:
         copy = '<button class="copy">Copy</button>' if component.get("show_copy_button", True) else ""
         title = _text(component.get("title", ""))
         if not component.get("collapsible", True):
-            return f'<div class="viewer"><h3>{title}</h3>{copy}{text}</div>'
+            return f'<div class="viewer"><h2>{title}</h2>{copy}{text}</div>'
         return f'<details class="viewer" open><summary>{title}</summary>{copy}{text}</details>'
 
     return view
@@ -273,7 +273,7 @@ def _chart(component: Component) -> str:
 
 def _page(component: Component) -> str:
     subtitle = f'<p class="note">{_text(component["subtitle"])}</p>' if component.get("subtitle") else ""
-    return f"<section>{_heading(component, 'h2')}{subtitle}{draw_all(component.get('contents', ()))}</section>"
+    return f"<section>{_heading(component)}{subtitle}{draw_all(component.get('contents', ()))}</section>"
 
 
 def _graph(component: Component) -> str:
@@ -282,7 +282,7 @@ def _graph(component: Component) -> str:
 
 def _data(component: Component) -> str:
     text = json.dumps(component, indent=1, ensure_ascii=False, default=str)
-    return f'<pre class="log">{_text(text[:100_000])}</pre>'
+    return f'<pre class="log" tabindex="0">{_text(text[:100_000])}</pre>'
 
 
 _DRAWN: dict[str, Callable[[Component], str]] = {

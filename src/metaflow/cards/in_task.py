@@ -296,6 +296,13 @@ class CardComponents(Mapping[str, Any]):
             return _Nowhere()
         return self._card.components[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._card.components
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a component, `default` if there is none."""
+        return self._card.components.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._card.components)
 

@@ -165,6 +165,7 @@ def server(
 
     def started(address: str) -> None:
         session.echo(f"Cards of {session.workspace.name}: {address}")
+        sys.stdout.flush()  # into a pipe or a file, too
         session.say("Ctrl-C ends the server.")
         if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
             webbrowser.open(address)

@@ -6,14 +6,15 @@
   const ROW = 28; // pixels, as in the style sheet
   const SPARE = 12; // rows above and below what is seen
 
+  const order = new Intl.Collator(undefined, { numeric: true });
   const compare = (a, b) => {
     if (a === null || a === "" || b === null || b === "") return (a === null || a === "") - (b === null || b === "");
     if (typeof a === "number" && typeof b === "number") return a - b;
-    return String(a).localeCompare(String(b), undefined, { numeric: true });
+    return order.compare(String(a), String(b));
   };
 
-  // Turn the headers of a table into buttons; order(column, sign) is asked to put the rows in order.
-  function makeSortable(table, order) {
+  // Turn the headers of a table into buttons; sort(column, sign) is asked to put the rows in order.
+  function makeSortable(table, sort) {
     for (const [column, header] of [...table.tHead.rows[0].cells].entries()) {
       const button = document.createElement("button");
       button.append(...header.childNodes);
@@ -22,7 +23,7 @@
         const ascending = header.getAttribute("aria-sort") !== "ascending";
         for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
         header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-        order(column, ascending ? 1 : -1);
+        sort(column, ascending ? 1 : -1);
       });
     }
   }
@@ -134,11 +135,10 @@
     }
     const copy = event.target.closest("button.copy");
     if (copy) {
-      const text = copy.parentElement.querySelector("pre").textContent;
-      navigator.clipboard?.writeText(text).then(() => {
-        copy.textContent = "Copied";
-        setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-      });
+      // Not by navigator.clipboard, which a frame of another origin does not get.
+      getSelection().selectAllChildren(copy.parentElement.querySelector("pre"));
+      copy.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl-C";
+      setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     }
   });
 
