@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -65,8 +65,7 @@ class CardProcess:
         if self._socket is not None:
             return
         ours, theirs = socket.socketpair()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         pid = os.fork()
         if pid == 0:
             status = 1
@@ -150,8 +149,7 @@ class CardProcess:
                 except BaseException as error:  # noqa: BLE001 - also sys.exit: it is the card that ends, not its task
                     text = getattr(error, "message", None) or "".join(traceback.format_exception(error))
                     answer = {"error": text}
-                sys.stdout.flush()
-                sys.stderr.flush()
+                _flush()
                 stream.write(json.dumps(answer, default=str).encode() + b"\n")
                 stream.flush()
 
@@ -182,6 +180,12 @@ def shown_now(card: MetaflowCard, task: Task, data: Mapping[str, Any], token: st
     now = card.reload_content_token(task, data)
     page = checked_page(card.render_runtime(task, data), str(card.type)) if now != token else None
     return {"token": now, "data": card.refresh(task, data), "page": page}
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # the step has closed it
+            stream.flush()
 
 
 def make_card(kind: str, options: Mapping[str, Any], data: Mapping[str, Any], flow: Any, task: Task) -> MetaflowCard:
