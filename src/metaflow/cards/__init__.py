@@ -1,31 +1,31 @@
 """Cards: pages that show what a step did, made of components. This is the import path of Metaflow's public names.
 
-`component`, `components` and `plain` turn what users give into plain data; `drawing`, `graph`, `code`, `charts` and
-`page` turn that into HTML, purely; `card`, `blank`, `default` and `error` are the kinds of cards; `in_task` and
-`process` make them while a task runs; `stored` reads them again.
+`component`, `components`, `tables`, `images` and `plain` turn what users give into plain data; `drawing`, `graph`,
+`code`, `charts` and `page` turn that into HTML, purely; `card`, `blank`, `default`, `error` and `kinds` are the
+kinds of cards; `in_task`, `editing` and `process` make them while a task runs; `stored` reads them again, and `server`
+shows them.
 """
 
 from metaflow.cards.blank import BlankCard
 from metaflow.cards.card import MetaflowCard
-from metaflow.cards.component import MetaflowCardComponent
+from metaflow.cards.component import Artifact, MetaflowCardComponent
 from metaflow.cards.components import (
-    Artifact,
     Error,
     EventsTimeline,
-    Image,
     JSONViewer,
     Markdown,
     PageComponent,
     ProgressBar,
     PythonCode,
-    Table,
     ValueBox,
     VegaChart,
     YAMLViewer,
 )
 from metaflow.cards.default import DefaultCard
 from metaflow.cards.error import ErrorCard
+from metaflow.cards.images import Image
 from metaflow.cards.stored import Card, CardContainer, get_cards
+from metaflow.cards.tables import Table
 
 __all__ = [
     "Artifact",

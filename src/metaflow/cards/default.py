@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow.cards.blank import drawn
 from metaflow.cards.card import MetaflowCard
-from metaflow.cards.components import Image, Table, frame_rows, rendered
+from metaflow.cards.component import rendered
 from metaflow.cards.drawing import draw, draw_all
 from metaflow.cards.facts import ShownArtifact, TaskFacts, facts_of
+from metaflow.cards.images import Image
 from metaflow.cards.page import page
 from metaflow.cards.plain import summary
+from metaflow.cards.tables import Table, frame_rows
 
 if TYPE_CHECKING:
     from metaflow.client import Task

@@ -8,24 +8,21 @@ from typing import Any
 
 import pytest
 
-from metaflow.cards.component import MetaflowCardComponent
+from metaflow.cards.component import Artifact, MetaflowCardComponent, rendered
 from metaflow.cards.components import (
-    LARGEST_IMAGE,
-    Artifact,
     Error,
     EventsTimeline,
-    Image,
     JSONViewer,
     Markdown,
     PageComponent,
     ProgressBar,
     PythonCode,
-    Table,
     ValueBox,
     VegaChart,
     YAMLViewer,
-    rendered,
 )
+from metaflow.cards.images import LARGEST_IMAGE, Image
+from metaflow.cards.tables import Table
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 20
 
@@ -316,9 +313,9 @@ def test_a_data_frame_is_truncated_and_says_so() -> None:
 
 
 def test_a_huge_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from metaflow.cards import components
+    from metaflow.cards import tables
 
-    monkeypatch.setattr(components, "MOST_CELLS", 100)
+    monkeypatch.setattr(tables, "MOST_CELLS", 100)
     shown = without_id(Table([[1, 2]] * 90))
     assert len(shown["data"]) == 50
     assert shown["note"] == "The first 50 of 90 rows: a card takes 100 cells."

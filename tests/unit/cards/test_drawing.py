@@ -9,20 +9,19 @@ from typing import Any
 
 import pytest
 
+from metaflow.cards.component import Artifact, rendered
 from metaflow.cards.components import (
-    Artifact,
     EventsTimeline,
     JSONViewer,
     Markdown,
     ProgressBar,
     PythonCode,
-    Table,
     ValueBox,
     VegaChart,
     YAMLViewer,
-    rendered,
 )
 from metaflow.cards.drawing import draw, draw_all, script_json
+from metaflow.cards.tables import Table
 
 ATTACK = "</script></pre><img src=x onerror=alert(1)><script>alert(2)</script>\" onclick='alert(3)'"
 
