@@ -9,7 +9,7 @@ from metaflow.app.workspace import Workspace
 from metaflow.client.scope import scope
 from metaflow.client.site import Site
 from metaflow.compute.command import SPOT_NOTICE, TERMINATION, TaskOptions
-from metaflow.compute.report import TaskReport, enter_container, open_channel
+from metaflow.compute.report import CONTAINER, TaskReport, enter_container, open_channel
 from metaflow.exception import CommandException, MetaflowException, TaskFailed
 from metaflow.flow.current import current
 from metaflow.metadata_provider.deferred import DeferredMetadata
@@ -91,6 +91,8 @@ def run_task(
 def _facts_of_place(workspace: Workspace, step: str, environ: Mapping[str, str]) -> list[Fact]:
     sender = workspace.plan.steps[step].sender
     found = sender.facts_of_place(environ) if sender is not None else {}
+    if CONTAINER in environ:
+        found = {"container": environ[CONTAINER], **found}
     return [Fact(name, value, name) for name, value in found.items()]
 
 

@@ -36,6 +36,7 @@ _RECORDED = {
     "ds-root": "Storage",
     "script-name": "Script",
     "python_version": "Python",
+    "container": "Container",
     "kubernetes-pod-name": "Pod",
     "kubernetes-pod-namespace": "Namespace of the pod",
     "aws-batch-job-id": "Batch job",

@@ -131,9 +131,8 @@ class TaskCards:
     def finish(self, attempt: int) -> None:
         """Store the final page of each card; the attempt has been stored before."""
         if self.makes_pages:
-            task = self.task(attempt)
             for card in self._cards:
-                card.finish(task)
+                card.finish(attempt)
 
 
 class TaskCard:
@@ -209,13 +208,13 @@ class TaskCard:
 
     # --- at the end -------------------------------------------------------------------------------------------------
 
-    def finish(self, task: Task) -> None:
+    def finish(self, attempt: int) -> None:
         """Store the final page, or an error card; nothing is raised."""
         cards, request = self._cards, self.request
         if self._publisher is not None:
             self._publisher.close()
         try:
-            page = self._page(task)
+            page = self._page(cards.task(attempt))
         except Exception as error:  # noqa: BLE001 - a card never fails its step
             text = getattr(error, "message", None) or "".join(traceback.format_exception(error))
             last = text.strip().splitlines()[-1]
