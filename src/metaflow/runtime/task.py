@@ -420,7 +420,9 @@ class Task:
         if error.__cause__ is not None:
             self._process.complain(describe_failure(error.__cause__, self._plan.step))
         self._keep(index, assigned)
-        self._record.store.write(self._record.store.index(index))
+        # A pod that is deleted at once is gone for the engine, which closes the attempt, before its container ends.
+        if self._plan.attempt not in self._record.store.attempts()[1]:
+            self._record.store.write(self._record.store.index(index))
         return 128 + signal.SIGTERM
 
     def _outgoing(self, flow: FlowSpec, incoming: TaskIndex) -> TaskIndex:
