@@ -165,7 +165,7 @@ def test_what_is_given_up_leaves_no_process(one_site: Site) -> None:
         assert slow.status == "timeout"
         assert slow.returncode == 128 + signal.SIGTERM
         assert slow.run.status == "interrupted"
-        assert processes.marked(one_site.mark) == []
+        processes.eventually(lambda: not processes.marked(one_site.mark), "no process is left", within=5)
 
         waited = await drives.async_run(gate="never")
         waiting = asyncio.create_task(waited.wait())
@@ -175,7 +175,7 @@ def test_what_is_given_up_leaves_no_process(one_site: Site) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert processes.marked(one_site.mark) == []
+        processes.eventually(lambda: not processes.marked(one_site.mark), "no process is left", within=5)
 
         with pytest.raises(TimeoutError, match="had not begun a run after"):
             await runner(one_site, file_read_timeout=0.01).async_run()

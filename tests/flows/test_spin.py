@@ -6,6 +6,7 @@ Every flow is `sources/spun.py`. Most tests share one run of it, and spin its st
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -270,6 +271,13 @@ def test_artifacts_that_cannot_be_used(ran: Finished, source: str, said: str) ->
     finished = spin(ran, "left", "--artifacts-module", "given.py").failed()
     assert said in finished.output
     assert "Traceback" not in finished.output
+
+
+def test_an_artifacts_module_that_was_edited_within_a_second_is_read_anew(ran: Finished) -> None:
+    for name in ("kind", "work"):  # of one length: a compiled file beside it would count as fresh
+        path = ran.site.write("given.py", f"ARTIFACTS = {{'{name}': 2}}\n")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        assert f"'{name}' is" in spin(ran, "left", "--artifacts-module", "given.py").failed().output
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,11 @@ def _executed(path: str) -> Any:
     module = module_from_spec(spec)
     sys.modules.setdefault(spec.name, module)  # so that what its classes make can be pickled
     try:
-        spec.loader.exec_module(module)
+        if isinstance(spec.loader, SourceFileLoader):
+            # Not by the compiled file beside it: it counts as fresh if the source was edited within the same second.
+            exec(spec.loader.source_to_code(spec.loader.get_data(path), path), vars(module))
+        else:
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         line = next(
             (each.lineno for each in traceback.extract_tb(error.__traceback__)[::-1] if each.filename == path), None
