@@ -187,8 +187,7 @@ def _names(workspace: Workspace, pathspec: str) -> tuple[str | None, str, str | 
 def _past_run(workspace: Workspace, run_id: str | None, step: str, options: SpinOptions) -> Run:
     namespace = f"user:{workspace.settings.user}" if options.namespace is None else options.namespace or None
     site = Site(workspace.metadata, workspace.storage)
-    flow = object.__new__(Flow)
-    flow._place((workspace.name,), site, namespace if run_id is None else None)
+    flow = Flow._at((workspace.name,), site, namespace if run_id is None else None)
     if run_id is not None:
         if run_id not in flow:
             raise CommandException(f"The flow {workspace.name} has no run '{run_id}' here.")
@@ -196,9 +195,7 @@ def _past_run(workspace: Workspace, run_id: str | None, step: str, options: Spin
     run = flow.latest_run
     if run is not None:
         return run
-    others = object.__new__(Flow)
-    others._place((workspace.name,), site, None)
-    other = others.latest_run
+    other = Flow._at((workspace.name,), site).latest_run
     if other is not None:
         raise CommandException(
             f"The flow {workspace.name} has no run in the namespace '{namespace}'.",

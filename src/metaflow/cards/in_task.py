@@ -123,10 +123,8 @@ class TaskCards:
         """Return the task, as the client sees it: a spun one is not among the runs."""
         if self.storage.kind != "spin":
             return Task(self.pathspec, attempt=attempt, _namespace_check=False)
-        task = object.__new__(Task)
-        task._place(tuple(self.pathspec.split("/")), of_directory("spin", self.storage.root), None)
-        task._attempt = attempt
-        return task
+        site = of_directory("spin", self.storage.root)
+        return Task._at(tuple(self.pathspec.split("/")), site, attempt=attempt)
 
     def finish(self, attempt: int) -> None:
         """Store the final page of each card; the attempt has been stored before."""

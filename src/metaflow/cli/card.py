@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from metaflow.app.run import write_documents
 from metaflow.cards.kinds import is_ours
 from metaflow.cards.process import CardProcess, make_card, time_limit
 from metaflow.cards.server import CardServer, serve
@@ -61,7 +62,7 @@ def list_(session: Session, /, path: str | None, as_json: bool, target: str | No
     ]
     document = json.dumps(rows[0] if path is not None and len(rows) == 1 else rows, indent=4)
     if target is not None:
-        _write(target, document)
+        write_documents({target: document})
         session.say(f"The list is in {target}.")
     if as_json:
         session.echo(document)
@@ -92,7 +93,7 @@ def get(session: Session, /, path: str, target: str | None, **selection: Any) ->
     if target is None:
         session.echo(html)
     else:
-        _write(target, html)
+        write_documents({target: html})
         session.say(f"The card is in {target}.")
 
 
@@ -118,7 +119,7 @@ def create(session: Session, path: str, target: str | None, kind: str, options: 
     if target is None:
         session.echo(html)
     else:
-        _write(target, html)
+        write_documents({target: html})
         session.say(f"The card is in {target}.")
 
 
@@ -241,11 +242,3 @@ def _latest(session: Session) -> str:
             f"The flow {workspace.name} has no run here.", hint=f"`{workspace.invocation} run` starts one"
         )
     return run
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise CommandException(f"{path} cannot be written: {error.strerror}.") from None

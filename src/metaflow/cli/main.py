@@ -76,10 +76,11 @@ def main(
         why = "Ctrl-C was pressed." if read_task(words) is None else "The run of this task is ending."
         print_error(CommandException(why), "Interrupted")
         status = 130
-    except SystemExit as error:  # of the user's code: a module that is imported, a parser; steps have their own way
-        print_error(_left(error))
-        report_unbegun(_left(error), os.environ)
-        driver().tell_failed(_left(error))
+    except SystemExit as leave:  # of the user's code: a module that is imported, a parser; steps have their own way
+        left = _left(leave)
+        print_error(left)
+        report_unbegun(left, os.environ)
+        driver().tell_failed(left)
         status = 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 from metaflow.client import errors
 from metaflow.client.scope import scope
@@ -88,6 +88,16 @@ class MetaflowObject:
             raise errors.missing(self)
         self._check_namespace()
 
+    @classmethod
+    def _at(
+        cls, components: tuple[str, ...], site: Site, namespace: str | None = None, attempt: int | None = None
+    ) -> Self:
+        """Return an object of a site, without looking whether it is there."""
+        found = object.__new__(cls)
+        found._place(components, site, namespace)
+        found._attempt = attempt
+        return found
+
     def _place(self, components: tuple[str, ...], site: Site, namespace: str | None) -> None:
         self.id = components[-1]
         self._components = components
@@ -134,10 +144,8 @@ class MetaflowObject:
         """The object one level above; None for a flow."""
         depth = len(self._components) - 1
         if self._parent is None and depth:
-            parent = object.__new__(self._LEVELS[depth])
-            parent._place(self._components[:-1], self._site, self._namespace)
-            parent._attempt = self._attempt
-            self._parent = parent
+            place = (self._components[:-1], self._site, self._namespace, self._attempt)
+            self._parent = self._LEVELS[depth]._at(*place)
         return self._parent
 
     def __repr__(self) -> str:
@@ -251,10 +259,9 @@ class Container(MetaflowObject, Generic[Child]):
         return isinstance(id, str | int) and _is_name(str(id)) and self._child(str(id))._exists()
 
     def _child(self, name: str) -> Child:
-        child = object.__new__(self._LEVELS[len(self._components) + 1])
-        child._place((*self._components, name), self._site, self._namespace)
+        level = self._LEVELS[len(self._components) + 1]
+        child = level._at((*self._components, name), self._site, self._namespace, self._attempt)
         child._parent = self
-        child._attempt = self._attempt
         return cast(Child, child)
 
     def _children(self, *tags: str) -> Iterator[Child]:
