@@ -1,0 +1,1 @@
+"""One server for everything: runs recorded over HTTP, and pages that show them."""
