@@ -10,6 +10,7 @@ import click
 from metaflow import extensions, installed, registry, settings
 from metaflow.cli import unavailable
 from metaflow.cli.main import print_error
+from metaflow.cli.serve import serve
 from metaflow.exception import CommandException, MetaflowException
 from metaflow.settings.overview import overview
 from metaflow.version import API, MILLRACE, __version__
@@ -47,6 +48,9 @@ class _Group(click.Group):
 )
 def command() -> None:
     pass
+
+
+command.add_command(serve)
 
 
 @command.command("version", help="Print the version.")

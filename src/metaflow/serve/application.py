@@ -1,0 +1,38 @@
+"""The application: the parts of the server, put together, behind the rules of access.
+
+A value without a socket: a test calls it in its own process, as many at a time as it likes. Every part gets a `Served`.
+To mount a part, write its function, ``routes(served)``, and call it in `application`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from metaflow.serve import rest
+from metaflow.serve.access import Access, AccessRules
+from metaflow.serve.served import Served
+
+
+def application(served: Served, rules: AccessRules) -> Starlette:
+    """Return the application.
+
+    Parameters
+    ----------
+    served : Served
+        What to serve.
+    rules : AccessRules
+        Who may ask.
+    """
+    routes: list[BaseRoute] = [*rest.routes(served)]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        served.changes.start()
+        yield
+        served.changes.end()
+
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Access.middleware(rules)])

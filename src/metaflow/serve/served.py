@@ -1,0 +1,23 @@
+"""What a server shows and keeps: the value that every part of it is made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from metaflow.client.site import Site
+from metaflow.serve.changes import Changes
+
+
+class Served(NamedTuple):
+    """What a server shows and keeps.
+
+    Attributes
+    ----------
+    site : Site
+        The runs that pages show: a catalog and a storage.
+    changes : Changes
+        Tells what is written through this server, as it is written.
+    """
+
+    site: Site
+    changes: Changes
