@@ -66,6 +66,33 @@ def test_facts_by_field(shelf: Shelf) -> None:
     assert shelf.catalog.facts(task, "other") == []
 
 
+def test_newest_runs_come_first_and_before_a_time(shelf: Shelf) -> None:
+    runs = [shelf.add_run() for _ in range(3)]
+    listed = list(shelf.catalog.newest("F"))
+    assert [each.run for each in listed] == runs[::-1]
+    assert sorted(listed, key=lambda each: each.began, reverse=True) == listed
+    for each in listed:
+        assert each.document in (None, shelf.catalog.get(("F", each.run)))
+        assert [*shelf.catalog.newest("F", each.began)] == [one for one in listed if one.began < each.began]
+    assert list(shelf.catalog.newest("G")) == []
+
+
+def test_facts_of_all_tasks_below(shelf: Shelf) -> None:
+    run = shelf.add_run()
+    for step, name in (("start", "1"), ("work", "2"), ("work", "3")):
+        task = shelf.add(run, step, name)
+        shelf.recorder.record(task, 0, [Fact("attempt", name, "attempt"), Fact("other", "x", "other")])
+
+    def found(*path: str, fields: tuple[str, ...] = ("attempt", "nope")) -> list[tuple[str, str, str]]:
+        facts = shelf.catalog.facts_below(path, fields)
+        return sorted((fact["step_name"], fact["task_id"], fact["value"]) for fact in facts)
+
+    assert found("F", run) == [("start", "1", "1"), ("work", "2", "2"), ("work", "3", "3")]
+    assert found("F", run, "work") == [("work", "2", "2"), ("work", "3", "3")]
+    assert found("F", run, fields=("nope",)) == []
+    assert found("F", "1") == found("F", run, "nope") == []
+
+
 def test_tags_change(shelf: Shelf) -> None:
     run = shelf.add_run()
     before = present(shelf.catalog.get(("F", run)))

@@ -396,7 +396,8 @@ class _Run:
                 lambda: engine.run(self._callbacks.console, handle_signals=self._handle_signals), engine.cancel
             )
         except BaseException as error:  # the engine could not go on, with a full disk for instance
-            lease.end(*status_after(error))
+            ended = status_after(error)
+            lease.end(ended.state, ended.failure)
             if run_id is not None and isinstance(error, (MetaflowException, KeyboardInterrupt)):
                 self._after_run(run_id, False)
             raise
@@ -405,7 +406,7 @@ class _Run:
             self._tell_changes(source.changed())
         cause = engine.failures.get(finish.culprit.id) if finish.culprit is not None else None
         status = status_of(finish, engine.interrupted, cause)
-        lease.end(*status)
+        lease.end(status.state, status.failure)
         self._after_run(run_id, finish.ok)
         return FinishedRun(run_id, status, finish, cause, engine.interrupted)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from metaflow.client.objects import Container
 from metaflow.client.scope import scope
+from metaflow.client.status import LastTask, run_status
 from metaflow.client.tasks import Step, Task
 from metaflow.metadata_provider.lease import RunStatus, lease_of
 from metaflow.store.layout import PARAMETERS
@@ -148,12 +149,14 @@ class Run(Container[Step], depth=2):
         return self._lease_status().failure
 
     def _lease_status(self) -> RunStatus:
-        status = lease_of(self._site.catalog, *self._components).status()
-        if status is None or status.state == "lost":
-            task = self.end_task
-            if task is not None and task.finished:
-                return RunStatus("successful" if task.successful else "failed", task.failure)
-        return status or RunStatus("unknown")
+        return run_status(lease_of(self._site.catalog, *self._components).status(), self._last_task)
+
+    def _last_task(self) -> LastTask | None:
+        task = self.end_task
+        if task is None or not task.finished:
+            return None
+        ended = task.finished_at
+        return LastTask(task.successful, task.failure, ended.timestamp() if ended is not None else None)
 
     @property
     def finished_at(self) -> datetime | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from metaflow.client import lineage
 from metaflow.client.artifacts import DataArtifact, MetaflowData
 from metaflow.client.objects import Container, moment
+from metaflow.client.status import is_over, task_state
 from metaflow.exception import StepRaised, TaskFailed, TaskLost
 from metaflow.store.artifacts import Artifacts, TaskStore, load_artifact
 from metaflow.store.internals import FAILURE
@@ -184,19 +185,17 @@ class Task(Container[DataArtifact], depth=4):
         ``running``, or waiting for its next attempt; ``successful``; ``caught`` if it failed and the run went on;
         ``failed``; ``lost`` if its run ended while it ran.
         """
-        if self.successful:
-            return "successful"
-        if self.finished:
-            return "caught"
-        if not self._is_orphan():
-            return "running"
-        attempts = self._attempts()
-        return "failed" if attempts.done and attempts.done[-1:] == attempts.begun[-1:] else "lost"
+        return task_state(
+            successful=self.successful,
+            finished=self.finished,
+            is_orphan=self._is_orphan,
+            is_done=lambda: self._attempts().is_latest_done,
+        )
 
     def _is_orphan(self) -> bool:
         """Tell whether the run that the task belongs to has ended."""
         run: Any = self._run
-        return run.status not in ("running", "unknown")
+        return is_over(run._lease_status())
 
     @property
     def current_attempt(self) -> int:
@@ -405,3 +404,7 @@ class _Attempts(NamedTuple):
     storage: Storage
     begun: list[int]
     done: list[int]
+
+    @property
+    def is_latest_done(self) -> bool:
+        return bool(self.done) and self.done[-1] == self.begun[-1]

@@ -8,12 +8,20 @@ be looked up. Start reading at `DeferredMetadata.entries`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NoReturn
 
 from metaflow.exception import MetaflowNotFound
 from metaflow.metadata_provider.entries import ArtifactsEntry, Entry, FactsEntry, TaskEntry
-from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt, unclaimed
+from metaflow.metadata_provider.protocol import (
+    ArtifactFact,
+    Document,
+    Fact,
+    ListedRun,
+    TaskPath,
+    WholeAttempt,
+    unclaimed,
+)
 
 
 class DeferredMetadata:
@@ -103,6 +111,12 @@ class DeferredMetadata:
             for fact in entry.facts
             if field in (None, fact.name)
         ]
+
+    def newest(self, flow: str, before: int | None = None) -> Iterable[ListedRun]:
+        _refuse(flow)
+
+    def facts_below(self, path: Sequence[str], fields: Collection[str]) -> Iterable[Document]:
+        _refuse("/".join(path))
 
     def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
         _refuse(f"{flow}/{run}")

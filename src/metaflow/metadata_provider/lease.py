@@ -43,10 +43,13 @@ class RunStatus(NamedTuple):
         ``running``, ``successful``, ``failed``, ``interrupted``, or ``lost``: its process is gone.
     failure : TaskFailed or None
         Why it failed, was interrupted or is lost.
+    ended : float or None
+        When it ended, in seconds since the epoch; None if it did not, or nothing tells.
     """
 
     state: str
     failure: TaskFailed | None = None
+    ended: float | None = None
 
 
 class Lease(Protocol):
@@ -139,7 +142,8 @@ class LocalLease:
                 raise ValueError(f"state {document['state']!r}")
             if document["state"] != "running":
                 record = document.get("failure")
-                return RunStatus(document["state"], TaskFailed.from_record(record) if record else None)
+                failure = TaskFailed.from_record(record) if record else None
+                return RunStatus(document["state"], failure, document.get("ended"))
             reason = self._why_lost(document["holder"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataDamaged(self._path, f"it is no lease ({type(error).__name__}: {error})") from error

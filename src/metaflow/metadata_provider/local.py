@@ -20,7 +20,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, cast
@@ -28,7 +28,15 @@ from typing import Any, cast
 from metaflow import files
 from metaflow.exception import DataDamaged, MetaflowNotFound
 from metaflow.metadata_provider import tags as tag_rules
-from metaflow.metadata_provider.protocol import ArtifactFact, Document, Fact, TaskPath, WholeAttempt, unclaimed
+from metaflow.metadata_provider.protocol import (
+    ArtifactFact,
+    Document,
+    Fact,
+    ListedRun,
+    TaskPath,
+    WholeAttempt,
+    unclaimed,
+)
 
 _META = "_meta"
 _SELF = "_self.json"
@@ -36,6 +44,8 @@ _OWN_NAME = ("flow_id", "run_number", "step_name", "task_id", "name")
 """What the document of an object has its own name under, by the depth of its path."""
 _told: dict[Any, Any] = {}
 """Which directories that cannot be read were told about in this process."""
+_DIGITS_OF_TIMES = 16
+"""Of an id that is the time of its run in microseconds, from 2001 to 2286."""
 _LATEST = 253_402_300_800_000
 """Milliseconds from the epoch to the year 10000."""
 
@@ -252,25 +262,53 @@ class LocalMetadata:
                 yield document
 
     def facts(self, path: Sequence[str], field: str | None = None) -> list[Document]:
+        found = list(self._facts(path, None if field is None else (field,)))
+        found.sort(key=lambda document: (document["ts_epoch"], document["field_name"]))
+        return found
+
+    def _facts(self, path: Sequence[str], fields: Collection[str] | None) -> Iterator[Document]:
         directory = "/".join((self.root, *path, _META))
         try:
             names = os.listdir(directory)
         except OSError as error:
             if files.is_absent(error):
                 _read(f"{directory}/{_SELF}")  # raises if the directory is a file
-                return []
+                return
             files.unavailable(error, directory, "read")
-        found = []
         for name in names:
             prefix, _, stamp = name.rpartition("_")
             if not prefix.startswith("sysmeta_") or not stamp.endswith(".json"):
                 continue
-            if field is None or prefix == f"sysmeta_{field}":
+            if fields is None or prefix.removeprefix("sysmeta_") in fields:
                 document = _read(f"{directory}/{name}", "field_name", "value")
                 if document is not None:
-                    found.append(document)
-        found.sort(key=lambda document: (document["ts_epoch"], document["field_name"]))
-        return found
+                    yield document
+
+    def facts_below(self, path: Sequence[str], fields: Collection[str]) -> Iterator[Document]:
+        if len(path) < 4:
+            for name in self.names(path):
+                yield from self.facts_below((*path, name), fields)
+        else:
+            for document in self._facts(path, fields):
+                yield document | {"step_name": path[2], "task_id": path[3]}
+
+    def newest(self, flow: str, before: int | None = None) -> Iterator[ListedRun]:
+        directory = f"{self.root}/{flow}"
+        try:
+            names = os.listdir(directory)
+        except OSError as error:
+            if files.is_absent(error):
+                return
+            files.unavailable(error, directory, "read")
+        began = {name: int(name) // 1000 for name in names if name.isdecimal() and len(name) == _DIGITS_OF_TIMES}
+        for name in names:
+            if name not in began and _is_registered(f"{directory}/{name}"):
+                document = self.get((flow, name))
+                if document is not None:
+                    began[name] = int(document["ts_epoch"])
+        for name in sorted(began, key=lambda name: (began[name], name), reverse=True):
+            if before is None or began[name] < before:
+                yield ListedRun(began[name], name)
 
     def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
         import fcntl

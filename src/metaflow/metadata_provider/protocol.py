@@ -8,7 +8,7 @@ documents of Metaflow's metadata service, whose keys local metadata have too
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Document: TypeAlias = dict[str, Any]
@@ -71,6 +71,24 @@ class WholeAttempt(NamedTuple):
     storage: tuple[str, str]
     origin: TaskPath | None = None
     shared: Sequence[ArtifactFact] = ()
+
+
+class ListedRun(NamedTuple):
+    """A run in a listing.
+
+    Attributes
+    ----------
+    began : int
+        When, in milliseconds since the epoch: what listings are ordered by.
+    run : str
+        Its id.
+    document : dict or None
+        As `Catalog.get` returns it, where that came with the listing.
+    """
+
+    began: int
+    run: str
+    document: Document | None = None
 
 
 def unclaimed(run: str) -> None:
@@ -155,6 +173,18 @@ class Catalog(Protocol):
 
         A fact is a document with `field_name`, `value`, `type`, `tags` and `ts_epoch`; the tag ``attempt_id:N`` says
         of which attempt it is.
+        """
+
+    def newest(self, flow: str, before: int | None = None) -> Iterable[ListedRun]:
+        """Yield the runs of a flow, newest first; only those that began before a time in milliseconds, if one is given.
+
+        Made for the first few of very many: no document is read that did not come with the listing.
+        """
+
+    def facts_below(self, path: Sequence[str], fields: Collection[str]) -> Iterable[Document]:
+        """Yield the facts with one of the names `fields` of all tasks of a run (2 names) or a step (3 names).
+
+        They come in any order; `step_name` and `task_id` say of which task each is.
         """
 
     def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
