@@ -21,6 +21,7 @@ from metaflow.cards.images import Image
 from metaflow.cards.page import page
 from metaflow.cards.plain import summary
 from metaflow.cards.tables import Table, frame_rows
+from metaflow.cards.units import duration, size
 
 if TYPE_CHECKING:
     from metaflow.client import Task
@@ -110,7 +111,7 @@ def _head(facts: TaskFacts) -> str:
 def _artifact_table(artifacts: Sequence[ShownArtifact]) -> str:
     if not artifacts:
         return ""
-    rows = [[each.name, each.type, _size(each.size), _short(each)] for each in artifacts]
+    rows = [[each.name, each.type, size(each.size), _short(each)] for each in artifacts]
     return draw({"type": "table", "columns": ["Name", "Type", "Size", "Value"], "data": rows})
 
 
@@ -153,18 +154,11 @@ def _picture(value: Any) -> Any:
     return None
 
 
-def _size(size: int) -> str:
-    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= bytes_:
-            return f"{size / bytes_:.1f}\N{NO-BREAK SPACE}{unit}"
-    return f"{size}\N{NO-BREAK SPACE}B"
-
-
 def _details(facts: TaskFacts) -> str:
     began, ended = facts.times
     rows = [("Began", f"{began:%Y-%m-%d %H:%M:%S}")]
     if ended is not None:
-        rows += [("Ended", f"{ended:%Y-%m-%d %H:%M:%S}"), ("Duration", _duration((ended - began).total_seconds()))]
+        rows += [("Ended", f"{ended:%Y-%m-%d %H:%M:%S}"), ("Duration", duration((ended - began).total_seconds()))]
     rows += [
         (label, str(facts.recorded[name]))
         for name, label in _RECORDED.items()
@@ -173,14 +167,6 @@ def _details(facts: TaskFacts) -> str:
     rows.append(("Tags", ", ".join(facts.tags)))
     names, values = zip(*rows, strict=True)
     return draw({"type": "table", "vertical": True, "columns": names, "data": [values]})
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
 def _code(flow: Any, step: str) -> str:

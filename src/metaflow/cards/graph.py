@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 150, 34, 26, 40, 24
 _BEND_WIDTH = 16
 _LONGEST_NAME = 20
+_LONGEST_NOTE = 27
 
 Way: TypeAlias = tuple["Point", ...]
 
@@ -25,6 +26,24 @@ class Point(NamedTuple):
 
     x: float
     y: float
+
+
+class StepNote(NamedTuple):
+    """What a drawing says of a step beside its name.
+
+    Attributes
+    ----------
+    state : str
+        Becomes the class ``state-…`` of its box.
+    text : str
+        Below the name.
+    address : str
+        What the box leads to.
+    """
+
+    state: str
+    text: str
+    address: str
 
 
 class _Bend(NamedTuple):
@@ -53,7 +72,7 @@ class Layout(NamedTuple):
     back: list[tuple[str, str]]
 
 
-def draw_graph(graph: Mapping[str, Any], marked: str | None = None) -> str:
+def draw_graph(graph: Mapping[str, Any], marked: str | None = None, notes: Mapping[str, StepNote] | None = None) -> str:
     """Return a graph as an SVG that explains itself to screen readers.
 
     Parameters
@@ -62,7 +81,10 @@ def draw_graph(graph: Mapping[str, Any], marked: str | None = None) -> str:
         ``steps``: name to a mapping with ``type``, ``next`` and ``doc``; ``start_step``.
     marked : str, optional
         The step that is highlighted.
+    notes : mapping of str to StepNote, optional
+        How steps are doing.
     """
+    notes = notes or {}
     steps: Mapping[str, Mapping[str, Any]] = graph.get("steps") or {}
     if not steps:
         return ""
@@ -74,12 +96,12 @@ def draw_graph(graph: Mapping[str, Any], marked: str | None = None) -> str:
     many = {name for name, step in steps.items() if step.get("type") == "foreach"}
     arrows = [_arrow(_curve(way), pair[0] in many) for pair, way in found.ways.items()]
     arrows += [_arrow(_loop(found.boxes[start], found.boxes[end]), False) for start, end in found.back]
-    boxes = [_box(name, steps[name], place, name == marked) for name, place in found.boxes.items()]
+    boxes = [_box(name, steps[name], place, name == marked, notes.get(name)) for name, place in found.boxes.items()]
     told = "; ".join(f"{name} to {', '.join(targets)}" for name, targets in nexts.items() if targets)
     return (
         f'<div class="graph" tabindex="0" role="region" aria-label="Graph of the flow">'
-        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
-        f'aria-label="{escape(f"Steps: {told}", quote=True)}">'
+        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
+        f'role="{"group" if notes else "img"}" aria-label="{escape(f"Steps: {told}", quote=True)}">'
         '<defs><marker id="arrow-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
         'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
         f"{''.join(arrows)}{''.join(boxes)}</svg></div>"
@@ -199,15 +221,28 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _box(name: str, step: Mapping[str, Any], place: Point, is_marked: bool) -> str:
-    shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _box(name: str, step: Mapping[str, Any], place: Point, is_marked: bool, note: StepNote | None) -> str:
+    shown = _shortened(name, _LONGEST_NAME)
     kind = escape(str(step.get("type") or ""), quote=True)
     title = escape("\n".join(part for part in (name, str(step.get("doc") or "").strip()) if part))
-    return (
-        f'<g class="step kind-{kind}{" marked" if is_marked else ""}"><title>{title}</title>'
-        f'<rect x="{place.x:g}" y="{place.y:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"/>'
-        f'<text x="{place.x + _WIDTH / 2:g}" y="{place.y + _HEIGHT / 2 + 4.5:g}">{escape(shown)}</text></g>'
+    middle = place.x + _WIDTH / 2
+    classes = f"step kind-{kind}{' marked' if is_marked else ''}"
+    rect = f'<rect x="{place.x:g}" y="{place.y:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"/>'
+    if note is None:
+        text = f'<text x="{middle:g}" y="{place.y + _HEIGHT / 2 + 4.5:g}">{escape(shown)}</text>'
+        return f'<g class="{classes}"><title>{title}</title>{rect}{text}</g>'
+    text = (
+        f'<text x="{middle:g}" y="{place.y + 15:g}">{escape(shown)}</text>'
+        f'<text class="note" x="{middle:g}" y="{place.y + 28:g}">{escape(_shortened(note.text, _LONGEST_NOTE))}</text>'
     )
+    return (
+        f'<a href="{escape(note.address, quote=True)}" class="{classes} state-{escape(note.state, quote=True)}" '
+        f'aria-label="{escape(f"{name}: {note.text}", quote=True)}"><title>{title}</title>{rect}{text}</a>'
+    )
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _arrow(path: str, is_many: bool) -> str:

@@ -20,6 +20,8 @@ from metaflow.client import Run
 from metaflow.exception import CommandException, MetaflowException
 
 _LISTENER = """<script>
+new ResizeObserver(() => parent.postMessage({ height: document.documentElement.scrollHeight }, "*"))
+  .observe(document.documentElement);
 addEventListener("message", (event) => {
   if (event.source !== parent) return;
   const { token, data } = event.data;
@@ -34,6 +36,12 @@ _RESOURCES = {
     "/server.css": ("server.css", "text/css"),
     "/server.js": ("server.js", "text/javascript"),
 }
+
+
+def with_listener(html: str) -> str:
+    """Return a card's page with what talks to the page around its frame: updates, a reload, its height."""
+    head, body, rest = html.rpartition("</body>")
+    return f"{head}{_LISTENER}{body}{rest}" if body else f"{html}{_LISTENER}"
 
 
 class Shown(NamedTuple):
@@ -94,9 +102,7 @@ class CardServer:
         """Return a card's page, with what listens to updates; None if there is no such card."""
         for shown in self.listed()[1]:
             if shown.key == key:
-                html = shown.card.get()
-                head, body, rest = html.rpartition("</body>")
-                return f"{head}{_LISTENER}{body}{rest}" if body else f"{html}{_LISTENER}"
+                return with_listener(shown.card.get())
         return None
 
     def changes(self) -> Iterator[Mapping[str, Any]]:

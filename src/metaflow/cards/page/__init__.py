@@ -6,7 +6,11 @@ from html import escape
 from importlib.resources import files
 
 # Read once for all tasks, which are forked.
-_STYLE, _SCRIPT = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("card.css", "card.js"))
+TOKENS, _STYLE, _SCRIPT = (
+    (files(__name__) / name).read_text(encoding="utf-8") for name in ("tokens.css", "card.css", "card.js")
+)
+"""`TOKENS`: the colours of light and dark pages, which the pages of the server have too."""
+
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
@@ -30,7 +34,7 @@ def page(title: str, body: str, *, reload_token: str = "final", footer: str = ""
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <link rel="icon" href="data:,">
 <title>{escape(title)}</title>
-<style>{_STYLE}</style>
+<style>{TOKENS}{_STYLE}</style>
 </head>
 <body>
 <main>
