@@ -8,8 +8,6 @@ import webbrowser
 
 import click
 
-from metaflow import settings
-from metaflow.client import site as sites
 from metaflow.exception import CommandException
 
 
@@ -17,23 +15,23 @@ from metaflow.exception import CommandException
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 for any that is free.")
 @click.option("--metadata", metavar="PLACE", help="Show the runs of this place; by default that of the settings.")
+@click.option("--database", metavar="FILE|URL", help="Keep what runs report here: a file, or postgresql://….")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-def serve(host: str, port: int, metadata: str | None, no_browser: bool) -> None:
+def serve(host: str, port: int, metadata: str | None, database: str | None, no_browser: bool) -> None:
     try:
         from metaflow.serve import server
         from metaflow.serve.access import AccessRules, is_loopback
         from metaflow.serve.application import application
-        from metaflow.serve.changes import Changes
-        from metaflow.serve.served import Served
+        from metaflow.serve.composition import composed
+
+        served = composed(database, metadata)
     except ModuleNotFoundError as error:
         raise CommandException(
             f"`metaflow serve` needs a library that is not installed: {error.name}.",
             hint="pip install 'millrace[serve]'",
         ) from None
 
-    site = sites.named(metadata) if metadata else sites.of_settings(settings.load())
-    changes = Changes()
-    app = application(Served(site, changes), AccessRules(is_local=is_loopback(host)))
+    app = application(served, AccessRules(is_local=is_loopback(host)))
     listening = server.listen(host, port)
     address = server.address_of(listening)
 
@@ -43,4 +41,6 @@ def serve(host: str, port: int, metadata: str | None, no_browser: bool) -> None:
         if not no_browser and sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
             webbrowser.open(address)
 
-    server.serve(app, listening, started=started, ending=changes.end)
+    server.serve(app, listening, started=started, ending=served.changes.end)
+    if served.database is not None:
+        served.database.close()

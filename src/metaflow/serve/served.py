@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from metaflow.client.site import Site
 from metaflow.serve.changes import Changes
+from metaflow.serve.database.place import Database
 
 
 class Served(NamedTuple):
@@ -17,7 +18,10 @@ class Served(NamedTuple):
         The runs that pages show: a catalog and a storage.
     changes : Changes
         Tells what is written through this server, as it is written.
+    database : Database, optional
+        Where what runs report is kept; without one the server only shows.
     """
 
     site: Site
     changes: Changes
+    database: Database | None = None

@@ -1,0 +1,220 @@
+"""What is written: each method makes one change by a connection that is in a transaction.
+
+Registering or recording twice what is there changes nothing. What cannot be done is raised before anything is written:
+`MetaflowNotFound` if the object above is not there. Start reading at `Writes.register_run`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Table, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from metaflow.exception import MetaflowNotFound
+from metaflow.metadata_provider import tags as tag_rules
+from metaflow.metadata_provider.protocol import TaskPath
+from metaflow.serve.database import queries
+from metaflow.serve.database.documents import ArtifactRow, FactRow, Registration
+from metaflow.serve.database.tables import ARTIFACTS, FACTS, FLOWS, RUNS, STEPS, TASKS
+from metaflow.store.layout import PARAMETERS
+
+_MOST_KNOWN = 100_000
+"""Numbers that are kept in memory."""
+
+
+class Registered(NamedTuple):
+    """What a registration has led to: a number, and whether it is new."""
+
+    number: int
+    is_new: bool
+
+
+class Writes:
+    """The changes; remembers numbers that it has looked up, which stay what they are for ever."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, int] = {}
+
+    def forget(self) -> None:
+        """Look up anew: a number may have been seen in a transaction that was undone."""
+        self._known.clear()
+
+    def register_flow(self, connection: Connection, flow: str, given: Registration) -> bool:
+        """Register a flow; tell whether it is new."""
+        row = {"flow_id": flow, "user_name": given.user, "ts_epoch": given.time}
+        return _add(connection, FLOWS, row, FLOWS.c.flow_id) is not None
+
+    def register_run(self, connection: Connection, flow: str, given: Registration) -> Registered:
+        """Register a run, and its flow if that is not there."""
+
+        def found() -> int | None:
+            if given.request is not None:
+                return _by_request(connection, RUNS, given.request)
+            return None if given.name is None else queries.run_id(connection, flow, given.name)
+
+        self.register_flow(connection, flow, given)
+        row = {
+            "flow_id": flow,
+            "tags": json.dumps(list(given.tags)),
+            "system_tags": json.dumps(list(given.system_tags)),
+            "heartbeat": given.time,
+        }
+        return _register(connection, RUNS, row, given, found)
+
+    def register_step(self, connection: Connection, flow: str, run: str, step: str, given: Registration) -> bool:
+        """Register a step; tell whether it is new."""
+        return self._add_step(connection, self._run(connection, flow, run), step, given)
+
+    def register_task(self, connection: Connection, flow: str, run: str, step: str, given: Registration) -> Registered:
+        """Register a task, and its step if that is not there."""
+        number = self._run(connection, flow, run)
+
+        def found() -> int | None:
+            if given.request is not None:
+                return _by_request(connection, TASKS, given.request)
+            return None if given.name is None else queries.task_id(connection, number, step, given.name)
+
+        self._add_step(connection, number, step, given)
+        return _register(connection, TASKS, {"run": number, "step_name": step}, given, found)
+
+    def add_facts(self, connection: Connection, path: TaskPath, facts: Sequence[FactRow]) -> int:
+        """Record facts about a task, and what follows from them for its run; return how many are new."""
+        number = self._task(connection, *path)
+        added = _add_all(connection, FACTS, [fact.row(number) for fact in facts])
+        for fact in facts:
+            note = _NOTED.get((fact.field_name, path.step == PARAMETERS))
+            if note is not None:
+                note(connection, self._run(connection, path.flow, path.run), path.step, fact)
+        return added
+
+    def add_artifacts(self, connection: Connection, path: TaskPath, artifacts: Sequence[ArtifactRow]) -> int:
+        """Record artifacts of a task; return how many are new."""
+        number = self._task(connection, *path)
+        return _add_all(connection, ARTIFACTS, [artifact.row(number) for artifact in artifacts])
+
+    def heartbeat(self, connection: Connection, now: int, path: Sequence[str]) -> None:
+        """Take note that a run (2 names) or task (4) was heard of."""
+        table, number = (
+            (RUNS, self._run(connection, *path)) if len(path) == 2 else (TASKS, self._task(connection, *path))
+        )
+        connection.execute(_HEARTBEAT[table.name], {"now": now, "number": number})
+
+    def change_tags(
+        self, connection: Connection, flow: str, run: str, *, add: Sequence[str], remove: Sequence[str]
+    ) -> list[str]:
+        """Remove, then add tags of a run; return those it has now.
+
+        Raises
+        ------
+        MetaflowTaggingError
+            A tag cannot be added or removed.
+        """
+        number = self._run(connection, flow, run)
+        query = select(RUNS.c.tags, RUNS.c.system_tags).where(RUNS.c.id == number).with_for_update()
+        user, system = map(json.loads, connection.execute(query).one())
+        changed = tag_rules.changed(user, system, add=add, remove=remove)
+        connection.execute(update(RUNS).where(RUNS.c.id == number).values(tags=json.dumps(changed)))
+        return changed
+
+    def _add_step(self, connection: Connection, run: int, step: str, given: Registration) -> bool:
+        row = {"run": run, "step_name": step, "user_name": given.user, "ts_epoch": given.time}
+        return _add(connection, STEPS, row, STEPS.c.step_name) is not None
+
+    def _run(self, connection: Connection, flow: str, run: str) -> int:
+        return self._number((flow, run), "run", lambda: queries.run_id(connection, flow, run))
+
+    def _task(self, connection: Connection, flow: str, run: str, step: str, task: str) -> int:
+        key = (flow, run, step, task)
+        if key in self._known:
+            return self._known[key]
+        number = self._run(connection, flow, run)
+        return self._number(key, "task", lambda: queries.task_id(connection, number, step, task))
+
+    def _number(self, path: tuple[str, ...], what: str, look: Callable[[], int | None]) -> int:
+        number = self._known.get(path)
+        if number is None:
+            number = look()
+            if number is None:
+                raise MetaflowNotFound(f"There is no {what} {'/'.join(path)}.")
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[path] = number
+        return number
+
+
+def _note_end_step(connection: Connection, run: int, _: str, fact: FactRow) -> None:
+    step = json.loads(fact.value)
+    query = select(func.max(FACTS.c.ts_epoch)).join(TASKS, TASKS.c.id == FACTS.c.task)
+    query = query.where(TASKS.c.run == run, TASKS.c.step_name == str(step))
+    ended = query.where(FACTS.c.field_name == "attempt_ok", FACTS.c.value == '"True"').scalar_subquery()
+    connection.execute(update(RUNS).where(RUNS.c.id == run).values(end_step=str(step), finished=ended))
+
+
+def _note_attempt(connection: Connection, run: int, step: str, fact: FactRow) -> None:
+    if fact.value != '"True"':
+        connection.execute(update(RUNS).where(RUNS.c.id == run).values(failed=fact.ts_epoch))
+    else:
+        is_last = func.coalesce(RUNS.c.end_step, "end") == step
+        connection.execute(update(RUNS).where(RUNS.c.id == run, is_last).values(finished=fact.ts_epoch))
+
+
+def _note_status(connection: Connection, run: int, _: str, fact: FactRow) -> None:
+    try:
+        state = json.loads(json.loads(fact.value))["state"]
+    except (ValueError, TypeError, KeyError):
+        return  # of somebody else, who means something else
+    values = {"state": str(state), "ended": fact.ts_epoch}
+    connection.execute(update(RUNS).where(RUNS.c.id == run).values(values))
+
+
+_NOTED = {
+    ("end_step", True): _note_end_step,
+    ("run-status", True): _note_status,
+    ("attempt_ok", False): _note_attempt,
+}
+"""Facts that say something about the run: by name, and whether they are about its parameters."""
+
+_HEARTBEAT = {
+    table.name: update(table).where(table.c.id == bindparam("number")).values(heartbeat=bindparam("now"))
+    for table in (RUNS, TASKS)
+}
+
+
+def _register(
+    connection: Connection, table: Table, row: Mapping[str, Any], given: Registration, found: Callable[[], int | None]
+) -> Registered:
+    number = found()
+    if number is not None:
+        return Registered(number, False)
+    row = {**row, "name": given.name, "user_name": given.user, "ts_epoch": given.time, "request": given.request}
+    number = _add(connection, table, row, table.c.id)
+    if number is not None:
+        return Registered(number, True)
+    number = found()  # another server over this database was faster
+    if number is None:
+        raise MetaflowNotFound(f"The name '{given.name}' is taken by a request that was sent before.")
+    return Registered(number, False)
+
+
+def _by_request(connection: Connection, table: Table, request: str) -> int | None:
+    number: int | None = connection.execute(select(table.c.id).where(table.c.request == request)).scalar()
+    return number
+
+
+def _once(connection: Connection, table: Table) -> Any:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
+
+
+def _add(connection: Connection, table: Table, row: Mapping[str, Any], column: Any) -> Any:
+    """Add a row unless it is there, and return the value of `column` in it, None if it was there."""
+    return connection.execute(_once(connection, table).returning(column), dict(row)).scalar()
+
+
+def _add_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    if not rows:
+        return 0
+    return max(connection.execute(_once(connection, table), rows).rowcount, 0)
