@@ -148,10 +148,40 @@ def test_commands(run: Finished, tmp_path: Path) -> None:
         assert "Traceback" not in refused.stderr
 
 
-def test_with_card_puts_one_on_every_step(one_site: Site) -> None:
-    finished = one_site.run_flow("linear.py", "run", "--with", "card").succeeded()
+LOADS_NOTHING = """
+import atexit, sys
+before = set(sys.modules)
+from metaflow import FlowSpec, current, step
+from metaflow.cards import Markdown
+
+@atexit.register
+def tell():
+    if "step" in sys.argv:
+        new = {name for name in set(sys.modules) - before if name.split(".")[0] in ("metaflow", "markdown_it")}
+        print("loaded", sorted(new))
+
+class LoadsNothing(FlowSpec):
+    @step
+    def start(self):
+        current.card.append(Markdown("*from* the step"))
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+if __name__ == "__main__":
+    LoadsNothing()
+"""
+
+
+def test_with_card_puts_one_on_every_step_and_tasks_load_nothing_for_it(one_site: Site) -> None:
+    finished = one_site.run_flow(LOADS_NOTHING, "run", "--with", "card").succeeded()
     for step in finished.run:
-        assert [card.type for card in get_cards(finished.task(step.id))] == ["default"]
+        task = finished.task(step.id)
+        assert [card.type for card in get_cards(task)] == ["default"]
+        assert "loaded []" in task.stdout
+    assert "<em>from</em> the step" in get_cards(finished.task("start"))[0].get()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 
 from metaflow import registry
 from metaflow.app.workspace import Workspace
@@ -25,7 +26,7 @@ class EarlyZygote:
         # Before a command imports what it needs itself, these are what the flow file has imported.
         self._imported = dict(sys.modules)
 
-    def start(self, workspace: Workspace, *, object_store: bool | None = None, cards: bool = False) -> None:
+    def start(self, workspace: Workspace, *, object_store: bool | None = None, attached: Collection[str] = ()) -> None:
         """Start it.
 
         Parameters
@@ -34,20 +35,23 @@ class EarlyZygote:
             Whose tasks they will be.
         object_store : bool, optional
             Whether their data is in an object store; by default as the workspace's is.
-        cards : bool
-            Whether they have cards although the flow file does not import them.
+        attached : collection of str
+            Names of decorators that they have although the flow file may not import them; others are ignored.
         """
         if object_store is None:
             object_store = workspace.datastore in KINDS
         isolation = workspace.settings.local_isolation or ("fork" if sys.platform == "linux" else "exec")
-        decorators = [name for name in self._imported if name.startswith("metaflow.decorators.")]
-        cards = cards or registry.module("step decorator", "card") in decorators
-        cards_code = (registry.module("cards", "TaskCards"),)
+        decorators = {name for name in self._imported if name.startswith("metaflow.decorators.")}
+        known = registry.names("step decorator")
+        decorators.update(registry.module("step decorator", name) for name in attached if name in known)
+        cards = ["metaflow.cards.warm"] if registry.module("step decorator", "card") in decorators else []
+        if cards and "metaflow.cards.components" in self._imported:
+            cards.append("metaflow.cards.warm_markdown")
         self._process = ZygoteProcess(
             workspace.script,
             workspace.path,
             fork=isolation == "fork",
-            modules=[*decorators, *(PRELOADED if object_store else ()), *(cards_code if cards else ())],
+            modules=[*sorted(decorators), *(PRELOADED if object_store else ()), *cards],
             libraries=candidates(self._imported, workspace.settings.values[table.LOCAL_PRELOAD]),
             module=workspace.module,
             directory=_directory(workspace) if workspace.module else None,

@@ -68,11 +68,12 @@ def _markdown(component: Component) -> str:
 
 
 def _markdown_html(source: str) -> str:
-    return str(_parser().render(source))
+    return str(markdown_parser().render(source))
 
 
 @cache
-def _parser() -> MarkdownIt:
+def markdown_parser() -> MarkdownIt:
+    """Return what turns Markdown into HTML, where HTML in it is text."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])

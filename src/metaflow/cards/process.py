@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from metaflow.cards.card import MetaflowCard, graph_of
-from metaflow.cards.kinds import card_class
+from metaflow.cards.kinds import card_class, is_ours
 from metaflow.cards.page import encodable
 from metaflow.client import Task
 from metaflow.exception import MetaflowException
@@ -210,7 +210,7 @@ def make_card(kind: str, options: Mapping[str, Any], data: Mapping[str, Any], fl
         There is no such kind.
     """
     found = card_class(kind)
-    graph = graph_of(task._internal("_graph_info") or {})
+    graph = {} if is_ours(kind) else graph_of(task._internal("_graph_info") or {})  # ours read what they need
     given = {"components": list(data["components"].values())} if found.ALLOW_USER_COMPONENTS else {}
     card = found(options=dict(options), graph=graph, flow=flow, **given)
     card.runtime_data = data

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import webbrowser
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
@@ -65,6 +63,9 @@ class Card:
 
     def view(self) -> None:
         """Open the page in a browser."""
+        import tempfile
+        import webbrowser
+
         file, path = tempfile.mkstemp(prefix=f"{self._name}-", suffix=".html")
         with os.fdopen(file, "w", encoding="utf-8") as stream:
             stream.write(self.get())

@@ -142,11 +142,12 @@ def _start_zygote(session: Session, words: list[str]) -> None:
 
     Where all steps are sent elsewhere, it is not started; the run does that, should it be needed after all.
     """
-    attached = {word.removeprefix("--with=").partition(":")[0] for word in words}
+    specs = (*words, *session.workspace.settings.runs.decospecs)
+    attached = {spec.removeprefix("--with=").partition(":")[0] for spec in specs}
     if not attached.isdisjoint(registry.names("job backend")):
         return
     kinds = {session.workspace.datastore, *(word.removeprefix("--datastore=") for word in words)}
-    session.zygote.start(session.workspace, object_store=bool(kinds & KINDS), cards="card" in attached)
+    session.zygote.start(session.workspace, object_store=bool(kinds & KINDS), attached=attached)
 
 
 def print_error(error: MetaflowException, headline: str = "") -> None:

@@ -18,6 +18,7 @@ from metaflow.settings.kinds import amount, shown
 Function = TypeVar("Function")
 
 _CARDS = "cards"
+_NAME = re.compile(r"\w+")
 
 
 class CardDecorator(StepDecorator):
@@ -38,9 +39,9 @@ class CardDecorator(StepDecorator):
 
     def check(self) -> None:
         given = self.attributes
-        if not isinstance(given["type"], str) or not re.fullmatch(r"\w+", given["type"]):
+        if not isinstance(given["type"], str) or not _NAME.fullmatch(given["type"]):
             raise self.error(f"@card(type={shown(given['type'])}): expected the name of a type of cards, as 'blank'.")
-        if given["id"] is not None and not (isinstance(given["id"], str) and re.fullmatch(r"\w+", given["id"])):
+        if given["id"] is not None and not (isinstance(given["id"], str) and _NAME.fullmatch(given["id"])):
             raise self.error(
                 f"@card(id={shown(given['id'])}): expected letters, digits and underscores.",
                 hint="the id is what current.card[…] calls the card, and part of a file's name",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
+from pkgutil import get_data
 
 # Read once for all tasks, which are forked.
-TOKENS, _STYLE, _SCRIPT = (
-    (files(__name__) / name).read_text(encoding="utf-8") for name in ("tokens.css", "card.css", "card.js")
-)
+TOKENS, _STYLE, _SCRIPT = ((get_data(__name__, name) or b"").decode() for name in ("tokens.css", "card.css", "card.js"))
 """`TOKENS`: the colours of light and dark pages, which the pages of the server have too."""
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
