@@ -67,6 +67,7 @@ def test_a_card_is_seen_while_its_step_runs(run: Finished) -> None:
 @pytest.mark.parametrize(
     ("card", "message"),
     [
+        ("constructed", "RuntimeError: no such card can be"),
         ("raises", "RuntimeError: the card raised"),
         ("exits", "SystemExit: the card left"),
         ("dies", "ended without an answer"),
@@ -80,6 +81,22 @@ def test_a_card_that_fails_harms_nothing_and_says_so(run: Finished, card: str, m
     assert "The step itself is not affected." in html
     assert message in html
     assert run.task("bad").successful
+
+
+def test_a_refresh_that_fails_says_so_on_the_page_until_there_is_another(run: Finished) -> None:
+    for task in run.run["live"]:
+        assert "RuntimeError: it cannot be shown now" in task.data.broken
+        assert task.stderr.count("could not be made: RuntimeError: it cannot be shown now") == 1
+        (card,) = get_cards(task, id="broken")
+        assert "could not be made" not in card.get()
+
+
+def test_a_card_that_forks_answers_once(run: Finished) -> None:
+    assert f"CardsFlow/{run.run_id}/bad/" in cards_of(run, "bad")["forks"].get()
+
+
+def test_an_artifact_that_cannot_be_loaded_is_told_in_its_row(run: Finished) -> None:
+    assert "It cannot be loaded: SystemExit: cannot be loaded" in cards_of(run, "start")[None].get()
 
 
 def test_an_error_card_can_be_declined(run: Finished) -> None:

@@ -88,7 +88,7 @@ class Artifact(MetaflowCardComponent):
         value = self._artifact
         whole = not self._compressed and isinstance(value, (str, int, float, bool, list, tuple, dict, type(None)))
         shown = {
-            "name": str(self._name) if self._name is not None else None,
+            "name": cut(str(self._name)) if self._name is not None else None,
             "type": type_name(value),
             "data": plain(value) if whole else summary(value),
             "large_object": False,
@@ -110,7 +110,7 @@ def rendered(component: Any) -> Any:
         component = Artifact(component)
     try:
         shown = component.render()
-    except Exception as error:  # noqa: BLE001 - code of users
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code of users
         text = "".join(traceback.format_exception(error))
         return message(f"The component {type(component).__name__} could not be rendered.\n\n{text}", component)
     if isinstance(shown, Mapping):
@@ -120,4 +120,4 @@ def rendered(component: Any) -> Any:
 
 def message(text: str, component: MetaflowCardComponent) -> dict[str, Any]:
     """Return what stands in place of a component that cannot be shown."""
-    return {"type": "log", "data": text, "id": component.component_id}
+    return {"type": "log", "data": cut(text), "id": component.component_id}

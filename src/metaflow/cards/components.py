@@ -16,7 +16,17 @@ from typing import Any
 from metaflow.cards.component import MetaflowCardComponent, message, rendered
 from metaflow.cards.plain import cut, plain, summary, type_name
 
-_LARGEST_SOURCE = 1024 * 1024
+_LARGEST_SOURCE = 200_000
+"""Characters of Markdown and of code, which are parsed to be drawn."""
+
+_LARGEST_DOCUMENT = 1_000_000
+"""Characters of a document of JSON or YAML."""
+
+_LARGEST_DUMP = 200_000  # characters of data for YAML, whose dumper takes a second for it
+_DEEPEST_DOCUMENT = 64
+
+LARGEST_CHART = 2_000_000
+"""Characters of the specification of a chart; its SVG is ten times that, and takes seconds."""
 
 
 class Markdown(MetaflowCardComponent):
@@ -39,8 +49,8 @@ class Markdown(MetaflowCardComponent):
 
     def render(self) -> dict[str, Any]:
         """Return the component as plain data."""
-        text = textwrap.dedent(str(self._text)) if self._text is not None else None
-        return {"type": "markdown", "id": self.component_id, "source": cut(text, _LARGEST_SOURCE) if text else text}
+        text = textwrap.dedent(cut(str(self._text), _LARGEST_SOURCE)) if self._text is not None else None
+        return {"type": "markdown", "id": self.component_id, "source": text}
 
 
 class VegaChart(MetaflowCardComponent):
@@ -75,8 +85,14 @@ class VegaChart(MetaflowCardComponent):
         """Return the component as plain data."""
         if not isinstance(self._spec, Mapping):
             return message(f"A chart needs a dictionary of Vega-Lite, not a {type_name(self._spec)}.", self)
-        spec = json.loads(json.dumps(self._spec, default=plain))
-        spec.setdefault("width", "container")
+        text = json.dumps(self._spec, default=plain)
+        if len(text) > LARGEST_CHART:
+            return message(
+                f"This chart cannot be shown. Its specification has {len(text) / 1e6:.1f} MB, and a card takes "
+                f"{LARGEST_CHART / 1e6:g} MB: give it fewer rows.",
+                self,
+            )
+        spec = {"width": "container", **json.loads(text, parse_constant=lambda name: None)}  # NaN is no JSON
         options = {} if self._show_controls else {"options": {"actions": False}}
         return {"type": "vegaChart", "id": self.component_id, "spec": spec, **options}
 
@@ -129,7 +145,7 @@ class ProgressBar(MetaflowCardComponent):
             "id": self.component_id,
             "max": plain(self._max),
             "value": plain(self._value),
-            **{key: str(value) for key, value in shown.items() if value},
+            **{key: cut(str(value)) for key, value in shown.items() if value},
         }
 
 
@@ -312,7 +328,7 @@ class EventsTimeline(MetaflowCardComponent):
             "events": self._events[::-1],
             "config": {"show_stats": True, "show_relative_time": True, "max_events": self._max_events},
             "stats": self.get_stats(),
-            **({"title": str(self._title)} if self._title else {}),
+            **({"title": cut(str(self._title))} if self._title else {}),
         }
 
 
@@ -341,9 +357,12 @@ class _Viewer(MetaflowCardComponent):
         self._data = data
 
     def _rendered(self, kind: str, key: str, text: str) -> dict[str, Any]:
-        text = cut(text, _LARGEST_SOURCE)
-        title = self._title or self._heading
-        return {"type": kind, "id": self.component_id, key: text, **self._options, "title": str(title)}
+        text = cut(text, _LARGEST_DOCUMENT)
+        title = cut(str(self._title or self._heading))
+        return {"type": kind, "id": self.component_id, key: text, **self._options, "title": title}
+
+    def _plain(self, most: int) -> Any:
+        return plain(self._data, longest=most, most=most, deepest=_DEEPEST_DOCUMENT)
 
 
 class JSONViewer(_Viewer):
@@ -368,14 +387,20 @@ class JSONViewer(_Viewer):
 
     def render(self) -> dict[str, Any]:
         """Return the component as plain data."""
-        data = self._data
-        if isinstance(data, str):
-            try:
-                data = json.loads(data)
-            except ValueError:
-                return self._rendered(self.type, "json_string", data)
-        text = json.dumps(plain(data, longest=_LARGEST_SOURCE), indent=2, ensure_ascii=False)
+        if isinstance(self._data, str):
+            return self._rendered(self.type, "json_string", _indented(self._data))
+        text = json.dumps(self._plain(_LARGEST_DOCUMENT), indent=2, ensure_ascii=False)
         return self._rendered(self.type, "json_string", text)
+
+
+def _indented(text: str) -> str:
+    """Return JSON as it is read best; a text that is none, or is large, as it is."""
+    if len(text) > _LARGEST_DOCUMENT:
+        return text
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
 
 
 class YAMLViewer(_Viewer):
@@ -400,7 +425,7 @@ class YAMLViewer(_Viewer):
             return self._rendered(self.type, "yaml_string", self._data)
         import yaml
 
-        data = plain(self._data, longest=_LARGEST_SOURCE)
+        data = self._plain(_LARGEST_DUMP)
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=False)
         return self._rendered(self.type, "yaml_string", text)
 
@@ -448,4 +473,5 @@ class PageComponent(MetaflowCardComponent):
         """Return the component as plain data."""
         headings = {"title": self._title, "subtitle": self._subtitle}
         contents = [each if isinstance(each, dict) else rendered(each) for each in self._contents]
-        return {"type": self.type, **{key: each for key, each in headings.items() if each}, "contents": contents}
+        shown = {key: cut(str(each)) for key, each in headings.items() if each}
+        return {"type": self.type, **shown, "contents": contents}

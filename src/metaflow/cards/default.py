@@ -16,11 +16,12 @@ from metaflow.cards.blank import drawn
 from metaflow.cards.card import MetaflowCard
 from metaflow.cards.component import rendered
 from metaflow.cards.drawing import draw, draw_all
-from metaflow.cards.facts import ShownArtifact, TaskFacts, facts_of
+from metaflow.cards.facts import PATIENCE, ShownArtifact, TaskFacts, facts_of
 from metaflow.cards.images import Image
 from metaflow.cards.page import page
 from metaflow.cards.plain import summary
 from metaflow.cards.tables import Table, frame_rows
+from metaflow.cards.time_limit import TookTooLong, time_limit
 from metaflow.cards.units import duration, size
 
 if TYPE_CHECKING:
@@ -121,7 +122,11 @@ def _short(artifact: ShownArtifact) -> str:
     value = artifact.values[0]
     if _is_frame(value):
         return f"{len(value):,} rows by {len(value.columns):,} columns, below"
-    return summary(value, longest=400)
+    try:
+        with time_limit(PATIENCE, "Its text"):
+            return summary(value, longest=400)
+    except TookTooLong as error:
+        return error.message
 
 
 def _is_frame(value: Any) -> bool:
@@ -132,7 +137,11 @@ def _pictures(artifacts: Sequence[ShownArtifact]) -> str:
     """Return the data frames and images among the artifacts, drawn."""
     parts = []
     for each in artifacts:
-        component = _picture(each.values[0]) if each.values else None
+        try:
+            with time_limit(PATIENCE, "It"):
+                component = _picture(each.values[0]) if each.values else None
+        except TookTooLong as error:
+            component = error.message
         if component is not None:
             parts.append(f"<h3>{escape(each.name)}</h3>{draw(component)}")
     return "".join(parts)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Component = Mapping[str, Any]
 
+LARGEST_PAGE = 100_000_000
+"""Characters of all components of a page."""
+
 _SMALL_TABLE = 6_000  # cells; a larger table is drawn by the script, as far as it is seen
 _FIRST_ROWS = 30
 
@@ -44,8 +47,14 @@ def draw(component: Any) -> str:
 
 
 def draw_all(components: Iterable[Any]) -> str:
-    """Return components as HTML, one below the other."""
-    return "\n".join(map(draw, components))
+    """Return components as HTML, one below the other; what does not fit into the page is named in its place."""
+    left = LARGEST_PAGE
+    parts = []
+    for each in components:
+        drawn = draw(each)
+        left -= len(drawn)
+        parts.append(drawn if left >= 0 else '<p class="note">This component is not shown: the card is too large.</p>')
+    return "\n".join(parts)
 
 
 def script_json(value: Any) -> str:

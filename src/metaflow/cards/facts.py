@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metaflow.cards.time_limit import time_limit
 from metaflow.exception import MetaflowException, TaskFailed
 from metaflow.store.artifacts import load_artifact
 from metaflow.store.internals import FAILURE
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _LARGEST_LOADED = 1024 * 1024
 """Bytes of a pickle up to which an artifact is loaded to be shown."""
+
+PATIENCE = 5.0
+"""Seconds that one artifact gets to be loaded, and to be shown."""
 
 _MOST_LOADED = 8 * 1024 * 1024
 """Bytes of all that are loaded."""
@@ -134,9 +138,12 @@ def _artifacts(stored: tuple[TaskIndex, Blobs]) -> list[ShownArtifact]:
             continue
         left -= size
         try:
-            value = load_artifact(blobs, index.objects[name], name, size)
+            with time_limit(PATIENCE, "It"):
+                value = load_artifact(blobs, index.objects[name], name, size)
         except MetaflowException as error:
             shown.append(artifact._replace(trouble=error.message))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - code of users
+            shown.append(artifact._replace(trouble=f"It cannot be loaded: {type(error).__name__}: {error}"))
         else:
             shown.append(artifact._replace(values=(value,)))
     return shown

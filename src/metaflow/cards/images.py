@@ -10,9 +10,13 @@ from typing import Any
 
 from metaflow.cards.component import MetaflowCardComponent, message
 from metaflow.cards.plain import type_name
+from metaflow.cards.time_limit import TookTooLong, time_limit
 
 LARGEST_IMAGE = 5 * 1024 * 1024
 """Bytes of one image that a card takes in."""
+
+_PATIENCE = 30.0
+"""Seconds that a library gets to draw one."""
 
 
 class Image(MetaflowCardComponent):
@@ -68,7 +72,10 @@ class Image(MetaflowCardComponent):
 
     def _draw(self, png: Callable[[Any], bytes], source: Any) -> None:
         try:
-            self._src, self._failure = png(source), None
+            with time_limit(_PATIENCE, "It"):
+                self._src, self._failure = png(source), None
+        except TookTooLong as error:
+            self._failure = f"A {type_name(source)} could not be drawn. {error.message}"
         except Exception as error:  # noqa: BLE001 - whatever a library says of what it was given
             self._failure = f"A {type_name(source)} could not be drawn: {type(error).__name__}: {error}"
 

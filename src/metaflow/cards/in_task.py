@@ -23,7 +23,8 @@ from metaflow.cards.component import rendered
 from metaflow.cards.editing import CurrentCards
 from metaflow.cards.error import error_page
 from metaflow.cards.kinds import card_class, is_ours
-from metaflow.cards.process import CardProcess, make_card, shown_now, time_limit
+from metaflow.cards.process import CardProcess, make_card, shown_now
+from metaflow.cards.time_limit import time_limit
 from metaflow.client import Task
 from metaflow.client.site import of_directory
 from metaflow.store.layout import CardName, card_data, card_page
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
 
 _LAST_WAIT = 5.0
 """Seconds that the end of a task waits for a refresh that is being stored."""
+
+_ERROR_PATIENCE = 10.0
+"""Seconds in which a page that only says what went wrong is stored."""
+
+_FAILED = "failed"
+"""Token of a page that says that a refresh has failed; each other one is loaded anew."""
+
+_HINT = "@card(timeout=…) gives it more time"
 
 
 def _complain(sentence: str) -> None:
@@ -128,9 +137,11 @@ class TaskCards:
 
     def finish(self, attempt: int) -> None:
         """Store the final page of each card; the attempt has been stored before."""
-        if self.makes_pages:
-            for card in self._cards:
-                card.finish(attempt)
+        for number, card in enumerate(self._cards if self.makes_pages else (), 1):
+            if not card.finish(attempt):
+                if more := len(self._cards) - number:
+                    self.complain(f"@card: not stored for the same reason: {more} more.")
+                break
 
 
 class TaskCard:
@@ -149,13 +160,16 @@ class TaskCard:
         self._refreshed: float | None = None
         self._token = ""
         self._user: Any = None
+        self._has_ended = False
 
     def begin(self) -> None:
         """Get ready, before the step's code runs."""
         if not is_ours(self.request.type):
-            cards, request = self._cards, self.request
-            self._process = CardProcess(cards.task, request.type, request.options, cards.flow)
+            self._process = self._new_process()
             self._process.start()
+
+    def _new_process(self) -> CardProcess:
+        return CardProcess(self._cards.task, self.request.type, self.request.options, self._cards.flow)
 
     @property
     def is_editable(self) -> bool:
@@ -183,21 +197,36 @@ class TaskCard:
         self._refreshed, self._user = now, user
         if self._publisher is None:
             self._publisher = _Publisher(self._show, self._cards.complain)
-        self._publisher.put({"user": user, "components": self.rendered(), "mode": "refresh"})
+        with time_limit(self.request.timeout, hint=_HINT):
+            components = self.rendered()
+        self._publisher.put({"user": user, "components": components, "mode": "refresh"})
 
     def _show(self, data: Mapping[str, Any]) -> None:
         """Store a picture: the data, and the page too if one that is shown has to be loaded anew."""
-        cards, request = self._cards, self.request
-        if self._process is not None:
-            now = self._process.ask({**data, "token": self._token}, request.timeout)
-        else:
-            task = cards.task()
-            card = make_card(request.type, request.options, data, cards.flow, task)
-            now = shown_now(card, task, data, self._token)
+        now = self._now(data)
+        if self._has_ended:  # while it was made; the final page is what counts
+            return
         if now["page"] is not None:
-            cards.storage.put([(card_page(cards.pathspec, self.name), now["page"].encode())], overwrite=True)
+            self._put_page(now["page"])
         self._token = now["token"]
         self._put_data(self._token, now["data"])
+
+    def _now(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        request, cards = self.request, self._cards
+        try:
+            if self._process is not None:
+                answer: Mapping[str, Any] = self._process.ask({**data, "token": self._token}, request.timeout)
+                return answer
+            task = cards.task()
+            card = make_card(request.type, request.options, data, cards.flow, task)
+            return shown_now(card, task, data, self._token)
+        except Exception as error:
+            if self._token == _FAILED:
+                raise
+            return {"page": self._error_page(error), "token": _FAILED, "data": {}}
+
+    def _put_page(self, page: str) -> None:
+        self._cards.storage.put([(card_page(self._cards.pathspec, self.name), page.encode())], overwrite=True)
 
     def _put_data(self, token: str, data: Any) -> None:
         document = {"reload_token": token, "data": data, "created_on": time.time()}
@@ -206,38 +235,55 @@ class TaskCard:
 
     # --- at the end -------------------------------------------------------------------------------------------------
 
-    def finish(self, attempt: int) -> None:
-        """Store the final page, or an error card; nothing is raised."""
+    def finish(self, attempt: int) -> bool:
+        """Store the final page, or an error card; nothing is raised. Return whether the storage takes pages."""
         cards, request = self._cards, self.request
-        if self._publisher is not None:
-            self._publisher.close()
+        self._has_ended = True
+        if self._publisher is not None and not self._publisher.close() and self._process is not None:
+            stuck, self._process = self._process, self._new_process()
+            stuck.close()
+        page: str | None
+        patience = request.timeout
         try:
-            page = self._page(cards.task(attempt))
+            page = self._page(attempt)
         except Exception as error:  # noqa: BLE001 - a card never fails its step
-            text = getattr(error, "message", None) or "".join(traceback.format_exception(error))
-            last = text.strip().splitlines()[-1]
-            cards.complain(f"@card: the card of the type '{request.type}' could not be made: {last}")
-            if not request.save_errors:
-                return
-            page = error_page(cards.pathspec, request.type, text)
+            page = self._error_page(error)
+            patience = _ERROR_PATIENCE
         finally:
             if self._process is not None:
                 self._process.close()
         try:
-            cards.storage.put([(card_page(cards.pathspec, self.name), page.encode())], overwrite=True)
-            if self._publisher is not None:
-                self._put_data("final", {})
+            with time_limit(patience, "The storage"):
+                if page is not None:
+                    self._put_page(page)
+                if self._publisher is not None:
+                    self._put_data("final", {})
         except Exception as error:  # noqa: BLE001 - neither does a storage that is away
-            cards.complain(f"@card: the card could not be stored: {error}")
+            cards.complain(f"@card: the card could not be stored: {_told(error)}")
+            return False
+        return True
 
-    def _page(self, task: Task) -> str:
-        request = self.request
-        data = {"user": self._user, "components": self.rendered(), "mode": "render"}
-        if self._process is not None:
-            page: str = self._process.ask(data, request.timeout)
-            return page
-        with time_limit(request.timeout):  # for what users' objects do when they are asked for their repr
-            return make_card(request.type, request.options, data, self._cards.flow, task).render(task)
+    def _page(self, attempt: int) -> str:
+        request, flow = self.request, self._cards.flow
+        with time_limit(request.timeout, hint=_HINT):  # for what users' objects do when they are asked for their repr
+            data = {"user": self._user, "components": self.rendered(), "mode": "render"}
+            if self._process is None:
+                task = self._cards.task(attempt)
+                return make_card(request.type, request.options, data, flow, task).render(task)
+        page: str = self._process.ask(data, request.timeout)
+        return page
+
+    def _error_page(self, error: Exception) -> str | None:
+        """Say why there is no page, in the log; return what says so in its place, unless that is not wanted."""
+        text = _told(error)
+        last = text.strip().splitlines()[-1]
+        self._cards.complain(f"@card: the card of the type '{self.request.type}' could not be made: {last}")
+        return error_page(self._cards.pathspec, self.request.type, text) if self.request.save_errors else None
+
+
+def _told(error: Exception) -> str:
+    """Return what an exception says: its message if it is one of ours, else all of it."""
+    return getattr(error, "message", None) or "".join(traceback.format_exception(error))
 
 
 class _Publisher:
@@ -258,12 +304,16 @@ class _Publisher:
             self._waiting = data
             self._wake.notify()
 
-    def close(self) -> None:
-        """Drop what waits, and wait a moment for what is being stored: the final page comes after it."""
+    def close(self) -> bool:
+        """Drop what waits, and wait a moment for what is being stored: the final page comes after it.
+
+        Return whether it has ended.
+        """
         with self._wake:
             self._waiting, self._is_closed = None, True
             self._wake.notify()
         self._thread.join(_LAST_WAIT)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
@@ -276,5 +326,5 @@ class _Publisher:
                 self._show(data)
             except Exception as error:  # noqa: BLE001 - the step goes on
                 if not self._has_complained:
-                    self._complain(f"@card: a refresh failed: {error}")
+                    self._complain(f"@card: a refresh failed: {_told(error).strip().splitlines()[-1]}")
                 self._has_complained = True

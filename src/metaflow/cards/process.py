@@ -12,12 +12,10 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from metaflow.cards.card import MetaflowCard, graph_of
@@ -31,10 +29,6 @@ class CardFailed(MetaflowException):
     """A card could not be made."""
 
     headline = "Card failed"
-
-
-class _TooLate(BaseException):
-    """The time is over; not an Exception, which code on the way may catch."""
 
 
 class CardProcess:
@@ -88,7 +82,7 @@ class CardProcess:
         question : mapping
             ``mode`` is the name of the method; ``components`` by id; for live cards ``user`` and ``token``.
         timeout : float
-            Seconds.
+            Seconds; 0 for no limit.
 
         Raises
         ------
@@ -101,10 +95,11 @@ class CardProcess:
         deadline = time.monotonic() + timeout
         received = bytearray()
         try:
-            connection.settimeout(timeout)
+            connection.settimeout(timeout or None)
             connection.sendall(json.dumps(question, default=str).encode() + b"\n")
             while not received.endswith(b"\n"):
-                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                if timeout:
+                    connection.settimeout(max(deadline - time.monotonic(), 0.001))
                 data = connection.recv(1 << 20)
                 if not data:
                     raise CardFailed(f"The process of the card of the type '{self._kind}' has ended without an answer.")
@@ -141,6 +136,7 @@ class CardProcess:
     # --- in the process ---------------------------------------------------------------------------------------------
 
     def _serve(self, connection: socket.socket) -> None:
+        own = os.getpid()
         with connection, connection.makefile("rwb") as stream:
             for line in stream:
                 question = json.loads(line)
@@ -150,6 +146,8 @@ class CardProcess:
                     text = getattr(error, "message", None) or "".join(traceback.format_exception(error))
                     answer = {"error": text}
                 _flush()
+                if os.getpid() != own:  # the card has forked, and its child comes here as well
+                    return
                 stream.write(json.dumps(answer, default=str).encode() + b"\n")
                 stream.flush()
 
@@ -215,35 +213,6 @@ def make_card(kind: str, options: Mapping[str, Any], data: Mapping[str, Any], fl
     card = found(options=dict(options), graph=graph, flow=flow, **given)
     card.runtime_data = data
     return card
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise in the code inside if it takes longer than a card may; possible in the main thread only.
-
-    Raises
-    ------
-    CardFailed
-        It did.
-    """
-    if threading.current_thread() is not threading.main_thread() or seconds <= 0:
-        yield
-        return
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise _TooLate
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    except _TooLate:
-        raise CardFailed(
-            f"The card was not ready after {seconds:g} s.", hint="@card(timeout=…) gives it more time"
-        ) from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
 
 
 def checked_page(page: Any, kind: str) -> str:

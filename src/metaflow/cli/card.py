@@ -13,9 +13,10 @@ import click
 
 from metaflow.app.run import write_documents
 from metaflow.cards.kinds import is_ours
-from metaflow.cards.process import CardProcess, make_card, time_limit
+from metaflow.cards.process import CardProcess, make_card
 from metaflow.cards.server import CardServer, serve
 from metaflow.cards.stored import Card, get_cards
+from metaflow.cards.time_limit import time_limit
 from metaflow.cli.inspection import tasks_at
 from metaflow.cli.session import Session, look_at
 from metaflow.client import Flow, Run, Task

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import sys
 from typing import Any
 
 import pytest
 
+from metaflow.cards import images, tables
 from metaflow.cards.component import Artifact, MetaflowCardComponent, rendered
 from metaflow.cards.components import (
     Error,
@@ -21,6 +24,7 @@ from metaflow.cards.components import (
     VegaChart,
     YAMLViewer,
 )
+from metaflow.cards.drawing import draw
 from metaflow.cards.images import LARGEST_IMAGE, Image
 from metaflow.cards.tables import Table
 
@@ -313,9 +317,78 @@ def test_a_data_frame_is_truncated_and_says_so() -> None:
 
 
 def test_a_huge_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from metaflow.cards import tables
+    monkeypatch.setattr(tables, "LARGEST_TABLE", 8 * 1000)
+    for table in (Table([[1, 2]] * 900), Table.from_dataframe(Frame([(1, 2)] * 900), truncate=False)):
+        shown = without_id(table)
+        assert 300 < len(shown["data"]) <= 500
+        assert "a card takes no more" in shown["note"]
+    assert len(without_id(Table([number] for number in itertools.count()))["data"]) == 1000
+    assert len(without_id(Table([["x" * 1000]] * 900))["data"]) < 10
+    assert len(without_id(Table([itertools.repeat(0)]))["data"][0]) == 1000
 
-    monkeypatch.setattr(tables, "MOST_CELLS", 100)
-    shown = without_id(Table([[1, 2]] * 90))
-    assert len(shown["data"]) == 50
-    assert shown["note"] == "The first 50 of 90 rows: a card takes 100 cells."
+
+class Rude:
+    """Does what nobody expects when it is asked."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __repr__(self) -> str:
+        match self.what:
+            case "exits":
+                sys.exit("no")
+            case "huge":
+                return "x" * 10**7
+            case _:
+                raise RuntimeError(self)
+
+
+def nested(levels: int) -> Any:
+    value: Any = "core"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def in_itself() -> list[Any]:
+    value: list[Any] = []
+    value.extend([value] * 10)
+    return value
+
+
+HUGE = "x " * 10**6
+BOUNDED: list[MetaflowCardComponent] = [
+    *(kind(Rude(what)) for what in ("exits", "huge", "raises") for kind in (Artifact, JSONViewer, YAMLViewer)),
+    *(Artifact(each, compressed=False) for each in (HUGE, nested(10**4), list(range(10**6)), {HUGE: 1})),
+    *(JSONViewer(each) for each in (HUGE, "[" * 10**5, "[" + "1," * 10**6 + "1]", nested(10**4))),
+    YAMLViewer(in_itself()),
+    Markdown(HUGE),
+    Table([[HUGE, 10**5000, Rude("raises"), Rude("exits"), in_itself()]], [HUGE]),
+    Image(b"\x89PNG\r\n\x1a\n" + bytes(20_000_000), HUGE),
+    ProgressBar(max=10**400, label=HUGE, value=HUGE, unit=HUGE, metadata=HUGE),  # type: ignore[arg-type]
+    ValueBox(HUGE, HUGE, HUGE, change_indicator=HUGE),
+    VegaChart({"data": {"values": [HUGE]}}),
+    VegaChart({"data": nested(10**5)}),
+    PythonCode(code_string=HUGE),
+    Error(ValueError(HUGE), HUGE),
+    PageComponent(HUGE, HUGE, [HUGE]),
+]
+
+
+@pytest.mark.parametrize("component", BOUNDED, ids=lambda component: type(component).__name__)
+def test_what_is_huge_or_rude_is_bounded(component: MetaflowCardComponent) -> None:
+    assert len(draw(without_id(component))) < 2_500_000
+
+
+def test_a_deep_document_is_shown_as_such() -> None:
+    assert json.loads(without_id(JSONViewer(nested(20)))["json_string"]) == nested(20)
+
+
+def test_a_figure_that_takes_for_ever_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless:
+        def savefig(self, *args: object, **kwargs: object) -> None:
+            while True:
+                pass
+
+    monkeypatch.setattr(images, "_PATIENCE", 0.01)
+    assert "could not be drawn. It was not ready after 0.01 s." in without_id(Image.from_matplotlib(Endless()))["data"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from metaflow.cards import drawing
 from metaflow.cards.component import Artifact, rendered
 from metaflow.cards.components import (
     EventsTimeline,
@@ -158,3 +159,10 @@ def test_json_between_script_tags() -> None:
 def test_draw_all_keeps_the_order() -> None:
     html = draw_all([{"type": "title", "text": "one"}, "two"])
     assert html.index("one") < html.index("two")
+
+
+def test_a_page_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "LARGEST_PAGE", 100)
+    html = draw_all(["first", "x" * 200, "third"])
+    assert html.count("the card is too large") == 2
+    assert "first" in html

@@ -71,7 +71,13 @@ def test_long_texts_are_cut_and_counted() -> None:
 
 
 def test_summaries_are_bounded() -> None:
-    for value in (list(range(10**6)), "x" * 10**6, dict.fromkeys(range(10**4), "y" * 100), numpy.zeros(10**6)):
+    for value in (
+        list(range(10**6)),
+        [[[[0] * 100] * 100] * 100] * 100,
+        "x" * 10**6,
+        dict.fromkeys(range(10**4), "y" * 100),
+        numpy.zeros(10**6),
+    ):
         assert len(summary(value)) < 8000
 
 
