@@ -24,6 +24,8 @@ _TABLE: dict[str, dict[str, str]] = {
     "metadata": {
         "deferred": "metaflow.metadata_provider.deferred:DeferredMetadata",
         "local": "metaflow.metadata_provider.local:LocalMetadata",
+        "reported": "metaflow.metadata_provider.service.reported:ReportedMetadata",
+        "service": "metaflow.metadata_provider.service.metadata:ServiceMetadata",
         "spin": "metaflow.metadata_provider.local:SpinMetadata",
     },
     "launcher": {
@@ -63,6 +65,7 @@ _TABLE: dict[str, dict[str, str]] = {
     },
     "lease": {
         "local": "metaflow.metadata_provider.lease:LocalLease",
+        "service": "metaflow.metadata_provider.service.lease:ServiceLease",
     },
     "client object": {
         "Run": "metaflow.client:Run",
@@ -77,7 +80,6 @@ _TABLE: dict[str, dict[str, str]] = {
 
 # Names that users of Metaflow know and that this version does not have yet: the answer says so.
 _PLANNED: dict[str, tuple[str, ...]] = {
-    "metadata": ("service",),
     "environment": ("conda", "pypi", "uv"),
     "step decorator": ("conda", "parallel", "pypi", "pytorch_parallel", "secrets"),
     "flow decorator": ("conda_base", "pypi_base"),

@@ -13,6 +13,7 @@ import shlex
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from metaflow import registry
@@ -44,6 +45,10 @@ from metaflow.runtime.run_status import status_after, status_of
 from metaflow.store.layout import PARAMETERS
 
 T = TypeVar("T")
+
+
+_FAREWELL = 10.0
+"""Seconds that a run which was ended early waits for what it has recorded to arrive."""
 
 
 def _ignore(what: object) -> None:
@@ -376,6 +381,7 @@ class _Run:
             The step to run anew.
         """
         workspace = self._workspace
+        workspace.metadata.tell(self._callbacks.remark)
         source = SourceWatch(workspace.path)
         lease: Lease = NoLease()
 
@@ -398,6 +404,9 @@ class _Run:
         except BaseException as error:  # the engine could not go on, with a full disk for instance
             ended = status_after(error)
             lease.end(ended.state, ended.failure)
+            if run_id is not None:
+                with suppress(MetaflowException):  # it may be what has ended the run
+                    self._deliver(_FAREWELL)
             if run_id is not None and isinstance(error, (MetaflowException, KeyboardInterrupt)):
                 self._after_run(run_id, False)
             raise
@@ -407,8 +416,15 @@ class _Run:
         cause = engine.failures.get(finish.culprit.id) if finish.culprit is not None else None
         status = status_of(finish, engine.interrupted, cause)
         lease.end(status.state, status.failure)
+        self._deliver(None if engine.interrupted is None else _FAREWELL)
         self._after_run(run_id, finish.ok)
         return FinishedRun(run_id, status, finish, cause, engine.interrupted)
+
+    def _deliver(self, seconds: float | None) -> None:
+        """Wait until all that was recorded is where others can read it, for some seconds at most."""
+        metadata = self._workspace.metadata
+        if not metadata.flush(seconds):
+            self._callbacks.warning(f"Not all of the run is recorded: {metadata.root} gives no answers.")
 
     def _register(self, values: Mapping[str, Any], origin: Origin | None, claim: Callable[[str], None]) -> str:
         workspace = self._workspace
@@ -443,7 +459,7 @@ class _Run:
         attributes = {
             "run_id": run.id,
             "flow_name": run.flow,
-            "metadata": f"{run.metadata}@{os.path.dirname(run.metadata_root)}",
+            "metadata": Site(self._workspace.metadata, self._workspace.storage).address,
         }
         write_documents(
             {self._options.run_id_file: run.id, self._options.runner_attribute_file: json.dumps(attributes)}

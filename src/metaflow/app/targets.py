@@ -25,7 +25,7 @@ from metaflow.compute.report import OTHER_SUFFIXES
 from metaflow.compute.resources import ResourceRequest
 from metaflow.exception import CommandException
 from metaflow.runtime.engine import Target
-from metaflow.settings.table import S3_VERIFY_CERTIFICATE
+from metaflow.settings.table import S3_VERIFY_CERTIFICATE, SERVICE_URL
 
 
 class RunFrame(NamedTuple):
@@ -113,12 +113,13 @@ def local_target(
 ) -> Target:
     """Return where tasks of this machine run; `packages` are those of the run, if other tasks run elsewhere."""
     environment = {LOCAL_ROOT: workspace.local_root, **extensions.for_tasks()}
+    is_shared = workspace.metadata.kind == "service"
     if packages is not None:
         environment[CODE_PACKAGE] = packages.fact
     command = FlowCommand(
         workspace.script,
         workspace.path,
-        _options(workspace, workspace.options.metadata),
+        _options(workspace, "reported" if is_shared else workspace.options.metadata),
         frame.run,
         frame.namespace,
         frame.tags,
@@ -126,15 +127,17 @@ def local_target(
         workspace.module,
     )
     grace = workspace.settings.runs.local_grace
-    return Target(registry.load("launcher", "local")(zygote.take(workspace), remark, grace=grace), command)
+    launcher = registry.load("launcher", "local")(zygote.take(workspace), remark, grace=grace)
+    return Target(launcher, command, defers_metadata=is_shared)
 
 
 def _remote(
     workspace: Workspace, frame: RunFrame, packages: TaskPackages, backend: str, remark: Callable[[str], None]
 ) -> Target:
     script = name_in_package(workspace.path, workspace.module)
-    defers_metadata = workspace.metadata.kind == "local"
-    options = _options(workspace, "deferred" if defers_metadata else workspace.metadata.kind)
+    kind = workspace.metadata.kind
+    metadata = {"local": "deferred", "service": "reported"}.get(kind, kind)
+    options = _options(workspace, metadata)
     command = FlowCommand(script, script, options, frame.run, frame.namespace, frame.tags, module=workspace.module)
     jobs: JobBackend = registry.load("job backend", backend)(workspace.settings.values, say=remark)
     launcher = RemoteLauncher(
@@ -153,7 +156,7 @@ def _remote(
         grace=workspace.settings.runs.remote_grace,
         log_bytes=frame.log_bytes,
     )
-    return Target(launcher, command, defers_metadata)
+    return Target(launcher, command, defers_metadata=metadata != kind)
 
 
 def _options(workspace: Workspace, metadata: str | None) -> FlowOptions:
@@ -170,6 +173,8 @@ def _environment(workspace: Workspace) -> dict[str, str]:
     travels = settings.values.for_tasks()
     if settings.datastores.s3_verify:
         travels.pop(S3_VERIFY_CERTIFICATE.name, None)  # a path here is none there
+    if settings.service.internal_url is not None:
+        travels[SERVICE_URL.name] = settings.service.internal_url
     return {**region, **travels, "METAFLOW_USER": settings.user}
 
 

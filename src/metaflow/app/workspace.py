@@ -313,7 +313,9 @@ class Workspace:
     def metadata(self) -> Metadata:
         """Where facts are kept."""
         kind = self._mode or self.options.metadata or self.settings.default_metadata
-        if kind == "spin":
+        if kind in ("service", "reported"):
+            root = self.settings.service.required_url
+        elif kind == "spin":
             root = self.root if self.datastore == "spin" else self.settings.spin_root
         else:
             root = self.root if self.options.datastore_root and self.datastore == "local" else self.local_root

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from metaflow import registry
+from metaflow import registry, settings
 from metaflow.exception import MetaflowNotFound
 from metaflow.store.artifacts import TaskIndex, TaskStore
 from metaflow.store.blobs import Blobs
@@ -100,9 +100,19 @@ def of_settings(settings: Settings) -> Site:
     """Return the site that this installation works with."""
     if settings.default_metadata == "spin":
         return of_directory("spin", settings.spin_root)
+    if settings.default_metadata == "service":
+        return of_service(settings.service.required_url, settings)
     root = settings.local_root
     metadata = registry.load("metadata", settings.default_metadata)(root, settings.username or "")
     return Site(metadata, registry.load("datastore", "local")(root))
+
+
+def of_service(url: str, settings: Settings) -> Site:
+    """Return the site of a metadata service; data is where the settings say, or else the facts of each task."""
+    kind = settings.default_datastore
+    root = settings.local_root if kind == "local" else settings.datastores.root(kind)
+    metadata = registry.load("metadata", "service")(url, settings.username or "")
+    return Site(metadata, registry.load("datastore", kind)(root))
 
 
 def of_directory(kind: str, root: str) -> Site:
@@ -124,6 +134,8 @@ def named(address: str) -> Site:
     if not at or "/" in kind:
         kind, place = ("service" if address.startswith(("http://", "https://")) else "local"), address
     registry.load("metadata", kind)
+    if kind == "service":
+        return of_service(place, settings.load())
     directory, name = os.path.abspath(place), _ROOTS.get(kind, "")
     root = directory if os.path.basename(directory) == name else os.path.join(directory, name)
     if not os.path.isdir(root):

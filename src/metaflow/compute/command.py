@@ -36,7 +36,9 @@ class FlowOptions(NamedTuple):
         bool,
         Option("Print no remarks, only the log of a run, results and errors.", negative="not-quiet", is_forwarded=True),
     ] = False
-    metadata: Annotated[str | None, Option("Metadata provider: local, spin.", metavar="NAME", is_forwarded=True)] = None
+    metadata: Annotated[
+        str | None, Option("Metadata provider: local, service, spin.", metavar="NAME", is_forwarded=True)
+    ] = None
     mode: Annotated[
         str | None,
         Option("spin: work with the results of `spin --persist` instead of runs.", metavar="spin", is_forwarded=True),

@@ -20,11 +20,12 @@ from metaflow.metadata_provider.protocol import (
     ListedRun,
     TaskPath,
     WholeAttempt,
+    WritesAtOnce,
     unclaimed,
 )
 
 
-class DeferredMetadata:
+class DeferredMetadata(WritesAtOnce):
     """Collects what is recorded (`metaflow.metadata_provider.protocol.Metadata`); of a run it knows only that.
 
     Parameters

@@ -16,13 +16,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from metaflow import files, registry
 from metaflow.exception import DataDamaged, RunFailed, StorageUnavailable, TaskFailed
 
 if TYPE_CHECKING:
-    from metaflow.metadata_provider.protocol import Catalog, Recorder
+    from metaflow.metadata_provider.protocol import Catalog, Recorder, TaskPath
 
 RENEWED_EVERY = 10.0
 """Seconds between two renewals."""
@@ -57,7 +58,7 @@ class Lease(Protocol):
 
     def take(self) -> None: ...
 
-    def renew(self) -> None: ...
+    def renew(self, tasks: Sequence[TaskPath] = ()) -> None: ...
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None: ...
 
@@ -69,16 +70,16 @@ class LocalLease:
 
     Parameters
     ----------
-    root : str
-        Directory of the local metadata.
+    metadata : Recorder or Catalog
+        Local metadata.
     flow, run : str
         Names.
     """
 
     kind = "local"
 
-    def __init__(self, root: str, flow: str, run: str) -> None:
-        self._path = f"{root}/{flow}/{run}/_meta/lease.json"
+    def __init__(self, metadata: Recorder | Catalog, flow: str, run: str) -> None:
+        self._path = f"{metadata.root}/{flow}/{run}/_meta/lease.json"
         self._holder: dict[str, Any] = {}
 
     def take(self) -> None:
@@ -93,8 +94,8 @@ class LocalLease:
         self._holder = {**_here(), "pid": pid, "started": _started(pid)}
         files.write(self._path, _text({"holder": self._holder, "state": "running"}))
 
-    def renew(self) -> None:
-        """Say that it still does."""
+    def renew(self, tasks: Sequence[TaskPath] = ()) -> None:
+        """Say that it still does; its tasks can be seen to run."""
         try:
             os.utime(self._path)
         except OSError:
@@ -171,7 +172,7 @@ class NoLease:
     def take(self) -> None:
         pass
 
-    def renew(self) -> None:
+    def renew(self, tasks: Sequence[TaskPath] = ()) -> None:
         pass
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
@@ -185,7 +186,7 @@ def lease_of(metadata: Recorder | Catalog, flow: str, run: str) -> Lease:
     """Return the lease of a run, of the kind that its metadata keep."""
     if metadata.kind not in registry.names("lease"):
         return NoLease()
-    lease: Lease = registry.load("lease", metadata.kind)(metadata.root, flow, run)
+    lease: Lease = registry.load("lease", metadata.kind)(metadata, flow, run)
     return lease
 
 

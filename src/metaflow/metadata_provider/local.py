@@ -35,6 +35,7 @@ from metaflow.metadata_provider.protocol import (
     ListedRun,
     TaskPath,
     WholeAttempt,
+    WritesAtOnce,
     unclaimed,
 )
 
@@ -50,7 +51,7 @@ _LATEST = 253_402_300_800_000
 """Milliseconds from the epoch to the year 10000."""
 
 
-class LocalMetadata:
+class LocalMetadata(WritesAtOnce):
     """Facts in files below a directory (`metaflow.metadata_provider.protocol.Metadata`).
 
     Parameters

@@ -15,6 +15,10 @@ Document: TypeAlias = dict[str, Any]
 """One object as a catalog knows it."""
 
 
+PARAMETERS_STEP = "_parameters"
+"""The pseudo-step of a run whose only task has its parameters, as `metaflow.store.layout` calls it."""
+
+
 class TaskPath(NamedTuple):
     """The names that lead to a task."""
 
@@ -99,8 +103,9 @@ class Recorder(Protocol):
     """What a run writes.
 
     Promises of every implementation: a document is visible whole or not at all; registering twice what exists is no
-    error and changes nothing; what is recorded can be read when the call returns. It may be used by several threads.
-    Trouble that passes is waited out inside; what is raised is final.
+    error and changes nothing; what is recorded can be read when the call returns, by whoever reads through the same
+    object, and by others after `flush`. It may be used by several threads. Trouble that passes is waited out inside;
+    what is raised is final.
     """
 
     kind: str
@@ -108,6 +113,9 @@ class Recorder(Protocol):
 
     root: str
     """Directory or URL of what it keeps."""
+
+    registers_early: bool
+    """Whether tasks are to be registered when they are launched, in the order of their ids."""
 
     def new_run(
         self,
@@ -141,6 +149,41 @@ class Recorder(Protocol):
         system_tags: Iterable[str],
     ) -> None:
         """Add the artifacts of one attempt; `storage` is its kind and root."""
+
+    def first_task(self, flow: str, run: str) -> int:
+        """Return the id of the first task of a run that this recorder has registered; the others count on from it."""
+
+    def flush(self, seconds: float | None = None, tasks: Sequence[TaskPath] | None = None) -> bool:
+        """Wait until what was recorded, of some tasks if they are given, is where it can be read; tell whether it is.
+
+        It waits for `seconds` at most, if they are given. Recording itself waits for no network.
+        """
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Have a person told, from now on, of what is waited for; in the thread that waits."""
+
+    @property
+    def trouble(self) -> str:
+        """A sentence about what keeps it from writing now; empty if nothing does."""
+
+
+class WritesAtOnce:
+    """What there is to say of a recorder that has written when its methods return (`Recorder`)."""
+
+    registers_early = False
+
+    def first_task(self, flow: str, run: str) -> int:
+        return 1
+
+    def flush(self, seconds: float | None = None, tasks: Sequence[TaskPath] | None = None) -> bool:
+        return True
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        pass
+
+    @property
+    def trouble(self) -> str:
+        return ""
 
 
 class Catalog(Protocol):

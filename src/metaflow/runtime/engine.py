@@ -114,7 +114,7 @@ class Scheduling(Protocol):
 class _Attempt:
     """One attempt, from its launch until its end is told to the scheduler."""
 
-    __slots__ = ("branches", "is_stopped", "label", "launch", "log", "policy", "since", "target")
+    __slots__ = ("branches", "has_started", "is_stopped", "label", "launch", "log", "policy", "since", "target")
 
     def __init__(
         self,
@@ -133,6 +133,7 @@ class _Attempt:
         self.target = target
         self.policy = policy
         self.since = since  # when it was launched, then when it started
+        self.has_started = False
         self.is_stopped = False
 
 
@@ -195,6 +196,7 @@ class Engine:
         self._policy = policy
         self._reuse = reuse
         self._lease = lease or NoLease()
+        self._recorder = recorder
         self._clock = clock
         self._make_messages = messages
         self._scheduler: Scheduling = scheduler or Scheduler(
@@ -203,6 +205,7 @@ class Engine:
             max_splits=options.max_splits,
             retries=lambda step: policy(step).retries,
             lists_of_one=graph.lists_of_one,
+            first=recorder.first_task(flow, run),
         )
         self._places = Places(graph)
         self._logs = TaskLogs(storage, options.max_log_bytes)
@@ -275,9 +278,15 @@ class Engine:
             self._loop.call_soon_threadsafe(self._interrupt, signal.SIGINT, reason)
 
     async def _renew_lease(self) -> None:
+        told = ""
         while True:
             await asyncio.sleep(RENEWED_EVERY)
-            await asyncio.to_thread(self._lease.renew)
+            running = [self._record.path(attempt.launch) for attempt in self._attempts.values() if attempt.has_started]
+            await asyncio.to_thread(self._lease.renew, running)
+            trouble = self._recorder.trouble
+            if trouble and not told:
+                self._messages.warning(trouble)
+            told = trouble
 
     async def _unless_interrupted(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for `work`, or until somebody has ended the run."""
@@ -337,11 +346,12 @@ class Engine:
             policy,
             self._clock.elapsed(),
         )
+        self._record.launched(launch, attempt.target.command.tags)
         if launch.attempt:
             retries = policy.retries
             waited = retries.delay_before(launch.attempt) if launch.attempt <= launch.last_attempt else 0.0
             self._record.retried(launch, self.failures[launch.task], waited)
-        if self._reuse is None and self._record.is_written:
+        if self._reuse is None and self._record.is_readable(launch):
             self._submit(attempt)
         else:
             self._work_on(self._reuse_or_submit(attempt))
@@ -363,7 +373,7 @@ class Engine:
                 self._tell(TaskEnded(launch.task, 0, answer.report, taken_over=True))
                 return
             await self._reuse.written()
-        await self._record.written()
+        await self._record.readable(launch)
         self._submit(attempt)
 
     def _submit(self, attempt: _Attempt) -> None:
@@ -408,6 +418,7 @@ class Engine:
 
     def _on_started(self, attempt: _Attempt, started: Started) -> None:
         attempt.since = self._clock.elapsed()
+        attempt.has_started = True
         attempt.label = attempt.label._replace(where=started.where)
         target = attempt.target
         self._record.started(attempt.launch, started, target.command.tags if target.defers_metadata else None)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from metaflow.flow.graph import Graph
 
 
+_PATIENCE = 0.2
+"""Seconds that a task is held up so that it can read what was recorded before."""
+
+
 class RunRecord:
     """The engine's side of a run's record.
 
@@ -71,13 +75,25 @@ class RunRecord:
         """Return the names of a task."""
         return TaskPath(self._flow, self._run, launch.step, str(launch.task))
 
-    @property
-    def is_written(self) -> bool:
-        """Whether a task that starts now can read all that was recorded."""
-        return self._queue.is_empty
+    def is_readable(self, launch: Launch) -> bool:
+        """Tell whether a task that starts now can read what was recorded of those before it."""
+        return self._queue.is_empty and self._recorder.flush(0, self._before(launch))
+
+    async def readable(self, launch: Launch) -> None:
+        """Wait until it can; where what is recorded goes across a network that is slow now, not for long.
+
+        Raises
+        ------
+        Exception
+            Something could not be recorded.
+        """
+        await self.written()
+        before = self._before(launch)
+        if not self._recorder.flush(0, before):
+            await asyncio.to_thread(self._recorder.flush, _PATIENCE, before)
 
     async def written(self) -> None:
-        """Wait until it can.
+        """Wait until all is handed to the recorder.
 
         Raises
         ------
@@ -86,7 +102,15 @@ class RunRecord:
         """
         await self._queue.flush()
 
+    def _before(self, launch: Launch) -> list[TaskPath]:
+        return [TaskPath(self._flow, self._run, source.step, str(source.id)) for source in launch.inputs]
+
     # --- while a task runs ------------------------------------------------------------------------------------------
+
+    def launched(self, launch: Launch, tags: Sequence[str]) -> None:
+        """Register a task where that is done before it starts; `tags` are the run's."""
+        if self._recorder.registers_early and launch.attempt == 0:
+            self._queue.put(TaskEntry(self.path(launch), list(tags), self._system_tags))
 
     def started(self, launch: Launch, started: Started, tags: Sequence[str] | None) -> None:
         """Record where an attempt runs.

@@ -147,6 +147,8 @@ class Scheduler:
         Step name to `Retries`; always the same for the same step.
     lists_of_one : collection of (str, str)
         Step and successor where going on to that one step opens a split.
+    first : int
+        Id of the first task; the others count on from it.
     """
 
     def __init__(
@@ -157,13 +159,15 @@ class Scheduler:
         max_splits: int,
         retries: Callable[[str], Retries] = lambda step: Retries(),
         lists_of_one: Collection[tuple[str, str]] = (),
+        first: int = 1,
     ) -> None:
         self._joins = joins
         self._lists_of_one = lists_of_one
         self._slots = slots
         self._max_splits = max_splits
         self._retries = retries
-        self._last_id = 0
+        self._first = first
+        self._last_id = first - 1
         """The id that was given out last."""
         self._running: dict[int, _Task] = {}
         """By id: tasks with a launched attempt whose end is not known yet; at most `_slots`."""
@@ -216,7 +220,7 @@ class Scheduler:
     def _handle(self, event: Event) -> list[Instruction]:
         match event:
             case Start(step, parameters):
-                if self._last_id:
+                if self._has_begun:
                     raise self._broken("the run begins for a second time")
                 self._continuing.append(_Single(step, None, 0, (parameters,)))
                 return self._fill()
@@ -342,6 +346,10 @@ class Scheduler:
             return self._new(rest.step, rest.split, position, position, rest.inputs)
         return None
 
+    @property
+    def _has_begun(self) -> bool:
+        return self._last_id >= self._first
+
     def _new(
         self, step: str, split: Split | None, position: int, split_index: int | None, inputs: tuple[TaskRef, ...]
     ) -> _Task:
@@ -391,7 +399,7 @@ class Scheduler:
         """Yield what must hold, and whether it does."""
         known = [*self._running.values(), *self._waiting.values(), *self._again]
         yield "a task is in two places", len({task.id for task in known}) == len(known)
-        yield "a task has an id that was not given out", all(0 < task.id <= self._last_id for task in known)
+        yield "a task has an id that was not given out", all(self._first <= task.id <= self._last_id for task in known)
         yield "more attempts run than there are slots", len(self._running) <= self._slots
         yield "a foreach has no element left to start", all(rest.start < rest.split.width for rest in self._ranges)
         for task in known:
@@ -402,7 +410,7 @@ class Scheduler:
         if self._finished:
             yield "something runs after the end", not self._running and not self._waiting
         else:
-            yield "nothing runs, and the run goes on", bool(self._running or self._waiting or not self._last_id)
+            yield "nothing runs, and the run goes on", bool(self._running or self._waiting or not self._has_begun)
         if self._failure is None:  # after a failure tokens are lost, on purpose
             yield from self._balance()
 

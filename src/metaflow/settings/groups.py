@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from metaflow.exception import SettingsError
 from metaflow.settings import table
 from metaflow.settings.values import Values
 
@@ -146,4 +148,68 @@ class BatchSettings(NamedTuple):
             values[table.BATCH_PENDING_DEADLINE],
             values[table.BATCH_JOB_QUEUE],
             values[table.BATCH_EMIT_TAGS],
+        )
+
+
+class ServiceSettings(NamedTuple):
+    """How the metadata service is called.
+
+    Attributes
+    ----------
+    url : str or None
+        METAFLOW_SERVICE_URL: its address.
+    internal_url : str or None
+        METAFLOW_SERVICE_INTERNAL_URL: its address for tasks in containers, if it is another.
+    headers : dict of str to object
+        METAFLOW_SERVICE_HEADERS: sent with every call.
+    auth_key : str or None
+        METAFLOW_SERVICE_AUTH_KEY: sent as the header ``x-api-key``.
+    retries : int
+        METAFLOW_SERVICE_RETRY_COUNT: how often a call that reads is made.
+    patience : float
+        METAFLOW_SERVICE_PATIENCE: seconds without an answer after which a run that writes gives up.
+    page_size : int
+        METAFLOW_SERVICE_PAGE_SIZE: most documents that a call asks for.
+    """
+
+    url: str | None
+    internal_url: str | None = None
+    headers: Mapping[str, object] = {}
+    auth_key: str | None = None
+    retries: int = 5
+    patience: float = 1800.0
+    page_size: int = 500
+
+    @property
+    def required_url(self) -> str:
+        """The address.
+
+        Raises
+        ------
+        SettingsError
+            There is none.
+        """
+        if self.url is None:
+            raise SettingsError(
+                "No metadata service is configured.",
+                hint="METAFLOW_SERVICE_URL is its address; `metaflow serve` starts one, `--metadata local` needs none",
+            )
+        return self.url
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """The headers of every call."""
+        key = {"x-api-key": self.auth_key} if self.auth_key else {}
+        return {**{name: str(value) for name, value in self.headers.items()}, **key}
+
+    @classmethod
+    def of(cls, values: Values) -> ServiceSettings:
+        return cls(
+            values[table.SERVICE_URL],
+            values[table.SERVICE_INTERNAL_URL],
+            values[table.SERVICE_HEADERS],
+            values[table.SERVICE_AUTH_KEY],
+            values[table.SERVICE_RETRY_COUNT],
+            values[table.SERVICE_PATIENCE],
+            values[table.SERVICE_PAGE_SIZE],
         )

@@ -21,7 +21,7 @@ from metaflow.settings import config_file, table
 from metaflow.settings.config_file import ConfigFile
 from metaflow.settings.datastores import SDK_NAMES, Datastores
 from metaflow.settings.datatools import Datatools
-from metaflow.settings.groups import BatchSettings, KubernetesSettings, PackageSettings, RunSettings
+from metaflow.settings.groups import BatchSettings, KubernetesSettings, PackageSettings, RunSettings, ServiceSettings
 from metaflow.settings.values import Values
 
 _USER_VARIABLES = ("SUDO_USER", "USERNAME", "USER")
@@ -129,6 +129,11 @@ class Settings(NamedTuple):
     def batch(self) -> BatchSettings:
         """How AWS Batch is reached."""
         return BatchSettings.of(self.values)
+
+    @property
+    def service(self) -> ServiceSettings:
+        """How the metadata service is called."""
+        return ServiceSettings.of(self.values)
 
 
 def load(

@@ -140,7 +140,46 @@ PROFILE = _unset(
 )
 TEMPDIR = _unset("TEMPDIR", string("a directory"), "Directory for temporary files; if not set, the working directory.")
 DEFAULT_METADATA = _setting(
-    "DEFAULT_METADATA", string("a name"), "local", "Where metadata about runs is kept: `local`."
+    "DEFAULT_METADATA", string("a name"), "local", "Where metadata about runs is kept: `local` or `service`."
+)
+SERVICE_URL = _unset("SERVICE_URL", URL, "URL of the metadata service.", travels=True)
+SERVICE_INTERNAL_URL = _unset(
+    "SERVICE_INTERNAL_URL", URL, "URL of the metadata service for tasks in containers; if not set, the same."
+)
+SERVICE_HEADERS: Setting[dict[str, object]] = _setting(
+    "SERVICE_HEADERS",
+    json_object("headers", '{"Authorization": "Bearer …"}'),
+    {},
+    "Headers that are sent with every call of the metadata service.",
+    travels=True,
+    is_secret=True,
+)
+SERVICE_AUTH_KEY = _unset(
+    "SERVICE_AUTH_KEY",
+    string("a key"),
+    "Key for the metadata service, sent as the header `x-api-key`.",
+    travels=True,
+    is_secret=True,
+)
+SERVICE_RETRY_COUNT = _setting(
+    "SERVICE_RETRY_COUNT",
+    whole("calls", 1),
+    5,
+    "How often a call that reads the metadata service is made until it is answered.",
+    travels=True,
+)
+SERVICE_PATIENCE = _setting(
+    "SERVICE_PATIENCE",
+    seconds(),
+    1800.0,
+    "Seconds without any answer of the metadata service after which a run ends; until then what it records is kept.",
+)
+SERVICE_PAGE_SIZE = _setting(
+    "SERVICE_PAGE_SIZE",
+    whole("documents", 1, 500),
+    500,
+    "Most documents that a call of the metadata service asks for, where the service has pages.",
+    travels=True,
 )
 DEFAULT_DATASTORE = _setting(
     "DEFAULT_DATASTORE", string("a name"), "local", "Where data is kept: `local`, `s3`, `gs` or `azure`."
@@ -561,12 +600,7 @@ _unused(
     """
 )
 _unused("CARD_AZUREROOT CARD_GSROOT CARD_LOCALROOT CARD_NO_WARNING CARD_S3ROOT", travels=True)
-_unused(
-    """
-    SERVICE_AUTH_KEY SERVICE_HEADERS SERVICE_INTERNAL_URL SERVICE_RETRY_COUNT SERVICE_URL SERVICE_VERSION_CHECK
-    """,
-    travels=True,
-)
+_unused("SERVICE_VERSION_CHECK", travels=True)
 
 # Internal to Metaflow, or about something that is done in another way here and needs no setting.
 _unused(

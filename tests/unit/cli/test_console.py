@@ -51,7 +51,7 @@ def test_what_is_in_force_and_where_it_comes_from(command: Console) -> None:
     assert command.run("configure", "show", METAFLOW_PREFLIGHT="fail") == (
         f"METAFLOW_DEFAULT_DATASTORE=s3  ({path}:1:2)\n"
         "METAFLOW_PREFLIGHT=fail  (environment)\n"
-        f"METAFLOW_SERVICE_AUTH_KEY=***  ({path}:1:38; no effect)\n"
+        f"METAFLOW_SERVICE_AUTH_KEY=***  ({path}:1:38)\n"
     )
 
 

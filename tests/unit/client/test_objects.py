@@ -175,9 +175,10 @@ def test_places_to_look_in(place: Place, tmp_path_factory: pytest.TempPathFactor
     for wrong in ("/nowhere", "local@/nowhere"):
         with pytest.raises(MetaflowNotFound, match="/nowhere"):
             metadata(wrong)
-    for wrong in ("service@http://localhost:1", "http://localhost:1", "floppy@a"):
-        with pytest.raises(CommandException):
-            metadata(wrong)
+    with pytest.raises(CommandException):
+        metadata("floppy@a")
+    assert metadata("http://localhost:1") == metadata("service@http://localhost:1/") == "service@http://localhost:1"
+    metadata(place.directory)
     assert get_metadata() == f"local@{place.directory}"
 
 

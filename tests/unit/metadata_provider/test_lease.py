@@ -19,7 +19,7 @@ from metaflow.metadata_provider.local import LocalMetadata
 
 @pytest.fixture
 def lease(tmp_path: Path) -> LocalLease:
-    return LocalLease(str(tmp_path), "Flow", "1")
+    return LocalLease(LocalMetadata(str(tmp_path)), "Flow", "1")
 
 
 @pytest.fixture

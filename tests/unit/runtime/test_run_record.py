@@ -137,7 +137,7 @@ def test_a_task_elsewhere_is_registered_when_it_starts_and_what_it_carries_home_
     async def live() -> None:
         run.record.started(LAUNCH, Started(2, 1, "pod x", {"pod": "x"}), ["t"])
         await run.record.written()
-        assert run.record.is_written
+        assert run.record.is_readable(LAUNCH)
         assert run.facts() == {"attempt": "1", "ds-type": "local", "ds-root": run.storage.root, "pod": "x"}
         carried = FactsEntry(run.path, 1, [Fact("attempt", "1", "attempt"), Fact("node", "n", "node")])
         run.record.ended(LAUNCH, Ended(2, 1, 0, None, TaskReport(("join",), entries=(carried,)), facts={"peak": "9"}))
