@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from metaflow.serve import rest
+from metaflow.serve import rest, sign_in
 from metaflow.serve.access import Access, AccessRules
 from metaflow.serve.served import Served
 
@@ -27,7 +27,7 @@ def application(served: Served, rules: AccessRules) -> Starlette:
     rules : AccessRules
         Who may ask.
     """
-    routes: list[BaseRoute] = [*rest.routes(served)]
+    routes: list[BaseRoute] = [*rest.routes(served), *(sign_in.routes(rules.tokens) if rules.tokens else ())]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

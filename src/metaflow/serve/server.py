@@ -12,7 +12,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from metaflow.exception import CommandException
+from metaflow.serve.bounded_http import BoundedProtocol
 
+_MOST_CONNECTIONS = 2000
 _GRACE_SECONDS = 3
 """How long requests that are being answered may take when the server is told to end."""
 
@@ -59,7 +61,15 @@ def serve(app: Starlette, listening: socket.socket, *, started: Callable[[], Non
         Called when the server is told to end, before it waits for open requests: ends streams.
     """
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     asyncio.run(_Server(config, started, ending).until_told(listening))
 

@@ -564,6 +564,15 @@ ECS_FARGATE_EXECUTION_ROLE = _unset(
     "ECS_FARGATE_EXECUTION_ROLE", string("the ARN of a role"), "Role with which Fargate starts Batch jobs."
 )
 
+# --- the server ------------------------------------------------------------------------------------------------------
+
+SERVE_TOKEN = _unset(
+    "SERVE_TOKEN",
+    string("a token of at least 16 characters"),
+    "Token that `metaflow serve` lets requests in with.",
+    is_secret=True,
+)
+
 # --- options of commands ---------------------------------------------------------------------------------------------
 
 ENVIRONMENT_ONLY = frozenset({HOME.name, PROFILE.name, ENVIRONMENT.name})

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -55,7 +54,7 @@ class Database:
     def __init__(self, place: str) -> None:
         self._url = _url(place)
         self._file = self._url.database if self._url.get_backend_name() == "sqlite" else None
-        self.shown = self._file or self._url.render_as_string(hide_password=True)
+        self.shown = self._file or self._url.set(drivername="postgresql").render_as_string()
         self._engine: Engine | None = None
         self._empty: Engine | None = None
         self._opening = threading.Lock()
@@ -144,7 +143,7 @@ def unavailable(error: Exception, place: str = "") -> StorageUnavailable:
 
 
 def _url(place: str) -> URL:
-    scheme = urlsplit(place).scheme if "://" in place else ""
+    scheme = place.partition("://")[0] if "://" in place else ""
     if not scheme:
         return URL.create("sqlite", database=os.path.abspath(os.path.expanduser(place)))
     if scheme not in ("postgresql", "postgres"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import (
@@ -57,15 +57,23 @@ class Listed(NamedTuple):
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def flows(connection: Connection) -> list[Document]:
-    """Return all flows."""
-    return [_flow(row) for row in connection.execute(select(FLOWS).order_by(FLOWS.c.flow_id))]
+def flows(connection: Connection, projects: Collection[str] | None = None) -> list[Document]:
+    """Return all flows, or those that have a run of one of the projects."""
+    return [_flow(row) for row in connection.execute(_flows(projects).order_by(FLOWS.c.flow_id))]
 
 
-def flow(connection: Connection, flow: str) -> Document | None:
-    """Return a flow."""
-    row = connection.execute(select(FLOWS).where(FLOWS.c.flow_id == flow)).first()
+def flow(connection: Connection, flow: str, projects: Collection[str] | None = None) -> Document | None:
+    """Return a flow; `projects` as of `flows`."""
+    row = connection.execute(_flows(projects).where(FLOWS.c.flow_id == flow)).first()
     return None if row is None else _flow(row)
+
+
+def _flows(projects: Collection[str] | None) -> Select[*tuple[Any, ...]]:
+    if projects is None:
+        return select(FLOWS)
+    return select(FLOWS).where(
+        select(RUNS.c.id).where(RUNS.c.flow_id == FLOWS.c.flow_id, is_of_project(projects)).exists()
+    )
 
 
 def _flow(row: AnyRow) -> Document:
@@ -143,6 +151,22 @@ def _status(row: AnyRow, now: int) -> str:
 def is_alive(heartbeat: int | None, failed: int | None, now: int) -> bool:
     """Tell whether a run that has not ended goes on: it was heard of lately, the more so after a failure."""
     return (heartbeat or 0) + (LOST_AFTER if failed is None else FAILED_AFTER) >= now
+
+
+def has_tag(tag: str) -> ColumnElement[bool]:
+    """Return the condition that a run has a tag, of either kind."""
+    return or_(_lists(RUNS.c.tags, tag), _lists(RUNS.c.system_tags, tag))
+
+
+def is_of_project(projects: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a run is of one of the projects; its owner cannot change that."""
+    return or_(*(_lists(RUNS.c.system_tags, f"project:{each}") for each in projects))
+
+
+def _lists(column: Any, text: str) -> ColumnElement[bool]:
+    # The lists are JSON as Python writes it: ["a", "b"]. A quotation mark in a text has a backslash before it.
+    every = ", " + func.substr(column, 2, func.length(column) - 2) + ", "
+    return func.replace(every, f", {json.dumps(text)}, ", "") != every
 
 
 def _is_run(flow: str, run: str) -> ColumnElement[bool]:

@@ -71,7 +71,9 @@ def _endpoint(
             body = parsed(await request.body()) if row.method != "GET" else None
             key = request.headers.get("idempotency-key")
             query = request.query_params.multi_items()
-            content, status, headers = await row.does(service, Call(request.path_params, query, body, key))
+            call = Call(request.path_params, query, body, key, request.state.grant.projects)
+            await service.check(call)
+            content, status, headers = await row.does(service, call)
         except MetaflowNotFound as error:
             return _failed(404, error.message)
         except MetaflowTaggingError as error:

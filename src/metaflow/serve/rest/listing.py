@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_
+from sqlalchemy import ColumnElement, and_, or_
 
-from metaflow.serve.database.queries import Page, run_state
+from metaflow.serve.database.queries import Page, has_tag, run_state
 from metaflow.serve.database.tables import RUNS, TASKS
 from metaflow.serve.rest.input import LATEST, Refused
 
@@ -85,9 +85,9 @@ def _filters(query: Iterable[tuple[str, str]]) -> list[tuple[str, str, str]]:
 
 def _run_condition(field: str, operation: str, value: str, now: int) -> ColumnElement[bool]:
     if field == "_tags" and operation in ("any", "all"):
-        return (or_ if operation == "any" else and_)(*map(_has_tag, value.split(",")))
+        return (or_ if operation == "any" else and_)(*map(has_tag, value.split(",")))
     if field == "user" and operation == "eq":
-        return or_(*(_has_tag(f"user:{each}") for each in value.split(",")))
+        return or_(*(has_tag(f"user:{each}") for each in value.split(",")))
     if field == "status" and operation in ("eq", "ne"):
         wanted = value.split(",")
         unknown = [each for each in wanted if each not in _STATES]
@@ -106,13 +106,6 @@ def _compared(columns: dict[str, Any], field: str, operation: str, value: str) -
     values = [_whole(field, each) if field == "ts_epoch" else each for each in value.split(",")]
     condition: ColumnElement[bool] = or_(*(compare(column, each) for each in values))
     return condition
-
-
-def _has_tag(tag: str) -> ColumnElement[bool]:
-    # The lists are JSON as Python writes it: ["a", "b"]. A quotation mark in a tag has a backslash before it.
-    inner = [func.substr(column, 2, func.length(column) - 2) for column in (RUNS.c.tags, RUNS.c.system_tags)]
-    every = ", " + inner[0] + ", " + inner[1] + ", "
-    return func.replace(every, f", {json.dumps(tag)}, ", "") != every
 
 
 def _whole(field: str, text: str) -> int:

@@ -44,12 +44,15 @@ class Call(NamedTuple):
         The parsed body.
     key : str or None
         The header ``Idempotency-Key``.
+    projects : frozenset of str or None
+        Only runs of these projects may be seen or changed; None for all.
     """
 
     path: Mapping[str, str]
     query: Sequence[tuple[str, str]] = ()
     body: Any = None
     key: str | None = None
+    projects: frozenset[str] | None = None
 
 
 class Answer(NamedTuple):
@@ -78,14 +81,31 @@ class MetadataService:
         self._changes = changes
         self._clock = clock
 
+    async def check(self, call: Call) -> None:
+        """Check that the run in the path of a call is of its projects.
+
+        Raises
+        ------
+        MetaflowNotFound
+            It is not; whether there is such a run is not told.
+        """
+        projects = call.projects
+        if projects is None:
+            return
+        names = _names(call)
+        if len(names) > 1:
+            flow, run, now = *names[:2], self._clock()
+            document = await asyncio.wrap_future(self._database.ask(lambda c: queries.run(c, flow, run, now)))
+            _there(document if _is_of(projects, document) else None, "run", flow, run)
+
     # --- flows and runs ----------------------------------------------------------------------------------------------
 
     async def flows(self, call: Call) -> Answer:
-        return await self._found(queries.flows)
+        return await self._found(lambda c: queries.flows(c, call.projects))
 
     async def flow(self, call: Call) -> Answer:
         (flow,) = _names(call)
-        return await self._found(lambda c: _there(queries.flow(c, flow), "flow", flow))
+        return await self._found(lambda c: _there(queries.flow(c, flow, call.projects), "flow", flow))
 
     async def register_flow(self, call: Call) -> Answer:
         (flow,) = _names(call)
@@ -101,6 +121,8 @@ class MetadataService:
         (flow,) = _names(call)
         now = self._clock()
         page, wanted = listing.page_of(call.query), listing.run_conditions(call.query, now)
+        if call.projects is not None:
+            wanted.append(queries.is_of_project(call.projects))
         return await self._page(lambda c: queries.runs(c, flow, now, wanted, page))
 
     async def run(self, call: Call) -> Answer:
@@ -115,11 +137,15 @@ class MetadataService:
         given = given._replace(
             tags=check_first_tags(fields.strings("tags")), system_tags=check_tags(fields.strings("system_tags"))
         )
+        if not _is_of(call.projects, {"system_tags": given.system_tags}):
+            raise Refused("This token is for runs of some projects only, and this one is of none of them.", 403)
         now = self._clock()
 
         def job(c: Connection) -> Answer:
             number, is_new = self._database.writes.register_run(c, flow, given)
             document = queries.run(c, flow, str(number) if given.name is None else given.name, now)
+            if not _is_of(call.projects, document):
+                raise Refused(f"The run {flow}/{given.name} is of another project.", 403)
             # A registration that comes twice is one: whoever sent it has missed the first answer.
             is_repeated = not is_new and given.request is not None
             return _registered(document, is_new or is_repeated, f"The run {flow}/{given.name}")
@@ -310,6 +336,12 @@ def _names(call: Call) -> tuple[str, ...]:
 def _run_or_step(call: Call) -> tuple[str, str, str | None]:
     flow, run, *step = _names(call)
     return flow, run, step[0] if step else None
+
+
+def _is_of(projects: frozenset[str] | None, run: Mapping[str, Any] | None) -> bool:
+    if projects is None or run is None:
+        return True
+    return any(f"project:{project}" in run["system_tags"] for project in projects)
 
 
 def _attempt(call: Call) -> int | None:
