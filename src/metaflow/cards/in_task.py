@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from metaflow.store.protocol import Storage
 
 _LAST_WAIT = 5.0
-"""Seconds that the end of a task waits for a refresh that is being stored."""
+"""Seconds that the final page waits for a refresh that is being stored."""
+
+_FURTHER_WAIT = 20.0
+"""Seconds that the end of a task waits, if that was not enough, to store the final page once more after it."""
+
+_WORTH_SAYING = 5.0
+"""Seconds from which on the log says how long the end of a task has waited for its cards."""
 
 _ERROR_PATIENCE = 10.0
 """Seconds in which a page that only says what went wrong is stored."""
@@ -137,6 +143,12 @@ class TaskCards:
 
     def finish(self, attempt: int) -> None:
         """Store the final page of each card; the attempt has been stored before."""
+        began = self.clock()
+        self._finish(attempt)
+        if (took := self.clock() - began) > _WORTH_SAYING:
+            self.complain(f"@card: the end of this task has waited {took:.0f} s for its cards.")
+
+    def _finish(self, attempt: int) -> None:
         for number, card in enumerate(self._cards if self.makes_pages else (), 1):
             if not card.finish(attempt):
                 if more := len(self._cards) - number:
@@ -208,6 +220,8 @@ class TaskCard:
             return
         if now["page"] is not None:
             self._put_page(now["page"])
+            if self._has_ended:
+                return
         self._token = now["token"]
         self._put_data(self._token, now["data"])
 
@@ -239,7 +253,8 @@ class TaskCard:
         """Store the final page, or an error card; nothing is raised. Return whether the storage takes pages."""
         cards, request = self._cards, self.request
         self._has_ended = True
-        if self._publisher is not None and not self._publisher.close() and self._process is not None:
+        is_late = self._publisher is not None and not self._publisher.close(_LAST_WAIT)
+        if is_late and self._process is not None:
             stuck, self._process = self._process, self._new_process()
             stuck.close()
         page: str | None
@@ -253,15 +268,31 @@ class TaskCard:
             if self._process is not None:
                 self._process.close()
         try:
-            with time_limit(patience, "The storage"):
-                if page is not None:
-                    self._put_page(page)
-                if self._publisher is not None:
-                    self._put_data("final", {})
+            self._put_final(page, patience)
+            if is_late:
+                self._outlast(page, patience)
         except Exception as error:  # noqa: BLE001 - neither does a storage that is away
             cards.complain(f"@card: the card could not be stored: {_told(error)}")
             return False
         return True
+
+    def _put_final(self, page: str | None, patience: float) -> None:
+        with time_limit(patience, "The storage"):
+            if page is not None:
+                self._put_page(page)
+            if self._publisher is not None:
+                self._put_data("final", {})
+
+    def _outlast(self, page: str | None, patience: float) -> None:
+        """Store the final page again, after what was still being stored before it and may have come after it."""
+        assert self._publisher is not None
+        if self._publisher.close(_FURTHER_WAIT):
+            self._put_final(page, patience)
+        else:
+            self._cards.complain(
+                "@card: the storage has not answered to a refresh for a long time. Should it still store that, the "
+                "card shows what it showed then."
+            )
 
     def _page(self, attempt: int) -> str:
         request, flow = self.request, self._cards.flow
@@ -304,15 +335,12 @@ class _Publisher:
             self._waiting = data
             self._wake.notify()
 
-    def close(self) -> bool:
-        """Drop what waits, and wait a moment for what is being stored: the final page comes after it.
-
-        Return whether it has ended.
-        """
+    def close(self, patience: float) -> bool:
+        """Drop what waits; wait `patience` seconds for what is being shown, and return whether that has ended."""
         with self._wake:
             self._waiting, self._is_closed = None, True
             self._wake.notify()
-        self._thread.join(_LAST_WAIT)
+        self._thread.join(patience)
         return not self._thread.is_alive()
 
     def _work(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -10,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from metaflow.cards import Markdown
+from metaflow.cards import Markdown, in_task
 from metaflow.cards.in_task import TaskCards
 from metaflow.exception import StorageUnavailable
 from metaflow.store.memory import MemoryStorage
+from support import processes
 
 PATH = "F/1/start/1"
 
@@ -119,3 +122,85 @@ def test_a_component_that_never_comes_is_told_and_its_card_says_so() -> None:
     cards.finish(0)
     assert ["was not ready after 0.05 s" in each for each in cards.told] == [True, True]
     assert "The card was not ready after 0.05 s." in cards.pages[0]
+
+
+class Slow(MemoryStorage):
+    """A storage that keeps what a refresh stores until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun = threading.Event()
+        self.may_go_on = threading.Event()
+        self.data: list[Any] = []
+        self.goes_on_after_the_final_page = False
+
+    def put(
+        self,
+        items: Iterable[tuple[str, bytes]],
+        *,
+        overwrite: bool = False,
+        attributes: Mapping[str, bytes] | None = None,
+    ) -> None:
+        items = list(items)
+        is_refresh = threading.current_thread() is not threading.main_thread()
+        if is_refresh:
+            self.has_begun.set()
+            assert self.may_go_on.wait(60)
+        super().put(items, overwrite=overwrite, attributes=attributes)
+        self.data += [json.loads(content)["data"] for name, content in items if name.endswith(".json")]
+        if not is_refresh and self.goes_on_after_the_final_page:
+            self.may_go_on.set()
+
+
+def test_of_refreshes_that_a_slow_storage_keeps_waiting_the_newest_counts() -> None:
+    storage = Slow()
+    cards = Cards(storage)
+    cards.add(type="blank", refresh_interval=0)
+    cards.current.append(Markdown("first"), id="text")
+    cards.current.refresh()
+    assert storage.has_begun.wait(60)
+    for number in range(100):  # none of them waits
+        cards.current.components["text"].update(f"update {number}")
+        cards.current.refresh()
+    storage.may_go_on.set()
+    processes.eventually(lambda: len(storage.data) == 2, "both are stored")
+    assert ["first" in str(storage.data[0]), "update 99" in str(storage.data[1])] == [True, True]
+    cards.finish(0)
+    assert storage.data[2:] == [{}]
+
+
+def test_a_refresh_that_is_stored_after_the_final_page_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_task, "_LAST_WAIT", 0.01)
+    storage = Slow()
+    storage.goes_on_after_the_final_page = True
+    cards = Cards(storage)
+    cards.add(type="blank", refresh_interval=0)
+    cards.current.append(Markdown("early"), id="text")
+    cards.current.refresh()
+    assert storage.has_begun.wait(60)
+    cards.current.components["text"].update("at the end")
+    cards.finish(0)
+    assert "at the end" in cards.pages[0]
+    assert storage.data[-1] == {}
+    assert cards.told == []
+
+
+def test_a_refresh_that_never_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_task, "_LAST_WAIT", 0.01)
+    monkeypatch.setattr(in_task, "_FURTHER_WAIT", 0.01)
+    storage = Slow()
+    cards = Cards(storage)
+    cards.add(type="blank")
+    cards.current.append(Markdown("at the end"))
+    cards.current.refresh()
+    assert storage.has_begun.wait(60)
+    cards.finish(0)
+    storage.may_go_on.set()
+    assert ["has not answered to a refresh" in each for each in cards.told] == [True]
+
+
+def test_how_long_the_end_of_a_task_has_waited_is_told() -> None:
+    cards = Cards(MemoryStorage())
+    cards.clock = itertools.count(step=10).__next__
+    cards.finish(0)
+    assert cards.told == ["@card: the end of this task has waited 10 s for its cards."]
