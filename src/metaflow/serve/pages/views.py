@@ -28,6 +28,8 @@ PHASES = {
 
 _UNITS = 1000
 """Width of a drawn track."""
+_NARROWEST = 8.0
+"""What can still be seen of a track."""
 
 
 class Command(NamedTuple):
@@ -78,16 +80,31 @@ def _note(detail: RunDetail, name: str, step: StepCounts | None) -> StepNote:
     return StepNote(state, f"{number:,} {state}" if number == total else f"{number:,} of {total:,} {state}", address)
 
 
-def spans(steps: Sequence[StepCounts], began: int, end: int) -> dict[str, Track]:
-    """Return where in a run's time each step lies."""
+def spans(steps: Sequence[StepCounts], began: int, end: int) -> dict[str, list[Track]]:
+    """Return where in a run's time each step lies, divided by how its tasks are doing."""
     whole = max(1, end - began)
     found = {}
     for step in steps:
         if step.started is not None:
             x = _UNITS * max(0, step.started - began) / whole
-            length = _UNITS * ((step.ended or end) - step.started) / whole
-            found[step.name] = Track(round(x, 1), round(max(4.0, min(length, _UNITS - x)), 1), state_of(step.counts))
+            length = min(_UNITS * ((step.ended or end) - step.started) / whole, _UNITS - x)
+            x = min(x, _UNITS - _NARROWEST)
+            found[step.name] = _shares(step.counts, round(x, 1), round(max(_NARROWEST, length), 1))
     return found
+
+
+def _shares(counts: Mapping[Any, int], x: float, width: float) -> list[Track]:
+    """Return a track divided by states, so that few failures among many tasks can still be seen."""
+    states = [state for state in reversed(TASK_STATES) if counts.get(state)]
+    total = sum(counts.values())
+    least = min(_NARROWEST, width / max(1, len(states)))
+    widths = [max(least, width * counts[state] / total) for state in states]
+    widths = [each * width / sum(widths) for each in widths]
+    drawn = []
+    for state, each in zip(states, widths, strict=True):
+        drawn.append(Track(round(x, 1), round(each, 1), state, f"{counts[state]:,} {state}"))
+        x += each
+    return drawn
 
 
 def phases(parts: Sequence[Phase]) -> list[Track]:

@@ -36,9 +36,14 @@ def test_the_graph_says_how_each_step_is_doing_and_leads_there() -> None:
 def test_tracks_stay_within_their_width() -> None:
     steps = [StepCounts("a", {"successful": 1}, 1000, 1500), StepCounts("b", {"running": 1}, 1990), StepCounts("c", {})]
     found = views.spans(steps, 1000, 2000)
-    assert found["a"][:3] == (0.0, 500.0, "successful")
-    assert found["b"][:3] == (990.0, 10.0, "running")
+    assert [each[:3] for each in found["a"]] == [(0.0, 500.0, "successful")]
+    assert [each[:3] for each in found["b"]] == [(990.0, 10.0, "running")]
     assert "c" not in found
+    wide = StepCounts("d", {"successful": 9999, "failed": 1}, 1000, 2000)
+    good, bad = views.spans([wide], 1000, 2000)["d"]
+    assert (good.kind, bad.kind) == ("successful", "failed")
+    assert bad.width > 7
+    assert bad.x + bad.width == pytest.approx(1000, abs=0.2)
     assert [(each.x, each.width) for each in views.phases([Phase("queued", 1), Phase("ran", 3)])] == [
         (0, 250),
         (250, 750),

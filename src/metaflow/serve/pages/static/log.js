@@ -161,9 +161,9 @@ class Log {
   async prepend() {
     const step = Math.min(1, 50_000 / Math.max(1, this.size));
     const part = await this.part({ fraction: Math.max(0, this.fraction - step) });
-    const texts = this.lines.slice(0, 5).map((line) => line.textContent);
-    const at = part.lines.findLastIndex((_, index) => texts.every((text, offset) =>
-      index + offset >= part.lines.length || part.lines[index + offset].textContent === text));
+    const same = (one, other) => one.textContent === other.textContent && one.firstElementChild?.dateTime === other.firstElementChild?.dateTime;
+    const at = part.lines.findLastIndex((_, index) => this.lines.slice(0, 5).every((line, offset) =>
+      index + offset >= part.lines.length || same(line, part.lines[index + offset])));
     const before = at < 0 ? part.lines : part.lines.slice(0, at);
     this.lines = before.concat(this.lines).slice(0, MOST_LINES);
     if (this.lines.length === MOST_LINES) this.isLast = false;

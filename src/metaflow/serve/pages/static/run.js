@@ -145,11 +145,14 @@ canvas.setAttribute("role", "img");
 told.className = "told soft";
 told.setAttribute("role", "status");
 told.textContent = "Point at a cell, or move with the arrow keys; Enter opens the task.";
-grid.append(canvas, told);
+const box = document.createElement("div");
+box.className = "cells-box";
+box.append(canvas);
+grid.append(box, told);
 let columns = 1;
 
 function drawGrid() {
-  const scale = devicePixelRatio || 1, size = CELL + GAP, width = Math.max(200, grid.clientWidth - 2);
+  const scale = devicePixelRatio || 1, size = CELL + GAP, width = Math.max(200, box.clientWidth);
   columns = Math.max(1, Math.floor((width - GAP) / size));
   const height = Math.max(1, Math.ceil(shown.length / columns)) * size + GAP;
   canvas.width = width * scale;
@@ -211,7 +214,14 @@ canvas.addEventListener("click", (event) => { const position = cellAt(event); if
 
 function choose(position) {
   chosen = Math.min(shown.length - 1, Math.max(0, position));
-  if (view === "grid") { drawGrid(); tell(chosen); return; }
+  if (view === "grid") {
+    drawGrid();
+    tell(chosen);
+    const top = Math.floor(chosen / columns) * (CELL + GAP);
+    if (top < box.scrollTop) box.scrollTop = top;
+    else if (top + 2 * CELL > box.scrollTop + box.clientHeight) box.scrollTop = top + 2 * CELL - box.clientHeight;
+    return;
+  }
   const top = chosen * ROW;
   if (top < list.scrollTop) list.scrollTop = top;
   else if (top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW - list.clientHeight;
