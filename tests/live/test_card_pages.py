@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from metaflow.cards import get_cards
 from support import processes
+from support.browser import chromium, found_by_axe, needs_browser, watched
 from support.site import Finished, Site
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLOW = "card_gallery.py"
 DEFAULT_CARDS = {"linear": "left", "foreach": "each", "joined": "join", "caught": "caught", "ended": "end"}
 PAGES = ("all", "hostile", "large", "empty", "first", "failed", *DEFAULT_CARDS)
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(not os.path.exists(CHROMIUM), reason=f"there is no Chromium at {CHROMIUM}"),
-]
+pytestmark = needs_browser
 
 
 class Shown(NamedTuple):
@@ -50,10 +45,8 @@ def pages(shared: Callable[..., Finished], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -70,26 +63,6 @@ def show(browser: Browser, pages: dict[str, Path]) -> Iterator[Callable[..., Sho
     yield show
     for page in opened:
         page.close()
-
-
-def watched(page: Page) -> list[str]:
-    """Return a list that will hold what goes wrong on a page."""
-    complaints: list[str] = []
-
-    def dismiss(dialog: Dialog) -> None:
-        complaints.append(f"dialog {dialog.message}")
-        dialog.dismiss()
-
-    page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", dismiss)
-    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
-    return complaints
-
-
-def found_by_axe(page: Page) -> list[str]:
-    violations = Axe().run(page)["violations"]
-    return [f"{each['id']}: {node['html'][:200]}" for each in violations for node in each["nodes"]]
 
 
 @pytest.mark.parametrize("name", PAGES)

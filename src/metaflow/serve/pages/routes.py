@@ -182,7 +182,8 @@ class _Pages:
             attempt = next((each for each in detail.attempts if each.number == number), None)
             if attempt is None:
                 raise MetaflowNotFound(f"The task {path} has no attempt {number}.")
-        stream = _stream(request.query_params.get("stream", "stdout"))
+        usual = "stderr" if attempt and attempt.state in ("failed", "caught") else "stdout"
+        stream = _stream(request.query_params.get("stream", usual))
         run = self._reader.run(path.flow, path.run)
         is_live = detail.row.state == "running"
         return self._page(

@@ -70,9 +70,9 @@ def said(answer: httpx2.Response) -> str:
         (
             f"{RUN}/train/62",
             200,
-            ["attempt 2", "give it more", "epoch 0 loss=1.0000", "ndarray 2.4 kB", "Cards default"],
+            ["attempt 2", "give it more", "MemoryError", "ndarray 2.4 kB", "Cards default"],
         ),
-        (f"{RUN}/train/62?attempt=0&stream=stderr", 200, ["failed attempt 1"]),
+        (f"{RUN}/train/62?attempt=0&stream=stderr", 200, ["failed attempt 1", "It printed nothing to stderr."]),
         (f"{RUN}/train/62/log/stdout?attempt=1&q=epoch+2999", 200, ["1 lines have it"]),
         (f"{RUN}/train/62/log/stdout?attempt=1&position=2990", 200, ["epoch 2999", "From the beginning"]),
         (f"{RUN}/train/62/artifacts/weights", 200, ["numpy.ndarray", "float64 array of shape (100, 3)"]),

@@ -7,7 +7,7 @@
 
 import { localTimes } from "./page.js";
 
-const LINE = 18, EDGE = 1500, MOST_LINES = 40_000, TALLEST = 12_000_000;
+const LINE = 18, EDGE = 4000, MOST_LINES = 40_000, TALLEST = 12_000_000;
 const region = document.getElementById("log-lines");
 
 class Log {
@@ -45,17 +45,17 @@ class Log {
     return part;
   }
 
-  // Begin a block anew, at the beginning, at a fraction or at a position.
-  async start(query, mark = false) {
+  // Begin a block anew, at a position or a fraction, and show its beginning, its end, or a first line that was found.
+  async start(query, view = "beginning") {
     const part = await this.part(query);
     this.lines = part.lines;
-    if (mark && this.lines.length) this.lines[0].classList.add("found");
+    if (view === "found") this.lines[0]?.classList.add("found");
     this.fraction = part.fraction;
     this.end = part.end;
     this.isFirst = part.fraction === 0;
     this.take(part);
     this.place();
-    if (query.fraction === undefined || query.fraction >= 1) this.box.scrollTop = query.fraction >= 1 ? this.top + this.height : this.top - (mark ? 90 : 0);
+    this.box.scrollTop = { beginning: this.top, end: this.top + this.height, found: this.top - 90 }[view];
     this.draw();
     await this.fill();
   }
@@ -123,7 +123,7 @@ class Log {
     const isFar = below < this.top - 3 * EDGE || above > end + 3 * EDGE;
     if (isFar && !(this.isFirst && this.isLast)) {
       const fraction = Math.min(1, above / Math.max(1, this.whole - this.box.clientHeight));
-      const part = await this.part({ fraction: fraction > 0.9999 ? await this.nearEnd() : fraction });
+      const part = await this.part({ fraction: fraction > 0.9999 ? this.nearEnd() : fraction });
       Object.assign(this, { lines: part.lines, fraction: part.fraction, end: part.end, isFirst: part.fraction === 0 });
       this.take(part);
       this.place();
@@ -136,7 +136,7 @@ class Log {
     return false;
   }
 
-  async nearEnd() {
+  nearEnd() {
     return Math.max(0, 1 - 60_000 / Math.max(60_000, this.size ?? 1));
   }
 
@@ -184,7 +184,7 @@ class Log {
   }
 
   async toEnd() {
-    if (!this.isLast) await this.start({ fraction: await this.nearEnd() });
+    if (!this.isLast) await this.start({ fraction: this.nearEnd() }, "end");
     while (!this.isLast) await this.append();
     this.box.scrollTop = this.whole;
     this.draw();
@@ -231,7 +231,7 @@ async function go(log, by) {
   at = (at + by + positions.length) % positions.length;
   follow.checked = false;
   found.textContent = `Line ${(at + 1).toLocaleString()} of ${found.dataset.cut}${positions.length.toLocaleString()}`;
-  await log.start({ position: positions[at] }, true);
+  await log.start({ position: positions[at] }, "found");
 }
 
 async function main(log) {
