@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             upstream.close()
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _serve
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = do_PATCH = _serve
 
     def log_message(self, *_: object) -> None:
         pass

@@ -75,7 +75,7 @@ class Answer(NamedTuple):
         content = self.content
         if isinstance(content, dict):
             content = content.get("message") or content.get("detail") or ""
-        return str(content).strip()[:500] or http.client.responses.get(self.status, f"status {self.status}")
+        return str(content).strip().rstrip(".")[:500] or http.client.responses.get(self.status, f"status {self.status}")
 
 
 class Connection:

@@ -3,7 +3,7 @@
 A run waits for the service when it begins, as its id comes from there. All else that is recorded is put into lanes, one
 for each task, and sent by threads (`sender`): what is recorded can be read, here, when it is asked for, since whoever
 reads waits until what was recorded before is sent. Tasks have ids of ours, whole numbers as elsewhere; what the service
-says of the first one tells whether it takes them (`_agree_on_names`).
+says of that of the parameters tells whether it takes them (`_agree_on_ids`).
 
 Start reading at `ServiceMetadata.new_run` for the writing, at `ServiceMetadata.get` for the reading.
 """
@@ -33,7 +33,7 @@ from metaflow.metadata_provider.protocol import (
 )
 from metaflow.metadata_provider.service import documents
 from metaflow.metadata_provider.service.connection import Answer, Connection, Unavailable
-from metaflow.metadata_provider.service.sender import Call, Sender, given_up
+from metaflow.metadata_provider.service.sender import USUAL, Call, Pauses, Sender, given_up
 from metaflow.settings.groups import ServiceSettings
 
 T = TypeVar("T")
@@ -56,17 +56,22 @@ class ServiceMetadata:
         Who writes: `user_name` of new documents.
     service : ServiceSettings, optional
         How it is called; by default as the settings say.
+    pauses : Pauses
+        Between tries.
     """
 
     kind = "service"
     registers_early = True
 
-    def __init__(self, root: str, user: str = "", service: ServiceSettings | None = None) -> None:
+    def __init__(
+        self, root: str, user: str = "", service: ServiceSettings | None = None, pauses: Pauses = USUAL
+    ) -> None:
         self.root = root.rstrip("/")
         self.user = user
         self._settings = service or settings.load().service
         self.connection = Connection(self.root, self._settings.all_headers)
-        self._sender = Sender(self.root, self._settings.patience, _together)
+        self._pauses = pauses
+        self._sender = Sender(self.root, self._settings.patience, _together, pauses)
         self._steps = _Steps()
         self._registered: set[TaskPath] = set()
         self._parameters: dict[tuple[str, str], str] = {}  # ids of pseudo-tasks that are not 0
@@ -74,6 +79,10 @@ class ServiceMetadata:
         self._last_stamp = 0
         self._lock = threading.Lock()
         self._say: Callable[[str], None] = _nobody
+
+    def close(self) -> None:
+        """Close its connections; what is called later opens new ones."""
+        self.connection.close()
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -101,7 +110,6 @@ class ServiceMetadata:
         answer = self._insist(lambda again: self._register_run(flow, document, again))
         run = documents.name_of(answer, 2)
         claim(run)
-        self._agree_on_ids(flow, run, tags, system_tags)
         return run
 
     def _register_run(self, flow: str, document: Document, again: bool) -> Document:
@@ -119,13 +127,12 @@ class ServiceMetadata:
         registered: Document = answer.content
         return registered
 
-    def _agree_on_ids(self, flow: str, run: str, tags: list[str], system_tags: list[str]) -> None:
+    def _agree_on_ids(self, task: TaskPath, tags: list[str], system_tags: list[str]) -> None:
         """Register the pseudo-task of the parameters, and see whether the service takes the id that we give it.
 
         There are services that do, and services that count the tasks of a run themselves, from 1: there, tasks are
         registered one by one, in the order of their ids.
         """
-        task = TaskPath(flow, run, PARAMETERS_STEP, "0")
         call = _TaskCall(self, task, documents.registration(task, self.user, tags, system_tags, self._now()))
         given = documents.name_of(self._insist(lambda again: call.register(again=again)), 4)
         if given not in ("0", "1"):
@@ -134,9 +141,9 @@ class ServiceMetadata:
                 hint="`metaflow serve` is a metadata service whose tasks have the ids that they are given",
             )
         if given == "1":
-            self._parameters[flow, run] = given
-            self._serial.add((flow, run))
-        self._registered.add(self._there(task))
+            self._parameters[task[:2]] = given
+            self._serial.add(task[:2])
+        self._registered |= {task, self._there(task)}
 
     def _there(self, task: TaskPath) -> TaskPath:
         """Return what the service calls a task: that of the parameters may have another id there."""
@@ -149,7 +156,10 @@ class ServiceMetadata:
     def register_task(
         self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
     ) -> None:
-        tags, system_tags, task = list(tags), list(system_tags), self._there(task)
+        tags, system_tags = list(tags), list(system_tags)
+        if task.step == PARAMETERS_STEP and task not in self._registered:
+            self._agree_on_ids(task, tags, system_tags)
+        task = self._there(task)
         if task not in self._registered:
             self._registered.add(task)
             document = documents.registration(task, self.user, tags, system_tags, self._now())
@@ -223,7 +233,7 @@ class ServiceMetadata:
 
     def _insist(self, call: Callable[[bool], T]) -> T:
         """Make a call until there is an answer; it is told whether it may have been made before."""
-        begin, pause, unsure = time.monotonic(), 0.5, False
+        begin, pause, unsure = time.monotonic(), self._pauses.first, False
         while True:
             try:
                 return call(unsure)
@@ -231,10 +241,10 @@ class ServiceMetadata:
                 waited, unsure = time.monotonic() - begin, unsure or error.unsure
                 if waited >= self._settings.patience:
                     raise given_up(self.root, error.reason, self._settings.patience) from None
-                if pause == 0.5:
+                if pause == self._pauses.first:
                     self._say(f"Waiting for the metadata service {self.root}: {error.reason}.")
                 time.sleep(max(pause * random.uniform(0.6, 1.0), error.pause))
-                pause = min(pause * 2, 15.0)
+                pause = min(pause * 2, self._pauses.longest)
 
     def _refusal(self, answer: Answer) -> MetaflowException:
         hint = None
@@ -262,7 +272,8 @@ class ServiceMetadata:
                         f"The metadata service {self.root} cannot be read: {error.reason}.",
                         hint=f"it was tried {tries} times; METAFLOW_SERVICE_RETRY_COUNT is how often",
                     ) from None
-                time.sleep(max(min(2.0 ** (number - 2), 8.0) * random.uniform(0.6, 1.0), error.pause))
+                pause = min(self._pauses.first * 2 ** (number - 1), self._pauses.longest)
+                time.sleep(max(pause * random.uniform(0.6, 1.0), error.pause))
         if answer.status == 404:
             return None
         if not answer.ok:

@@ -48,6 +48,9 @@ class Pauses(NamedTuple):
     longest: float = 15.0
 
 
+USUAL = Pauses()
+
+
 class Trouble(NamedTuple):
     """What is wrong with the service now.
 
@@ -88,7 +91,7 @@ class Sender:
         url: str,
         patience: float,
         together: Callable[[Sequence[Call]], list[Call]],
-        pauses: Pauses = Pauses(),  # noqa: B008 - a frozen value
+        pauses: Pauses = USUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url

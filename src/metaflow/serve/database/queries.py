@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Table,
     and_,
     case,
     cast,
@@ -170,7 +171,12 @@ def _lists(column: Any, text: str) -> ColumnElement[bool]:
 
 
 def _is_run(flow: str, run: str) -> ColumnElement[bool]:
-    return and_(RUNS.c.flow_id == flow, or_(RUNS.c.name == run, RUNS.c.id == _number(run)))
+    return and_(RUNS.c.flow_id == flow, _is_called(RUNS, run))
+
+
+def _is_called(table: Table, text: str) -> ColumnElement[bool]:
+    """Tell by its name, which may be a whole number too, or by its number if it was given no name."""
+    return or_(table.c.name == text, and_(table.c.name.is_(None), table.c.id == _number(text)))
 
 
 def _number(text: str) -> int:
@@ -231,7 +237,7 @@ def task(connection: Connection, task: int) -> Document | None:
 
 
 def _is_task(run: int, step: str, task: str) -> ColumnElement[bool]:
-    return and_(TASKS.c.run == run, TASKS.c.step_name == step, or_(TASKS.c.name == task, TASKS.c.id == _number(task)))
+    return and_(TASKS.c.run == run, TASKS.c.step_name == step, _is_called(TASKS, task))
 
 
 def _step(row: AnyRow) -> Document:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, func, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from metaflow.exception import MetaflowNotFound
@@ -91,7 +91,7 @@ class Writes:
         return added
 
     def add_artifacts(self, connection: Connection, path: TaskPath, artifacts: Sequence[ArtifactRow]) -> int:
-        """Record artifacts of a task; return how many are new."""
+        """Record artifacts of a task; of one that is there the newest word counts. Return how many are new."""
         number = self._task(connection, *path)
         return _add_all(connection, ARTIFACTS, [artifact.row(number) for artifact in artifacts])
 
@@ -205,8 +205,15 @@ def _by_request(connection: Connection, table: Table, request: str) -> int | Non
 
 
 def _once(connection: Connection, table: Table) -> Any:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return insert(table).on_conflict_do_nothing()
+    insert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+    if table is not ARTIFACTS:
+        return insert.on_conflict_do_nothing()
+    new = insert.excluded
+    return insert.on_conflict_do_update(
+        index_elements=table.primary_key,
+        set_={column.name: new[column.name] for column in table.c if not column.primary_key},
+        where=and_(table.c.sha != new.sha, table.c.ts_epoch <= new.ts_epoch),
+    )
 
 
 def _add(connection: Connection, table: Table, row: Mapping[str, Any], column: Any) -> Any:
