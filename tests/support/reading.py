@@ -91,6 +91,13 @@ class FakeReader:
             first_failure=TaskPath(flow, run, failed[0].step, failed[0].task) if failed else None,
         )
 
+    def run_state(self, flow: str, run: str) -> object:
+        return self.run(flow, run), self.tasks(flow, run)
+
+    def task_state(self, path: TaskPath) -> object:
+        run, row = self._find_task(path)
+        return row, {name: len(lines) for name, lines in run.logs.items()}
+
     def tasks(self, flow: str, run: str) -> TaskTable:
         rows = sorted(self._find(flow, run).tasks, key=lambda row: (TASK_STATES.index(row.state), row.started or 0))
         return TaskTable(tuple(rows), f"{hash(tuple(rows)) & 0xFFFFFFFF:x}")

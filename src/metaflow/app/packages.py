@@ -31,7 +31,7 @@ def task_packages(workspace: Workspace, remark: Callable[[str], None]) -> TaskPa
         workspace.storage,
         workspace.name,
         archive(manifest, package_info(workspace)),
-        lambda: runtime_archive(_cache(os.environ), platform),
+        lambda: runtime_archive(cache_directory(os.environ), platform),
         manifest.other_suffixes,
     )
 
@@ -76,7 +76,7 @@ def package_info(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _cache(environ: Mapping[str, str]) -> str:
+def cache_directory(environ: Mapping[str, str]) -> str:
     """Return a directory for what is made once for many runs: of this user alone, since it is run elsewhere."""
     home = environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     if os.path.isabs(home) and os.access(home if os.path.isdir(home) else os.path.dirname(home), os.W_OK):

@@ -150,20 +150,20 @@ def get_cards(
         task = Task(task, _namespace_check=False)
     elif not isinstance(task, Task):
         raise CommandException(f"get_cards() takes a task or its path, not a {_type(task)}.")
-    origin = task.origin_pathspec if follow_resumed else None
-    pathspec = origin or task.pathspec
-    storage = task._attempts().storage
+    found = stored_cards(task._attempts().storage, task.pathspec, task.origin_pathspec if follow_resumed else None)
+    return CardContainer(
+        [card for card in found if (id is None or card.id == id) and (type is None or card.type == type)]
+    )
+
+
+def stored_cards(storage: Storage, pathspec: str, origin: str | None = None) -> list[Card]:
+    """Return the cards of a task by type and id: those of `origin`, if a resumed run has taken that over."""
+    pathspec = origin or pathspec
     names = sorted(
         (name for entry in storage.list(cards(pathspec)) if entry.is_object and (name := parse_card(entry.key))),
         key=lambda name: (name.type, name.id or "", name.hash),
     )
-    return CardContainer(
-        [
-            Card(storage, pathspec, name, origin)
-            for name in names
-            if (id is None or name.id == id) and (type is None or name.type == type)
-        ]
-    )
+    return [Card(storage, pathspec, name, origin) for name in names]
 
 
 def _type(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from metaflow.app.packages import cache_directory
 from metaflow.exception import CommandException
 
 
@@ -41,7 +42,7 @@ def serve(no_browser: bool, form: str | None, **options: Any) -> None:
         if form is not None:
             click.echo(composition.rendered(composition.client_settings(asked, bool(rules.tokens)), form))
             return
-        served = composition.served(asked)
+        served = composition.served(asked)._replace(cache=f"{cache_directory(os.environ)}/pages.sqlite")
         app = application(served, rules)
     except ModuleNotFoundError as error:
         raise CommandException(

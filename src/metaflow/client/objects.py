@@ -113,7 +113,7 @@ class MetaflowObject:
         if not isinstance(pathspec, str):
             raise MetaflowInvalidPathspec(f"{cls._NAME} takes a path, not {pathspec!r}.", hint=f"as in '{form}'")
         components = tuple(pathspec.split("/"))
-        if len(components) != cls._DEPTH or not all(map(_is_name, components)):
+        if len(components) != cls._DEPTH or not all(map(is_name, components)):
             raise MetaflowInvalidPathspec(
                 f"{quoted(pathspec)} is not the path of a {cls._NAME.lower()}.", hint=f"it should look like '{form}'"
             )
@@ -250,13 +250,13 @@ class Container(MetaflowObject, Generic[Child]):
 
     def __getitem__(self, id: str | int) -> Child:
         child = self._child(str(id))
-        if not (_is_name(child.id) and child._exists()):
+        if not (is_name(child.id) and child._exists()):
             raise errors.missing(child, errors.MissingKey)
         child._check_namespace()
         return child
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str | int) and _is_name(str(id)) and self._child(str(id))._exists()
+        return isinstance(id, str | int) and is_name(str(id)) and self._child(str(id))._exists()
 
     def _child(self, name: str) -> Child:
         level = self._LEVELS[len(self._components) + 1]
@@ -291,7 +291,7 @@ def moment(milliseconds: float) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000)
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Tell whether an object may be called so: a directory or file is."""
     if text in ("", ".", "..") or "/" in text or "\0" in text:
         return False

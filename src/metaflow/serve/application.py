@@ -14,6 +14,12 @@ from starlette.routing import BaseRoute
 
 from metaflow.serve import rest, sign_in
 from metaflow.serve.access import Access, AccessRules
+from metaflow.serve.pages.routes import routes as routes_of_pages
+from metaflow.serve.reading.cache import Cache
+from metaflow.serve.reading.routes import events_address
+from metaflow.serve.reading.routes import routes as routes_of_reading
+from metaflow.serve.reading.site_reader import SiteReader
+from metaflow.serve.reading.watching import Watches
 from metaflow.serve.served import Served
 
 
@@ -27,12 +33,21 @@ def application(served: Served, rules: AccessRules) -> Starlette:
     rules : AccessRules
         Who may ask.
     """
-    routes: list[BaseRoute] = [*rest.routes(served), *(sign_in.routes(rules.tokens) if rules.tokens else ())]
+    cache = Cache(served.cache)
+    reader = SiteReader(served.site, cache)
+    watches = Watches(reader, served.changes)
+    routes: list[BaseRoute] = [
+        *rest.routes(served),
+        *(sign_in.routes(rules.tokens) if rules.tokens else ()),
+        *routes_of_reading(reader, watches),
+        *routes_of_pages(reader, served.site.address, events_address),
+    ]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         served.changes.start()
         yield
         served.changes.end()
+        cache.close()
 
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Access.middleware(rules)])

@@ -20,8 +20,11 @@ class Served(NamedTuple):
         Tells what is written through this server, as it is written.
     database : Database, optional
         Where what runs report is kept; without one the server only shows.
+    cache : str, optional
+        A file for what never changes of the runs, which may be deleted at any time.
     """
 
     site: Site
     changes: Changes
     database: Database | None = None
+    cache: str | None = None

@@ -332,6 +332,12 @@ class BlobReader:
         self._inflate = zlib.decompressobj(31) if packed else None
         self._sha = Sha1()
         self._ahead = b""
+        self._taken = 0  # bytes of a source that is not packed
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether passing over bytes costs as much as reading them."""
+        return self._inflate is not None
 
     def readinto(self, target: Any) -> int:
         view = memoryview(target).cast("B")
@@ -377,6 +383,22 @@ class BlobReader:
         line, self._ahead = self._ahead[: end + 1], self._ahead[end + 1 :]
         return line
 
+    def skip(self, size: int) -> None:
+        """Pass over bytes: at no cost where the blob is stored as it is. Its hash is not checked any more."""
+        self._sha.abandon()
+        ahead = min(size, len(self._ahead))
+        self._ahead = self._ahead[ahead:]
+        size -= ahead
+        if self._inflate is None:
+            self._taken += size
+            self._source.seek(self._taken)
+            return
+        while size > 0:
+            data = self._take(min(size, _CHUNK))
+            if not data:
+                return
+            size -= len(data)
+
     def check(self) -> None:
         """Read what is left and compare the hash with the blob's name, unless the reading was broken off.
 
@@ -408,7 +430,9 @@ class BlobReader:
 
     def _take_into(self, view: memoryview) -> int:
         if self._inflate is None:
-            return self._source.readinto(view)
+            count = self._source.readinto(view)
+            self._taken += count
+            return count
         data = self._take(min(len(view), _CHUNK))
         view[: len(data)] = data
         return len(data)
@@ -416,7 +440,9 @@ class BlobReader:
     def _take(self, size: int) -> bytes:
         """Return the next bytes of the content, at most `size`; none at its end."""
         if self._inflate is None:
-            return self._source.read(size)
+            data = self._source.read(size)
+            self._taken += len(data)
+            return data
         try:
             while not self._inflate.eof:
                 packed = self._inflate.unconsumed_tail or self._source.read(1 << 16)

@@ -19,12 +19,12 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_cache_is_the_user_s(tmp_path: Path) -> None:
-    assert packages._cache({"XDG_CACHE_HOME": str(tmp_path)}) == str(tmp_path / "millrace")
+    assert packages.cache_directory({"XDG_CACHE_HOME": str(tmp_path)}) == str(tmp_path / "millrace")
 
 
 def test_without_a_home_there_is_one_of_the_user_s_own(temporary: Path) -> None:
-    directory = packages._cache({})
-    assert directory == packages._cache({}) == str(temporary / f"millrace-{os.getuid()}")
+    directory = packages.cache_directory({})
+    assert directory == packages.cache_directory({}) == str(temporary / f"millrace-{os.getuid()}")
     assert stat.S_IMODE(os.stat(directory).st_mode) == 0o700
 
 
@@ -32,10 +32,10 @@ def test_what_others_can_write_to_is_not_trusted(temporary: Path) -> None:
     own = temporary / f"millrace-{os.getuid()}"
     own.mkdir()
     own.chmod(0o777)
-    assert packages._cache({}) != str(own)
+    assert packages.cache_directory({}) != str(own)
 
 
 def test_a_link_is_not_trusted(temporary: Path) -> None:
     (temporary / "other").mkdir(0o700)
     (temporary / f"millrace-{os.getuid()}").symlink_to("other")
-    assert packages._cache({}) != str(temporary / f"millrace-{os.getuid()}")
+    assert packages.cache_directory({}) != str(temporary / f"millrace-{os.getuid()}")

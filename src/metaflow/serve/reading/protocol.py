@@ -130,7 +130,7 @@ class StepCounts(NamedTuple):
     name : str
         The step.
     counts : mapping of str to int
-        State to number of tasks; states of no task are not there.
+        State to number of tasks, for every state.
     started, ended : int or None
         When its first task began; when its last one ended, None while one goes on.
     """
@@ -467,6 +467,12 @@ class RunReader(Protocol):
 
     def run(self, flow: str, run: str) -> RunDetail:
         """Return a run."""
+
+    def run_state(self, flow: str, run: str) -> object:
+        """Return what differs as soon as something about a run or its tasks does; costs less than to read it all."""
+
+    def task_state(self, path: TaskPath) -> object:
+        """Return what differs as soon as something about a task does, its logs included."""
 
     def tasks(self, flow: str, run: str) -> TaskTable:
         """Return the tasks of a run."""
