@@ -36,13 +36,21 @@ def child_steps(step: Step) -> Iterator[Step]:
 
 
 def parent_tasks(task: Task) -> Iterator[Task]:
-    """Yield the tasks of the parent steps that are in the same place as `task`."""
-    return _neighbours(task, parent_steps(task.parent))
+    """Yield the tasks of the parent steps that are in the same place, and in the same branch, as `task`."""
+    branches, graph = branches_of(task), graph_of(task.parent.parent)
+    for other in _neighbours(task, parent_steps(task.parent)):
+        if not branches or _in_one_branch(graph, other.parent.id, branches_of(other), task.parent.id, branches):
+            yield other
 
 
 def child_tasks(task: Task) -> Iterator[Task]:
-    """Yield the tasks of the child steps that are in the same place as `task`."""
-    return _neighbours(task, child_steps(task.parent))
+    """Yield the tasks of the child steps that are in the same place, and in the same branch, as `task`."""
+    branches, graph = branches_of(task), graph_of(task.parent.parent)
+    for step in child_steps(task.parent):
+        several = bool(branches) or len(list(parent_steps(step))) > 1
+        for other in _neighbours(task, iter((step,))):
+            if not several or _in_one_branch(graph, task.parent.id, branches, step.id, branches_of(other)):
+                yield other
 
 
 def inputs_at(
@@ -82,11 +90,7 @@ def inputs_at(
         for task in run[name]:
             theirs, own_branches = place_of(task), branches_of(task)
             if theirs == place or [*theirs, f"{step}:{place[-1].rpartition(':')[2]}" if place else ""] == place:
-                if own_branches:
-                    apart = any(ours != other for ours, other in zip(branches, own_branches, strict=False))
-                else:
-                    apart = bool(branches) and name not in _reached(graph, branches[-1], step)
-                if apart:
+                if not _in_one_branch(graph, name, own_branches, step, branches):
                     continue
                 key = position.get(own_branches[-1] if own_branches else name, 0)
             elif theirs[:-1] == place and len(theirs) > len(place):  # it closes a foreach
@@ -102,6 +106,27 @@ def inputs_at(
 def branches_of(task: Task) -> tuple[str, ...]:
     """Return the branches of splits that a task is in, where its step does not tell them."""
     return tuple(task._internal(BRANCHES) or ())
+
+
+def _in_one_branch(
+    graph: Mapping[str, Any], parent: str, theirs: Sequence[str], step: str, branches: Sequence[str]
+) -> bool:
+    """Return whether a task of `parent`, in the branches `theirs`, can lead to one of `step`, in `branches`.
+
+    Branches are as `branches_of` tells them: none where the step says enough.
+    """
+    if theirs or not branches:
+        return all(ours == other for ours, other in zip(branches, theirs, strict=False))
+    if branches[-1] == step:
+        return step in _openings(graph[parent])
+    return parent in _reached(graph, branches[-1], step)
+
+
+def _openings(node: Mapping[str, Any]) -> list[str]:
+    """Return the steps with which branches of a split begin that a step opens."""
+    if node["type"] == "split-static":
+        return list(node["next"])
+    return [name for case in node.get("switch_cases", {}).values() if isinstance(case, list) for name in case]
 
 
 def _branches(graph: Mapping[str, Any], join: str) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -173,6 +174,32 @@ def test_lineage_in_nested_foreaches(place: Place) -> None:
     assert [task.id for task in run["work"]["4"].parent_tasks] == ["1"]
     assert {task.id for task in run["start"]["1"].child_tasks} == {"3", "4"}
     assert {task.id for task in run["start"]["2"].child_tasks} == {"5"}
+
+
+def test_lineage_where_several_branches_come_to_one_step(place: Place) -> None:
+    shared: dict[str, dict[str, Any]] = {
+        "start": {"type": "split-static", "next": ["side", "s"]},
+        "side": {"type": "split-switch", "next": ["s", "join"], "switch_cases": {"x": "s", "y": "join"}},
+        "s": {"type": "linear", "next": ["t"]},
+        "t": {"type": "linear", "next": ["join"]},
+        "join": {"type": "join", "next": ["end"]},
+        "end": {"type": "end", "next": []},
+    }
+    written = place.run()
+    written.task("_parameters", "0", _graph_info={"steps": shared})
+    written.task("start", "1")
+    written.task("side", "2")
+    for name, of_side, of_s in ("s", "3", "4"), ("t", "5", "6"):
+        written.task(name, of_side, _branches=("side",))
+        written.task(name, of_s, _branches=("s",))
+    written.task("join", "7")
+    written.task("end", "8")
+    run = Run(written.path)
+    ways = {"1": "24", "2": "37", "3": "5", "4": "6", "5": "7", "6": "7", "7": "8", "8": ""}
+    tasks = {task.id: task for name in shared for task in run[name]}
+    assert {id: "".join(sorted(child.id for child in task.child_tasks)) for id, task in tasks.items()} == ways
+    parents = {id: {parent.id for parent in task.parent_tasks} for id, task in tasks.items()}
+    assert parents == {id: {before for before, after in ways.items() if id in after} for id in ways}
 
 
 def test_control_tasks(place: Place) -> None:
