@@ -11,6 +11,7 @@
     ├── InvalidFlow                           the flow's source breaks a rule of the language (file and line)
     │   ├── InvalidNextException              the arguments of self.next fit no transition
     │   └── InvalidDecoratorAttribute         a decorator does not know this attribute or its value
+    │       └── InvalidEventName                 … or the name of an event (also a ValueError)
     ├── CannotAssign                          a step assigns what is the same in all steps (also an AttributeError)
     ├── ParameterFieldFailed                  a function given for a parameter's field raised
     │   └── ParameterFieldTypeMismatch        … or returned something of another type
@@ -226,6 +227,10 @@ class InvalidNextException(InvalidFlow):
 
 class InvalidDecoratorAttribute(InvalidFlow):
     headline = "Invalid decorator attribute"
+
+
+class InvalidEventName(InvalidDecoratorAttribute, ValueError):
+    headline = "Invalid event name"
 
 
 class CannotAssign(MetaflowException, AttributeError):

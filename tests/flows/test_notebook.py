@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
+from support.present import present
 from support.site import Site
 
 CELLS = """
@@ -44,6 +45,8 @@ print("again", (await resumed.wait()).run.data.value, NBRunner(Noted, show_outpu
 noted.cleanup()
 # ---
 NBRunner(Noted).nbrun(alpha="sixteen")
+# ---
+failed = NBRunner(Noted).nbrun(alpha=-16)
 """
 
 
@@ -81,5 +84,7 @@ def test_a_notebook(one_site: Site, kernel: Any) -> None:
     assert "value 11.5 True" in outputs[2]
     assert outputs[3] == "again 12.5 True\n"
     assert "KeywordTypeMismatch: alpha is 'sixteen', a str; the parameter is an integer." in outputs[4]
+    failed = one_site.flow("Noted").latest_run
+    assert f"To resume: NBRunner(Noted).nbresume(origin_run_id='{present(failed).id}')" in outputs[5]
     assert [name for name in os.listdir(one_site.directory) if name.startswith("Noted")] == []
     assert Path(one_site.directory, ".metaflow/Noted").is_dir()

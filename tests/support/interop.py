@@ -15,6 +15,9 @@ from support.site import Finished, Site
 ORIGINAL = os.environ.get("MILLRACE_ORIGINAL_PYTHON", "")
 HERE = Path(__file__).parents[1] / "interop"
 
+SLOW = 600.0
+"""Seconds for a command of the original, which may start an interpreter for each request to a store."""
+
 INTEROP = [
     pytest.mark.interop,
     pytest.mark.skipif(not ORIGINAL, reason="MILLRACE_ORIGINAL_PYTHON names no interpreter with the original"),
@@ -50,12 +53,13 @@ def new_site(directory: Path) -> Site:
 
 
 def run(site: Site, python: str, work: Work) -> Finished:
-    finished = site.run_flow(work.flow, "run", *work.words, command=[python])
+    finished = site.run_flow(work.flow, "run", *work.words, command=[python], within=SLOW)
     return finished.failed() if work.fails else finished.succeeded()
 
 
 def report(site: Site, python: str) -> dict[str, Any]:
-    told = site.run_flow(str(HERE / "report.py"), str(site.directory), command=[python], cwd=site.directory).succeeded()
+    words = (str(HERE / "report.py"), str(site.directory))
+    told = site.run_flow(*words, command=[python], cwd=site.directory, within=SLOW).succeeded()
     found: dict[str, Any] = json.loads(told.stdout)
     return found
 

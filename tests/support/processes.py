@@ -1,4 +1,4 @@
-"""Processes that belong to a test, found by a mark in their environment.
+"""Processes that belong to a test, found by a mark in their environment, or in their name if they are forks of ours.
 
 Whatever a flow starts inherits the mark, however it daemonises, so `marked` sees every process that a test could leave
 behind. Reads /proc: Linux only, as are the flow tests that use it.
@@ -23,6 +23,10 @@ class Process(NamedTuple):
     command: str
 
 
+_NAME_LENGTH = 15
+"""Of the name of a process, at most: what is longer is cut."""
+
+
 def marked(mark: str) -> list[Process]:
     """Return the living processes whose environment carries `mark`; zombies are dead."""
     wanted = f"{VARIABLE}={mark}".encode()
@@ -31,8 +35,8 @@ def marked(mark: str) -> list[Process]:
         if not name.isdigit():
             continue
         try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if wanted not in file.read().split(b"\0"):
+            with open(f"/proc/{name}/environ", "rb") as environ, open(f"/proc/{name}/comm") as comm:
+                if wanted not in environ.read().split(b"\0") and comm.read().strip() != mark[:_NAME_LENGTH]:
                     continue
             with open(f"/proc/{name}/stat") as file:
                 state, parent, group = file.read().rpartition(")")[2].split()[:3]

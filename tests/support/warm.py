@@ -2,8 +2,9 @@
 
 Half of what a small run costs is the start of its engine's interpreter. A test that is not about that start saves it:
 the flow file is executed from its top as ``__main__`` in a process of its own, with the words, the environment, the
-directory and the streams that ``python flow.py`` would have: the way a task is made of the zygote. Start at `command`;
-below the line is what the interpreter that is forked from does. It runs as long as this process.
+directory and the streams that ``python flow.py`` would have: the way a task is made of the zygote. The zygote of such a command is a fork, too: of the interpreter as it was before
+the flow file ran, without the modules that a zygote would not have. Start at `command`; below the line is what the
+interpreter that is forked from does. It runs as long as this process.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, NoReturn, cast
 
+from metaflow.compute.local import zygote_process
 from metaflow.compute.local.shelf import Shelf
 
 _MOST_BYTES = 1 << 20
@@ -79,7 +81,35 @@ def _server() -> _Server:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+class _Bare(NamedTuple):
+    """What an interpreter has that is about to fork tasks, as one of its own says it."""
+
+    modules: frozenset[str]
+    names: frozenset[str]
+    """What `metaflow` itself has."""
+    path: list[str]
+
+
+_SAY_BARE = """
+import json, sys
+from importlib import import_module
+from metaflow.compute.local.zygote import _OWN, main
+for name in _OWN:
+    import_module(name)
+import metaflow
+print(json.dumps([list(sys.modules), list(vars(metaflow)), sys.path]))
+"""
+
+
+def _bare() -> _Bare:
+    said = subprocess.run([sys.executable, "-c", _SAY_BARE], check=True, capture_output=True)
+    modules, names, path = json.loads(said.stdout)
+    return _Bare(frozenset(modules), frozenset(names), path)
+
+
 def _serve(connection: socket.socket) -> None:
+    bare = _bare()
+    importlib.import_module("metaflow.compute.local.zygote")
     importlib.import_module("metaflow.cli.main")
     known = set(sys.modules)
     for room in _ROOMS:
@@ -87,7 +117,8 @@ def _serve(connection: socket.socket) -> None:
             for module in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
                 importlib.import_module(module.name)
     # What these bring along is not what a flow file has imported.
-    Shelf().put([name for name in sys.modules if name not in known and not name.startswith("metaflow")])
+    shelf = Shelf()
+    shelf.put([name for name in sys.modules if name not in known and not name.startswith("metaflow")])
     gc.collect()
     gc.freeze()
     while True:
@@ -97,7 +128,7 @@ def _serve(connection: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             connection.close()
-            _become(json.loads(data), descriptors)
+            _become(json.loads(data), descriptors, bare)
         for descriptor in descriptors:
             os.close(descriptor)
         connection.send(str(pid).encode())
@@ -105,13 +136,16 @@ def _serve(connection: socket.socket) -> None:
         connection.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+def _become(request: dict[str, Any], descriptors: list[int], bare: _Bare) -> NoReturn:
     from metaflow.compute.interpreter import compile_file, open_streams, run_main
 
     os.setsid()
+    # Its environment cannot be changed for others to see, so it is found by its name (`support.processes`).
+    Path("/proc/self/comm").write_text(request["environment"].get("MILLRACE_TEST_MARK", "python"))
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    zygote_process.spawn = _Spare(bare).spawn
     open_streams()
     if os.path.sameopenfile(1, 2):  # as on a terminal: what is printed to both keeps its order
         cast(io.TextIOWrapper, sys.stdout).reconfigure(line_buffering=True)
@@ -126,6 +160,90 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
     if code is None:
         os.execv(sys.executable, [sys.executable, *sys.argv])
     run_main(code, path)
+
+
+class _Spare:
+    """A child of the command's process that waits for its word to be a zygote, and ends with it."""
+
+    def __init__(self, bare: _Bare) -> None:
+        self._spawn = zygote_process.spawn
+        self._bare = bare
+        self._limits = _limits()
+        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pid: int | None = os.fork()
+        if self._pid == 0:
+            self._socket.close()
+            os.setpgid(0, 0)
+            data, descriptors, _, _ = socket.recv_fds(other, _MOST_BYTES, 4)
+            if not data:
+                os._exit(0)
+            _be_zygote(json.loads(data), descriptors, bare)
+        other.close()
+
+    def spawn(self, command: list[str], environment: dict[str, str], control: int) -> int:
+        """Do what is to be done in place of `zygote_process.spawn`; what differs from there is done there."""
+        pid, self._pid = self._pid, None
+        if pid is None or not self._is_alike(command[-1], environment):
+            return self._spawn(command, environment, control)
+        request = {"command": command, "environment": environment, "directory": os.getcwd()}
+        socket.send_fds(self._socket, [json.dumps(request).encode()], [0, 1, 2, control])
+        self._socket.close()
+        return pid
+
+    def _is_alike(self, boot: str, environment: dict[str, str]) -> bool:
+        """Tell whether an interpreter that starts here would come to what the fork has."""
+        speaks = {name for name in environment if name.startswith(_READ_AT_START)}
+        try:
+            here = os.getcwd()
+            beside = {name.partition(".")[0] for name in os.listdir(here)}
+            streams = [os.get_inheritable(number) for number in range(3)]
+        except OSError:
+            return False
+        hidden = beside & {*sys.stdlib_module_names, *(name.partition(".")[0] for name in self._bare.modules)}
+        return speaks <= {"LANG", "PYTHONUNBUFFERED"} and not hidden and all(streams) and _limits() == self._limits
+
+
+_READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC", "GLIBC", "TZ")
+"""Beginnings of variables that an interpreter reads when it starts."""
+
+
+def _limits() -> list[tuple[int, int]]:
+    import resource
+
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    return [resource.getrlimit(getattr(resource, name)) for name in names]
+
+
+def _be_zygote(request: dict[str, Any], descriptors: list[int], bare: _Bare) -> NoReturn:
+    from metaflow.compute.interpreter import open_streams
+
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    os.closerange(len(descriptors), os.sysconf("SC_OPEN_MAX"))
+    os.chdir(request["directory"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.orig_argv, sys.argv, sys.path[:] = request["command"], ["-c"], bare.path
+    open_streams()
+    for stream in sys.stdout, sys.stderr:
+        cast(io.TextIOWrapper, stream).reconfigure(write_through=True)
+    _strip(bare)
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    exec(request["command"][-1], vars(main))
+    os._exit(1)
+
+
+def _strip(bare: _Bare) -> None:
+    """Take away the modules that a zygote has not, and where they are bound."""
+    sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, Shelf)]
+    for name in [name for name in sys.modules if name not in bare.modules]:
+        module, (around, _, last) = sys.modules.pop(name), name.rpartition(".")
+        bound = vars(sys.modules[around]) if around in sys.modules else {}
+        if bound.get(last) is module:
+            del bound[last]
+    metaflow = vars(sys.modules["metaflow"])
+    for name in metaflow.keys() - bare.names:
+        del metaflow[name]
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

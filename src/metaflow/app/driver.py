@@ -51,11 +51,16 @@ class Driver:
         To the program; None if there is none.
     parameters : mapping of str to object
         Values that it gives to parameters of the flow, by the names of keywords.
+    resume_call : str
+        What it calls to resume a run, with ``{}`` for the id, if the flow file will be gone; else a command line does.
     """
 
-    def __init__(self, channel: socket.socket | None = None, parameters: Mapping[str, Any] = _NONE) -> None:
+    def __init__(
+        self, channel: socket.socket | None = None, parameters: Mapping[str, Any] = _NONE, resume_call: str = ""
+    ) -> None:
         self._channel = channel
         self.parameters = parameters
+        self.resume_call = resume_call
 
     def tell_started(self, run: StartedRun) -> None:
         """Tell that the run has begun."""

@@ -80,9 +80,10 @@ def conclude(session: Session, finished: FinishedRun) -> None:
 
 
 def _failure(session: Session, finished: FinishedRun) -> MetaflowException:
+    resume = session.driver.resume_call or f"{session.workspace.invocation} resume --origin-run-id {{}}"
     lines = [
         *reason_lines(finished.finish, finished.cause),
-        f"    Finished tasks are kept. To resume: {session.workspace.invocation} resume --origin-run-id {finished.id}",
+        f"    Finished tasks are kept. To resume: {resume.replace('{}', finished.id)}",
     ]
     if finished.signal is not None:
         return RunInterrupted("\n".join(lines), finished.signal)

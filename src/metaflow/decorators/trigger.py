@@ -6,12 +6,15 @@ Start reading at `TriggerDecorator.check`, which makes `Event` values of what th
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FrameType
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, cast, overload
 
 from metaflow import settings
-from metaflow.exception import InvalidDecoratorAttribute
+from metaflow.exception import InvalidDecoratorAttribute, InvalidEventName
 from metaflow.flow.current import current
+from metaflow.flow.failure import tell_plainly
 from metaflow.flow.flow_decorator import FlowDecorator
 from metaflow.flow.notes import note_on_flow
 from metaflow.settings.kinds import shown
@@ -207,12 +210,23 @@ def namespaced_event_name(name: str) -> NamespacedEventName:
 
     Raises
     ------
-    ValueError
-        `name` is no string.
+    InvalidEventName
+        `name` is no string, or empty.
     """
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"namespaced_event_name({shown(name)}): expected the name of an event, a string")
+    if not isinstance(name, str) or not name.strip():
+        raise _invalid_name(name, sys._getframe(1))
     return NamespacedEventName(name)
+
+
+def _invalid_name(name: object, caller: FrameType) -> InvalidEventName:
+    error = InvalidEventName(
+        f"namespaced_event_name({shown(name)}): expected the name of an event, a string.",
+        caller.f_lineno,
+        caller.f_code.co_filename,
+        hint="as in @trigger(event=namespaced_event_name('data_ready'))",
+    )
+    tell_plainly(error)
+    return error
 
 
 @overload

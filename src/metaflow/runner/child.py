@@ -44,10 +44,10 @@ def boot(channel: int) -> list[str]:
     return [sys.executable, "-c", _BOOT.format(home=home, channel=channel)]
 
 
-def encode(path: str, words: Sequence[str], parameters: dict[str, Any]) -> bytes:
-    """Return what the process reads first: the flow file, the words after it, and values of parameters."""
-    document = {"path": path, "words": list(words), "parameters": parameters, "starter": os.getpid()}
-    data = json.dumps(document).encode()
+def encode(path: str, words: Sequence[str], parameters: dict[str, Any], resume_call: str = "") -> bytes:
+    """Return what the process reads first: the flow file, the words after it, and what its `Driver` has."""
+    document = {"path": path, "words": list(words), "parameters": parameters, "resume_call": resume_call}
+    data = json.dumps({**document, "starter": os.getpid()}).encode()
     return _LENGTH.pack(len(data)) + data
 
 
@@ -66,7 +66,7 @@ def main(descriptor: int, present: set[str]) -> NoReturn:
     document = json.loads(_received(channel, _LENGTH.unpack(_received(channel, _LENGTH.size))[0]))
     threading.Thread(target=_watch, args=(channel, document["starter"]), daemon=True).start()
     path, words = document["path"], document["words"]
-    adopt(Driver(channel, document["parameters"]))
+    adopt(Driver(channel, document["parameters"], document["resume_call"]))
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.argv = [path, *words]
     if not sys.flags.safe_path:

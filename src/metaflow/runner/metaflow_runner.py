@@ -68,6 +68,9 @@ class Runner:
     ...     print(result.status, result.run.data.score)
     """
 
+    _resume_call = ""
+    """What a program calls to resume a run, with ``{}`` for the id, if a command line cannot."""
+
     def __init__(
         self,
         flow_file: str,
@@ -239,7 +242,8 @@ class Runner:
 
     def _process(self, words: list[str], parameters: dict[str, Any] | None = None) -> FlowProcess:
         self._check_file()
-        return FlowProcess(self.flow_file, [*self._words, *words], parameters or {}, self.env_vars, self.cwd)
+        words = [*self._words, *words]
+        return FlowProcess(self.flow_file, words, parameters or {}, self.env_vars, self.cwd, self._resume_call)
 
     def _executed(self, words: list[str], parameters: dict[str, Any] | None = None) -> FlowProcess:
         process = self._process(words, parameters)

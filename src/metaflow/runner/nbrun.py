@@ -67,9 +67,9 @@ class NBRunner:
         **kwargs: Any,
     ) -> None:
         source = file_of(flow)
-        directory = os.path.abspath(base_dir or os.getcwd())
+        directory, name = os.path.abspath(base_dir or os.getcwd()), getattr(flow, "__name__", "Flow")
         try:
-            descriptor, self.flow_file = tempfile.mkstemp(".py", f"{getattr(flow, '__name__', 'Flow')}_", directory)
+            descriptor, self.flow_file = tempfile.mkstemp(".py", f"{name}_", directory)
         except OSError as error:
             raise NBRunnerInitializationError(
                 f"The file of the flow cannot be written to {directory}: {error.strerror}.",
@@ -79,7 +79,9 @@ class NBRunner:
             file.write(source)
         self._remove = weakref.finalize(self, _remove, self.flow_file)
         try:
-            self.runner = Runner(self.flow_file, show_output, profile, env, directory, file_read_timeout, **kwargs)
+            self.runner = _CellRunner(
+                name, self.flow_file, show_output, profile, env, directory, file_read_timeout, **kwargs
+            )
         except BaseException:
             self.cleanup()
             raise
@@ -139,6 +141,14 @@ class NBRunner:
     def cleanup(self) -> None:
         """Remove the file of the flow. Local runs that have begun go on: they have read it."""
         self._remove()
+
+
+class _CellRunner(Runner):
+    """Runs a file that will not be there when somebody resumes the run."""
+
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._resume_call = f"NBRunner({name}).nbresume(origin_run_id='{{}}')"
 
 
 def _remove(path: str) -> None:

@@ -44,6 +44,8 @@ class FlowProcess:
         Its variables.
     directory : str
         Its working directory.
+    resume_call : str
+        What its `metaflow.app.driver.Driver` has.
 
     Attributes
     ----------
@@ -72,6 +74,7 @@ class FlowProcess:
         parameters: dict[str, Any],
         environment: Mapping[str, str],
         directory: str,
+        resume_call: str = "",
     ) -> None:
         self.path = path
         self.pid: int | None = None
@@ -82,7 +85,7 @@ class FlowProcess:
         self.trouble: Exception | None = None
         self.returncode: int | None = None
         self.changed = Bell()
-        self._request = encode(path, words, parameters)
+        self._request = encode(path, words, parameters, resume_call)
         self._environment = environment
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from metaflow.decorators.trigger import Event, TriggerDecorator, namespaced_event_name
-from metaflow.exception import InvalidDecoratorAttribute
+from metaflow.exception import InvalidDecoratorAttribute, InvalidEventName
 from metaflow.flow.current import Current
 
 
@@ -82,5 +83,12 @@ def test_names_of_each_branch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert name() == "mfns.shop.user.ann.done"
     monkeypatch.setenv("METAFLOW_NAMESPACED_EVENTS_PREFIX", "ours")
     assert name(None) == "ours.shop.user.ann.done"
-    with pytest.raises(ValueError, match=r"namespaced_event_name\(3\)"):
-        namespaced_event_name(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [3, None, "", " "])
+def test_what_is_no_name_of_an_event(name: Any) -> None:
+    with pytest.raises(InvalidEventName, match=re.escape(f"namespaced_event_name({name!r})")) as caught:
+        namespaced_event_name(name)
+    assert isinstance(caught.value, ValueError)
+    assert str(caught.value.where).startswith(f"{__file__}:")
+    assert "'data_ready'" in str(caught.value.hint)

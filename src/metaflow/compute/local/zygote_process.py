@@ -85,14 +85,7 @@ class ZygoteProcess:
         python = [sys.executable, *_interpreter_flags()]
         own = "" if sys.flags.safe_path else f"sys.path[0] = {self._directory!r}"
         boot = _BOOT.format(directory=own, launchers_path=sys.path)
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        self.pid = os.posix_spawn(
-            sys.executable,
-            [*python, "-c", boot],
-            environment,
-            file_actions=_descriptors(theirs.fileno()),
-            setpgroup=0,
-        )
+        self.pid = spawn([*python, "-c", boot], {**os.environ, "PYTHONUNBUFFERED": "1"}, theirs.fileno())
         theirs.close()
         self.ready = False
         self.importing = ""
@@ -124,6 +117,21 @@ class ZygoteProcess:
             os.waitpid(self.pid, 0)
         except ChildProcessError:
             pass
+
+
+def spawn(command: list[str], environment: dict[str, str], control: int) -> int:
+    """Start an interpreter that leads a process group and has our socket; return its process id.
+
+    Parameters
+    ----------
+    command : list of str
+        Its command line.
+    environment : dict of str to str
+        Its environment.
+    control : int
+        What it gets as `CONTROL_FD`.
+    """
+    return os.posix_spawn(sys.executable, command, environment, file_actions=_descriptors(control), setpgroup=0)
 
 
 def _descriptors(control: int) -> list[tuple[Any, ...]]:
