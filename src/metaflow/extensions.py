@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -55,7 +55,7 @@ def public(name: str) -> Any:
     InvalidExtension
         As `load`.
     """
-    given = {each.kind for each in _given() if each.name == name}
+    given = {each.kind for each in _given() if name in (each.name, each.identifier)}
     for kind in ("step decorator", "flow decorator", PROMOTED):
         if not given or kind in given:
             found = _promoted(name) if kind == PROMOTED else load(kind, name)
@@ -112,7 +112,7 @@ def _find(kind: str, name: str) -> Extension | None:
     of_the_run = _of_the_run(kind, name)
     if of_the_run is not None:
         return of_the_run
-    found = [each for each in every() if (each.kind, each.name) == (kind, name)]
+    found = _named(kind, name, every())
     if len(found) > 1:
         homes = ", ".join(each.distribution for each in found)
         raise InvalidExtension(
@@ -122,7 +122,13 @@ def _find(kind: str, name: str) -> Extension | None:
 
 
 def _of_the_run(kind: str, name: str) -> Extension | None:
-    return next((each for each in _given() if (each.kind, each.name) == (kind, name)), None)
+    return next(iter(_named(kind, name, list(_given()))), None)
+
+
+def _named(kind: str, name: str, among: Sequence[Extension]) -> list[Extension]:
+    """Return those of a kind that have a name; if there is none, those that Python code calls so."""
+    alike = [each for each in among if each.kind == kind]
+    return [each for each in alike if each.name == name] or [each for each in alike if each.identifier == name]
 
 
 def _given() -> Iterator[Extension]:

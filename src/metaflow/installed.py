@@ -88,6 +88,11 @@ class Extension(NamedTuple):
     distribution: str
 
     @property
+    def identifier(self) -> str:
+        """What Python code calls it, where names have no hyphens."""
+        return self.name.replace("-", "_")
+
+    @property
     def shown(self) -> str:
         """How an error names it."""
         return f"The {self.kind} '{self.name}' of {self.distribution}"

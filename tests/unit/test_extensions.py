@@ -30,6 +30,9 @@ SOURCE = """
         name = "shout"
         defaults = {"word": "hey"}
 
+    class LowVoice(StepDecorator):
+        name = "low-voice"
+
     class Labelled(FlowDecorator):
         name = "labelled"
         defaults = {"label": ""}
@@ -60,6 +63,7 @@ POINTS = {
         "shout": "shouting:Shout",
         "whisper": "shouting:whisper",
         "loud": "shouting:Shout",
+        "low-voice": "shouting:LowVoice",
         "retry": "shouting:Shout",
         "half": "shouting:Half",
         "gone": "shouting:Gone",
@@ -78,7 +82,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     _forget()
     yield tmp_path / "site"
     _forget()
-    for name in ("shout", "whisper", "labelled", "sized"):
+    for name in ("low_voice", "shout", "whisper", "labelled", "sized"):
         vars(metaflow).pop(name, None)
 
 
@@ -104,6 +108,17 @@ def test_each_kind_is_found_by_name() -> None:
     assert step_decorator("shout").name == "shout"
     assert step_decorator("whisper").__name__
     assert {each.name for each in extensions.used()} >= {"shout", "labelled", "disk"}
+
+
+def test_python_code_writes_a_hyphen_as_an_underscore(monkeypatch: pytest.MonkeyPatch) -> None:
+    from metaflow import low_voice
+
+    assert low_voice is not None
+    assert step_decorator("low-voice") is registry.load("step decorator", "low_voice")
+    monkeypatch.setenv(*extensions.for_tasks().popitem())
+    _forget()
+    monkeypatch.setattr(installed, "every", lambda: ())
+    assert extensions.load("step decorator", "low_voice").name == "low-voice"
 
 
 def test_decorators_are_imported_from_metaflow(tmp_path: Path) -> None:
