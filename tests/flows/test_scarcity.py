@@ -198,3 +198,34 @@ def test_tasks_wait_for_file_descriptors(one_site: Site) -> None:
     finished = one_site.run_flow(source, "run", "--max-workers", "40", command=entry).succeeded()
     assert finished.values("join")["width"] == 40
     assert "Task is waiting: no file descriptors are left for one more (ulimit -n)" in finished.stdout
+
+
+@pytest.mark.parametrize("victim", ["start", "end"])
+def test_a_run_whose_folder_is_deleted_has_not_done_well(one_site: Site, victim: str) -> None:
+    flow = """
+        import shutil
+        from metaflow import FlowSpec, Parameter, step
+
+        class DeletedFlow(FlowSpec):
+            victim = Parameter("victim")
+
+            @step
+            def start(self):
+                self.clean("start")
+                self.next(self.end)
+
+            @step
+            def end(self):
+                self.clean("end")
+
+            def clean(self, step):
+                if step == self.victim:
+                    shutil.rmtree(".metaflow")
+
+        if __name__ == "__main__":
+            DeletedFlow()
+        """
+    deleted = one_site.run_flow(flow, "run", "--victim", victim).failed()
+    assert f"The folder of the run is gone: {one_site.root}/DeletedFlow/{deleted.run_id}." in deleted.stderr
+    assert "are kept" not in deleted.stderr
+    assert "Workflow done" not in deleted.stdout

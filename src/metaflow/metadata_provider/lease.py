@@ -60,6 +60,8 @@ class Lease(Protocol):
 
     def renew(self, tasks: Sequence[TaskPath] = ()) -> None: ...
 
+    def check(self) -> None: ...
+
     def end(self, state: str, failure: TaskFailed | None = None) -> None: ...
 
     def status(self) -> RunStatus | None: ...
@@ -101,8 +103,28 @@ class LocalLease:
         except OSError:
             pass  # a disk that is away: the next renewal may reach it
 
+    def check(self) -> None:
+        """Make sure that the run is still kept.
+
+        Raises
+        ------
+        StorageUnavailable
+            Its folder is gone.
+        """
+        if self._is_gone():
+            folder = os.path.dirname(os.path.dirname(self._path))
+            raise StorageUnavailable(
+                f"The folder of the run is gone: {folder}. It was deleted or moved while the run was going on.",
+                hint="start the run again; what its tasks stored there is lost, unless the folder was moved",
+            )
+
+    def _is_gone(self) -> bool:
+        return bool(self._holder) and not os.path.exists(self._path)
+
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
-        """Say how the run ended; `state` as in `RunStatus`."""
+        """Say how the run ended, if it is still kept; `state` as in `RunStatus`."""
+        if self._is_gone():
+            return
         record = failure.record() if failure is not None else None
         document = {"holder": self._holder, "state": state, "failure": record, "ended": round(time.time(), 3)}
         try:
@@ -173,6 +195,9 @@ class NoLease:
         pass
 
     def renew(self, tasks: Sequence[TaskPath] = ()) -> None:
+        pass
+
+    def check(self) -> None:
         pass
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None:

@@ -252,6 +252,7 @@ class Engine:
                 await self._reuse.written()
             await self._record.written()
             await self._logs.close()
+            await asyncio.to_thread(self._lease.check)
             self._messages.run_ends(finish)
             return finish
         finally:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from metaflow.exception import DataDamaged, RunFailed, TaskFailed
+from metaflow.exception import DataDamaged, RunFailed, StorageUnavailable, TaskFailed
 from metaflow.metadata_provider.lease import LOST_AFTER, LocalLease, NoLease, RunStatus, lease_of
 from metaflow.metadata_provider.local import LocalMetadata
 
@@ -127,6 +127,18 @@ def test_the_ending_needs_no_room(lease: LocalLease, path: Path) -> None:
     assert str(status.failure).startswith("xxx")
 
 
+def test_a_folder_that_is_gone_is_told_and_not_made_anew(lease: LocalLease, path: Path) -> None:
+    lease.check()  # nobody has taken it
+    lease.take()
+    lease.check()
+    path.unlink()
+    lease.renew()
+    with pytest.raises(StorageUnavailable, match=f"is gone: {path.parents[1]}"):
+        lease.check()
+    lease.end("failed")
+    assert not path.exists()
+
+
 def test_a_provider_without_leases(tmp_path: Path) -> None:
     class Other(LocalMetadata):
         kind = "other"
@@ -135,6 +147,7 @@ def test_a_provider_without_leases(tmp_path: Path) -> None:
     assert isinstance(lease, NoLease)
     lease.take()
     lease.renew()
+    lease.check()
     lease.end("successful")
     assert lease.status() is None
     assert isinstance(lease_of(LocalMetadata(str(tmp_path)), "Flow", "1"), LocalLease)
