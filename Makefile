@@ -7,6 +7,8 @@ WORKERS ?= 2
 # Many tests wait for processes: one worker more keeps two cores busy.
 TEST_WORKERS ?= 3
 SEEDS ?= 50
+# What is compiled once, tests with their assertions above all, is not compiled anew by each worker of each run.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 READY := .venv/ready
 DEMO_READY := .venv/ready-demo

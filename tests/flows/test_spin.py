@@ -146,6 +146,8 @@ def test_the_source_is_as_it_is_now(one_site: Site) -> None:
     assert printed(spin(run, "meet").succeeded()) == ["meet [11, 12] 11 edited"]
     assert printed(spin(run, "last").succeeded()) == ["last 3 ['aa', 'bb', 'cc'] None 44"]
     assert printed(spin(run, "added").succeeded()) == ["added ['aa', 'bb', 'cc'] 44"], "the run had no such step"
+    path.write_text(text.replace('"added", self.zs', '"added", self.unknown_to_all'))
+    assert "hint: the past run has no such artifact: --artifacts-module FILE" in spin(run, "added").failed().stdout
     path.write_text(text.replace('"beta", default=44', '"beta", type=int, required=True'))
     demanding = spin(run, "last").failed()
     assert "has no parameter 'beta', which has no default" in demanding.output
@@ -285,7 +287,7 @@ def test_an_artifacts_module_that_was_edited_within_a_second_is_read_anew(ran: F
     [
         (("spin", "end", "--artifacts-module", "nowhere.py"), "nowhere.py: there is no such file"),
         (("--config-value", "settings", "{}", "spin", "end"), "its configs are those of the past run"),
-        (("spin", "end", "--alpha", "3"), "No such option '--alpha'"),
+        (("spin", "end", "--alpha", "3"), "--alpha cannot be given to spin: its parameters are those of the past run."),
         (("spin", "end", "--run-id-file", "no/file"), "--run-id-file"),
         (("spin",), "STEP"),
         (("--mode", "spni", "spin", "end"), "There is no mode 'spni'"),

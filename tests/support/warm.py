@@ -2,9 +2,10 @@
 
 Half of what a small run costs is the start of its engine's interpreter. A test that is not about that start saves it:
 the flow file is executed from its top as ``__main__`` in a process of its own, with the words, the environment, the
-directory and the streams that ``python flow.py`` would have: the way a task is made of the zygote. The zygote of such a command is a fork, too: of the interpreter as it was before
-the flow file ran, without the modules that a zygote would not have. Start at `command`; below the line is what the
-interpreter that is forked from does. It runs as long as this process.
+directory and the streams that ``python flow.py`` would have: the way a task is made of the zygote. The zygote of such a
+command is a fork, too: of the interpreter as it was before the flow file ran, without the modules that a zygote does
+not have (`tests/flows/test_warm.py` compares). Start at `command`; below the line is what the interpreter that is
+forked from does. It runs as long as this process.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def stop() -> None:
 @cache
 def _server() -> _Server:
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    environment = {"PATH": os.environ["PATH"], "HOME": "/", "LANG": "C.UTF-8"}
     arguments = [sys.executable, __file__, str(other.fileno())]
     with other:
         process = subprocess.Popen(arguments, pass_fds=[other.fileno()], env=environment, start_new_session=True)
@@ -110,15 +111,12 @@ def _bare() -> _Bare:
 def _serve(connection: socket.socket) -> None:
     bare = _bare()
     importlib.import_module("metaflow.compute.local.zygote")
-    importlib.import_module("metaflow.cli.main")
-    known = set(sys.modules)
     for room in _ROOMS:
         if importlib.util.find_spec(room) is not None:
             for module in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
                 importlib.import_module(module.name)
-    # What these bring along is not what a flow file has imported.
-    shelf = Shelf()
-    shelf.put([name for name in sys.modules if name not in known and not name.startswith("metaflow")])
+    # What these bring along, and we, is not what a flow file has imported.
+    Shelf().put([name for name in sys.modules if name not in bare.modules and not name.startswith("metaflow")])
     gc.collect()
     gc.freeze()
     while True:
@@ -226,7 +224,7 @@ def _be_zygote(request: dict[str, Any], descriptors: list[int], bare: _Bare) -> 
     sys.orig_argv, sys.argv, sys.path[:] = request["command"], ["-c"], bare.path
     open_streams()
     for stream in sys.stdout, sys.stderr:
-        cast(io.TextIOWrapper, stream).reconfigure(write_through=True)
+        cast(io.TextIOWrapper, stream).reconfigure(write_through=True, line_buffering=False)
     _strip(bare)
     main = sys.modules["__main__"] = ModuleType("__main__")
     exec(request["command"][-1], vars(main))

@@ -1,4 +1,4 @@
-"""The parameters of a flow on the command line of `run`: one option each."""
+"""The parameters of a flow on the command line: one option each of `run`; other commands say that they take none."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from metaflow.app.workspace import Workspace
-from metaflow.flow.parameters import Parameter, check_parameters
+from metaflow.exception import CommandException
+from metaflow.flow.parameters import Parameter, check_parameters, parameters_of
 
 
 def parameter_options(parameters: Mapping[str, Parameter]) -> list[click.Option]:
@@ -32,6 +34,30 @@ def parameter_options(parameters: Mapping[str, Parameter]) -> list[click.Option]
                 envvar=described["envvar"],
             )
         )
+    return options
+
+
+def refused_parameters(workspace: Workspace, why: str, hint: str) -> list[click.Option]:
+    """Return an option for each parameter that is known only to be refused.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Whose parameters.
+    why : str
+        The rest of the sentence that begins with the option.
+    hint : str
+        What to do instead.
+    """
+
+    def refuse(context: click.Context, option: click.Parameter, value: Any) -> None:
+        if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
+            raise CommandException(f"{option.opts[0]} {why}", hint=hint)
+
+    options = parameter_options(parameters_of(workspace.flow_class))
+    for option in options:
+        option.hidden, option.expose_value, option.callback = True, False, refuse
+        option.envvar, option.allow_from_autoenv = None, False
     return options
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from metaflow.app.options import ResumeOptions, RunOptions
 from metaflow.app.run import resume as resume_flow
 from metaflow.cli.option_parser import options_of, values_of
-from metaflow.cli.parameters import parameter_options
+from metaflow.cli.parameters import refused_parameters
 from metaflow.cli.run import callbacks, conclude, greet
 from metaflow.cli.session import Session
-from metaflow.exception import CommandException
-from metaflow.flow.parameters import parameters_of
 
 
 def resume(session: Session) -> click.Command:
@@ -28,7 +25,11 @@ def resume(session: Session) -> click.Command:
             click.Argument(["step_to_rerun"], required=False),
             *options_of(ResumeOptions),
             *options_of(RunOptions),
-            *(_refused(option) for option in parameter_options(parameters_of(session.workspace.flow_class))),
+            *refused_parameters(
+                session.workspace,
+                "cannot be given to resume: its parameters are those of the run that it resumes.",
+                f"`{session.workspace.invocation} run` starts a run with other values",
+            ),
         ],
     )
 
@@ -47,20 +48,3 @@ def _resume(session: Session, /, step_to_rerun: str | None, **read: Any) -> None
         handle_signals=True,
     )
     conclude(session, finished)
-
-
-def _refused(option: click.Option) -> click.Option:
-    option.hidden = True
-    option.expose_value = False
-    option.envvar = None
-    option.allow_from_autoenv = False
-    option.callback = _refuse
-    return option
-
-
-def _refuse(context: click.Context, option: click.Parameter, value: Any) -> None:
-    if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
-        raise CommandException(
-            f"{option.opts[0]} cannot be given to resume: its parameters are those of the run that it resumes.",
-            hint=f"`{context.obj.workspace.invocation} run` starts a run with other values",
-        )

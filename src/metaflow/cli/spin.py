@@ -12,6 +12,7 @@ from metaflow.app.options import SpinOptions
 from metaflow.app.run import RunCallbacks
 from metaflow.app.spin import spin as spin_task
 from metaflow.cli.option_parser import options_of, values_of
+from metaflow.cli.parameters import refused_parameters
 from metaflow.cli.run import greet, reason_lines
 from metaflow.cli.session import Session
 from metaflow.exception import RunFailed, RunInterrupted
@@ -30,7 +31,15 @@ def spin(session: Session) -> click.Command:
         help="Run one step on this machine with the inputs that it had in an earlier run, by default your newest one. "
         "That run stays as it is, and nothing is kept of this one without --persist. STEP may also be RUN/STEP or "
         "RUN/STEP/TASK.",
-        params=[click.Argument(["pathspec"], metavar="STEP"), *options],
+        params=[
+            click.Argument(["pathspec"], metavar="STEP"),
+            *options,
+            *refused_parameters(
+                session.workspace,
+                "cannot be given to spin: its parameters are those of the past run.",
+                "--artifacts-module FILE gives other values: ARTIFACTS = {'NAME': …}",
+            ),
+        ],
     )
 
 

@@ -110,11 +110,13 @@ class Binding:
         Incoming artifacts that were read and cannot be changed in place, so that they are not saved again.
     transition : Transition or None
         What `next` noted.
+    remedy : str or None
+        What helps where an artifact is missing, if that is not plain.
     """
 
     __slots__ = (
-        "artifacts", "deleted", "frames", "is_join", "keys", "merged", "parameters", "step", "transition", "unchanging",
-        "values",
+        "artifacts", "deleted", "frames", "is_join", "keys", "merged", "parameters", "remedy", "step", "transition",
+        "unchanging", "values",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +137,7 @@ class Binding:
         self.unchanging: dict[str, Any] = {}
         self.parameters: dict[str, Any] = {}
         self.transition: Transition | None = None
+        self.remedy: str | None = None
         self.values: dict[int, Any] = {}
 
     def element(self, depth: int) -> Any:

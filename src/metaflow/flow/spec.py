@@ -425,7 +425,7 @@ def hint_for_missing(flow: FlowSpec, name: str) -> str | None:
         return f"did you mean self.{near[0]}?"
     if binding.is_join:
         return "a join starts without artifacts: read them from inputs, or call self.merge_artifacts(inputs)"
-    return None
+    return None if name in binding.deleted else binding.remedy
 
 
 def _at_exit() -> None:

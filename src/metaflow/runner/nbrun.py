@@ -79,7 +79,7 @@ class NBRunner:
             file.write(source)
         self._remove = weakref.finalize(self, _remove, self.flow_file)
         try:
-            self.runner = _CellRunner(
+            self.runner: Runner = _CellRunner(
                 name, self.flow_file, show_output, profile, env, directory, file_read_timeout, **kwargs
             )
         except BaseException:

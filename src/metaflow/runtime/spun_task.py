@@ -12,9 +12,9 @@ from typing import Any
 
 from metaflow.compute.report import TaskReport
 from metaflow.exception import CommandException, TaskFailed
-from metaflow.flow.binding import Transition, is_indexable
+from metaflow.flow.binding import Binding, Transition, is_indexable
 from metaflow.flow.plan import FlowPlan
-from metaflow.flow.spec import constants_of
+from metaflow.flow.spec import FlowSpec, constants_of
 from metaflow.metadata_provider.protocol import Recorder
 from metaflow.runtime.foreach_values import complete_elements
 from metaflow.runtime.task import Task, TaskPlan
@@ -22,6 +22,8 @@ from metaflow.store.artifacts import Artifacts, TaskIndex, save_artifacts
 from metaflow.store.internals import ELEMENTS
 from metaflow.store.layout import PARAMETERS
 from metaflow.store.spin import SpunStorage
+
+_REMEDY = "the past run has no such artifact: --artifacts-module FILE gives it, with ARTIFACTS = {'NAME': …} in it"
 
 
 class SpunTask(Task):
@@ -65,6 +67,10 @@ class SpunTask(Task):
         index = TaskIndex({}, {})
         save_artifacts(self._blobs, values.items(), index)
         return index
+
+    def _instance(self, binding: Binding) -> FlowSpec:
+        binding.remedy = _REMEDY
+        return super()._instance(binding)
 
     def _read(self, paths: Sequence[str]) -> list[TaskIndex]:
         indexes = super()._read(paths)
