@@ -132,6 +132,7 @@ ADDING = """
     import os
     from metaflow import FlowMutator, FlowSpec, StepMutator, package_sources, step
     from metaflow.packaging_sys import ContentType
+    from metaflow.plugins.package_suffixes_mutator import package_suffixes
 
     class Queries(FlowMutator):
         def add_to_package(self):
@@ -143,6 +144,7 @@ ADDING = """
 
     @Queries
     @package_sources({sources})
+    @package_suffixes("yaml,.YML")
     class AddingFlow(FlowSpec):
         @Model
         @step
@@ -158,10 +160,19 @@ ADDING = """
 """
 
 
+SUFFIXED = ("flows/notes.yaml", "flows/deep/x.YML", "flows/not.yml")
+
+
 @pytest.fixture
 def adding(one_site: Site) -> Site:
     """Files beside the directory of a flow."""
-    for name in ("shared/query.sql", "shared/model.bin", "src/forecasting/__init__.py", "src/forecasting/x.json"):
+    for name in (
+        "shared/query.sql",
+        "shared/model.bin",
+        "src/forecasting/__init__.py",
+        "src/forecasting/x.json",
+        *SUFFIXED,
+    ):
         path = one_site.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
@@ -182,20 +193,21 @@ def test_decorators_add_to_the_package(adding: Site, sources: str, expected: set
     adding.write("flows/adding.py", ADDING.format(sources=sources, name="q.sql"))
     listed = adding.run_flow("flows/adding.py", "package", "list", "--archive").succeeded().stdout.split()
     mine = {name for name in listed if not name.startswith((".mf_meta", ".mf_install"))}
-    assert mine == {"adding.py", "queries/q.sql", ".mf_code/models/model.bin", *expected}
+    assert mine == {"adding.py", "notes.yaml", "deep/x.YML", "queries/q.sql", ".mf_code/models/model.bin", *expected}
 
 
 @pytest.mark.parametrize(
     ("sources", "name", "said", "where"),
     [
-        ("'../nothing'", "q", "there is no file or directory ../nothing", "adding.py:14"),
-        ("'../src', arcname='/x'", "q", "'/x' is not a name in the package", "adding.py:14"),
-        ("['a', 'b'], arcname='x'", "q", "has arcname= for 2 sources", "adding.py:14"),
-        ("3", "q", "is given 3", "adding.py:14"),
-        ("[3]", "q", "is given 3", "adding.py:14"),
-        ("", "q", "does not accept what it is given", "adding.py:14"),
-        ("'../src', suffixes=3", "q", "suffixes=3", "adding.py:14"),
-        ("'../src'", "../q", "add_to_package of Queries: 'queries/../q' is not a name in the package", "adding.py:6"),
+        ("'../nothing'", "q", "there is no file or directory ../nothing", "adding.py:15"),
+        ("'../src', arcname='/x'", "q", "'/x' is not a name in the package", "adding.py:15"),
+        ("['a', 'b'], arcname='x'", "q", "has arcname= for 2 sources", "adding.py:15"),
+        ("3", "q", "is given 3", "adding.py:15"),
+        ("[3]", "q", "is given 3", "adding.py:15"),
+        ("", "q", "does not accept what it is given", "adding.py:15"),
+        ("'../src', suffixes=3", "q", "suffixes=3", "adding.py:15"),
+        ("'../src')\n    @package_suffixes([3]", "q", "@package_suffixes([3]): expected a list", "adding.py:16"),
+        ("'../src'", "../q", "add_to_package of Queries: 'queries/../q' is not a name in the package", "adding.py:7"),
     ],
 )
 def test_what_decorators_cannot_add(adding: Site, sources: str, name: str, said: str, where: str) -> None:

@@ -139,14 +139,15 @@ def gather(
     CommandException
         There are more; or a decorator adds a file that does not exist, or in the place of another one.
     """
+    additions = list(additions)
+    suffixes = (*suffixes, *(each for added in additions if added.is_suffixes for each in added.suffixes or ()))
     package = module.partition(".")[0] if "." in module else ""
     directory = import_root(path, module) if package else os.path.dirname(os.path.realpath(path))
     script = name_in_package(path, module)
-    walk = _Walk(tuple(suffixes), _ignored(directory))
+    walk = _Walk(suffixes, _ignored(directory))
     prefix = f"{package}/" if package else ""
     files = {file.name: file for file in walk.below(os.path.join(directory, package), prefix)}
     files[script] = PackagedFile(script, path, os.path.getsize(path))
-    additions = list(additions)
     modules = modules_elsewhere(path, module)
     known = {each.name for each in modules}
     modules += [each for each in map(_module, additions) if each is not None and each.name not in known]
@@ -157,7 +158,7 @@ def gather(
         elif os.path.exists(each.path):
             found = [PackagedFile(f"{name}.py", each.path, os.path.getsize(each.path))]
         else:
-            found = list(_zipped(each.path, name, tuple(suffixes)))
+            found = list(_zipped(each.path, name, suffixes))
         files |= {f"{ELSEWHERE}/{file.name}": file._replace(name=f"{ELSEWHERE}/{file.name}") for file in found}
     for added in additions:
         for file in _added(walk, added):
@@ -169,7 +170,7 @@ def gather(
                 )
     ordered = [files[name] for name in sorted(files)]
     others = tuple(sorted(walk.other_suffixes))
-    manifest = Manifest(script, directory, tuple(suffixes), ordered, modules, sorted(walk.secrets), others)
+    manifest = Manifest(script, directory, suffixes, ordered, modules, sorted(walk.secrets), others)
     if manifest.size > limit_mb * 1e6:
         raise _too_large(manifest, limit_mb)
     return manifest
@@ -192,7 +193,7 @@ def _module(added: Addition) -> Module | None:
 
 def _added(walk: _Walk, added: Addition) -> Iterator[PackagedFile]:
     """Yield the files that a decorator adds."""
-    if isinstance(added.source, ModuleType):
+    if isinstance(added.source, ModuleType) or added.is_suffixes:
         return
     path, name = os.path.abspath(added.source), _PLACES[added.type] + added.name
     if os.path.isdir(path):

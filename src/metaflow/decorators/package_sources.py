@@ -61,7 +61,7 @@ class package_sources(FlowMutator):
                 f"@package_sources has arcname= for {len(pairs)} sources.", hint="write pairs: [('../src/a', 'a'), …]"
             )
         self._sources = [(path, _name(arcname if arcname is not None else name)) for path, name in pairs]
-        self._suffixes = None if suffixes is None else _suffixes(suffixes)
+        self._suffixes = None if suffixes is None else suffixes_given("@package_sources(suffixes=", suffixes)
         self._directory = ""
 
     def pre_mutate(self, mutable_flow: MutableFlow) -> None:
@@ -112,8 +112,15 @@ def _name(name: PathLike | None) -> str | None:
         raise InvalidFlow(f"@package_sources: {error}.") from None
 
 
-def _suffixes(given: Sequence[str]) -> tuple[str, ...]:
+def suffixes_given(where: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Return endings of files, each with its dot; `where` is what stands before them in the user's source.
+
+    Raises
+    ------
+    InvalidFlow
+        They are none.
+    """
     words = given.split(",") if isinstance(given, str) else given
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
-        raise InvalidFlow(f"@package_sources(suffixes={given!r}): expected a list of strings, ['.py', '.json'].")
+        raise InvalidFlow(f"{where}{given!r}): expected a list of strings, ['.py', '.json'].")
     return tuple(f".{word.strip().lstrip('.')}" for word in words if word.strip())

@@ -28,12 +28,13 @@ class ContentType(Enum):
 
 
 class Addition(NamedTuple):
-    """A file, a directory or a module that goes into the code package.
+    """A file, a directory or a module that goes into the code package; or more of the flow's own directory.
 
     Attributes
     ----------
     source : str or module
-        Its path, relative ones from the working directory; for MODULE_CONTENT the module.
+        Its path, relative ones from the working directory; for MODULE_CONTENT the module; empty, with
+        `suffixes`: further endings of files that go in of the flow's own directory.
     name : str
         In the package, relative to the place of its type.
     type : ContentType
@@ -46,6 +47,11 @@ class Addition(NamedTuple):
     name: str = ""
     type: ContentType = ContentType.CODE_CONTENT
     suffixes: tuple[str, ...] | None = None
+
+    @property
+    def is_suffixes(self) -> bool:
+        """Whether it is only about what goes in of the flow's own directory."""
+        return self.source == "" and self.suffixes is not None
 
 
 def addition_of(given: Any) -> Addition:
