@@ -36,6 +36,10 @@ MOST_SECONDS = 100 * 365 * 86_400
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600}
 
 
+_CAUGHT = "the step, or a library, has caught the exception that tells it so"
+_SILENCED = "the step, or a library, has taken the alarm away that tells it so: signal.alarm, signal.setitimer"
+
+
 class TimeoutDecorator(StepDecorator):
     name = "timeout"
     defaults = {"seconds": 0, "minutes": 0, "hours": 0}
@@ -79,9 +83,9 @@ class TimeoutDecorator(StepDecorator):
             raised = error
             raise
         finally:
-            is_late = not context.has_own_process and time.monotonic() - began > self.seconds
+            is_late = time.monotonic() - began > self.seconds
             if (way or is_late) and not isinstance(raised, (TimeoutException, KeyboardInterrupt)):
-                hint = "the step, or a library, has caught the exception that tells it so" if way else None
+                hint = _CAUGHT if way else _SILENCED if context.has_own_process else None
                 late = TimeoutException(message, seconds=self.seconds, hint=hint)
                 raise late.with_traceback(way) from raised
 

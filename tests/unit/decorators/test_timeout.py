@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +57,20 @@ def test_timeout_holds_whatever_the_code_catches(run: Any) -> None:
         TimeoutDecorator({"hours": 1}).around(context(), run)
     assert caught.value.seconds == 3600
     assert "has caught the exception" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("ends", [lambda: None, fail])
+def test_timeout_holds_where_the_code_takes_the_alarm_away(ends: Any) -> None:
+    def run() -> None:
+        signal.alarm(0)
+        deadline = time.monotonic() + 0.02
+        while time.monotonic() < deadline:
+            pass
+        ends()
+
+    with pytest.raises(TimeoutException, match=r"'train'.* 0\.01 s") as caught:
+        TimeoutDecorator({"seconds": 0.01}).around(context(), run)
+    assert "has taken the alarm away" in str(caught.value.hint)
 
 
 def test_an_interrupt_after_the_alarm_is_still_one() -> None:
