@@ -166,9 +166,9 @@ class _Spare:
     def __init__(self, bare: _Bare) -> None:
         self._spawn = zygote_process.spawn
         self._bare = bare
-        self._limits = _limits()
+        self._inherited = _inherited()
         self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._pid: int | None = os.fork()
+        self._pid = os.fork()
         if self._pid == 0:
             self._socket.close()
             os.setpgid(0, 0)
@@ -179,37 +179,42 @@ class _Spare:
         other.close()
 
     def spawn(self, command: list[str], environment: dict[str, str], control: int) -> int:
-        """Do what is to be done in place of `zygote_process.spawn`; what differs from there is done there."""
-        pid, self._pid = self._pid, None
-        if pid is None or not self._is_alike(command[-1], environment):
-            return self._spawn(command, environment, control)
-        request = {"command": command, "environment": environment, "directory": os.getcwd()}
-        socket.send_fds(self._socket, [json.dumps(request).encode()], [0, 1, 2, control])
-        self._socket.close()
-        return pid
+        """Do what is to be done in place of `zygote_process.spawn`; what would differ is left to that."""
+        zygote_process.spawn = self._spawn
+        with self._socket:
+            if self._is_alike(environment):
+                request = {"command": command, "environment": environment, "directory": os.getcwd()}
+                socket.send_fds(self._socket, [json.dumps(request).encode()], [0, 1, 2, control])
+                return self._pid
+        os.waitpid(self._pid, 0)
+        return self._spawn(command, environment, control)
 
-    def _is_alike(self, boot: str, environment: dict[str, str]) -> bool:
-        """Tell whether an interpreter that starts here would come to what the fork has."""
-        speaks = {name for name in environment if name.startswith(_READ_AT_START)}
+    def _is_alike(self, environment: dict[str, str]) -> bool:
+        """Tell whether the fork has what an interpreter would come to that starts here."""
+        read = {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
         try:
-            here = os.getcwd()
-            beside = {name.partition(".")[0] for name in os.listdir(here)}
+            beside = {name.partition(".")[0] for place in (os.getcwd(), sys.path[0]) for name in os.listdir(place)}
             streams = [os.get_inheritable(number) for number in range(3)]
         except OSError:
             return False
         hidden = beside & {*sys.stdlib_module_names, *(name.partition(".")[0] for name in self._bare.modules)}
-        return speaks <= {"LANG", "PYTHONUNBUFFERED"} and not hidden and all(streams) and _limits() == self._limits
+        is_plain = read == {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+        return is_plain and not hidden and all(streams) and _inherited() == self._inherited
 
 
 _READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC", "GLIBC", "TZ")
 """Beginnings of variables that an interpreter reads when it starts."""
 
 
-def _limits() -> list[tuple[int, int]]:
+def _inherited() -> list[object]:
+    """Return what a process hands on to another one, beside its descriptors, its directory and its environment."""
     import resource
 
-    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
-    return [resource.getrlimit(getattr(resource, name)) for name in names]
+    mask = os.umask(0)
+    os.umask(mask)
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    ignored = [number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN]
+    return [mask, limits, ignored, signal.pthread_sigmask(signal.SIG_BLOCK, []), os.nice(0), os.getuid(), os.getsid(0)]
 
 
 def _be_zygote(request: dict[str, Any], descriptors: list[int], bare: _Bare) -> NoReturn:
@@ -223,8 +228,9 @@ def _be_zygote(request: dict[str, Any], descriptors: list[int], bare: _Bare) -> 
     os.environ.update(request["environment"])
     sys.orig_argv, sys.argv, sys.path[:] = request["command"], ["-c"], bare.path
     open_streams()
-    for stream in sys.stdout, sys.stderr:
-        cast(io.TextIOWrapper, stream).reconfigure(write_through=True, line_buffering=False)
+    if "PYTHONUNBUFFERED" in os.environ:
+        for stream in sys.stdout, sys.stderr:
+            cast(io.TextIOWrapper, stream).reconfigure(write_through=True, line_buffering=False)
     _strip(bare)
     main = sys.modules["__main__"] = ModuleType("__main__")
     exec(request["command"][-1], vars(main))
