@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from metaflow.cards import get_cards
+from metaflow.cards import BlankCard, VegaChart, get_cards
 from support import processes
 from support.browser import chromium, found_by_axe, needs_browser, watched
 from support.site import Finished, Site
@@ -196,6 +197,45 @@ def test_the_server_shows_cards_as_they_change(browser: Browser, tmp_path: Path)
         server.wait()
         run.wait()
     processes.assert_gone(site.mark)
+
+
+def test_interactive_charts_answer_from_a_file_and_are_pictures_in_print(
+    show: Callable[..., Shown], tmp_path: Path
+) -> None:
+    hostile = "<img src=x onerror=\"document.title='owned'\">"
+    values = [{"x": 1, "y": 2, "name": hostile}, {"x": 2, "y": 5, "name": "</script><b class=owned>"}]
+    spec = {
+        "title": hostile,
+        "data": {"values": values},
+        "usermeta": {"embedOptions": {"ast": False, "config": "http://127.0.0.1:9/config.json"}},
+        "transform": [{"calculate": "datum.y * 2", "as": "double"}],
+        "mark": {"type": "point", "size": 900, "filled": True},
+        "encoding": {
+            "x": {"field": "x", "type": "quantitative"},
+            "y": {"field": "double", "type": "quantitative"},
+            "tooltip": [{"field": "name"}, {"field": "double"}],
+        },
+    }
+    components = [VegaChart(spec).render(), VegaChart({**spec, "title": "Second"}, show_controls=True).render()]
+    card = BlankCard(options={"interactive_charts": True}, components=components)
+    path = tmp_path / "card.html"
+    path.write_text(card.render(SimpleNamespace(pathspec="F/1/start/1")), encoding="utf-8")  # type: ignore[arg-type]
+    assert path.stat().st_size < 1_100_000
+    page, complaints = show(path.as_uri())
+    page.locator(".chart.shown").nth(1).wait_for()
+    assert page.locator(".chart img:visible").count() == 0
+    assert page.locator(".chart .vega-actions").count() == 1
+    assert found_by_axe(page) == []
+    page.locator(".chart .mark-symbol path").nth(1).hover()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    assert "<b class=owned>" in str(tooltip.text_content())
+    page.emulate_media(media="print")
+    assert page.locator(".chart .view:visible").count() == 0
+    assert page.locator(".chart img:visible").count() == 2
+    assert page.locator(".owned").count() == 0
+    assert page.title() == "F/1/start/1"
+    assert complaints == []
 
 
 def _address(text: str) -> str:

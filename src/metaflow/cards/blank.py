@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from metaflow.cards.card import MetaflowCard
+from metaflow.cards.charts import with_charts
 from metaflow.cards.drawing import draw, draw_all
 from metaflow.cards.page import page
 
@@ -20,7 +21,7 @@ class BlankCard(MetaflowCard):
     Parameters
     ----------
     options : mapping
-        ``title``: a heading.
+        ``title``: a heading. ``interactive_charts``: whether charts answer to the mouse, which takes 0.9 MB.
     components : sequence of dict or str
         From top to bottom.
     """
@@ -32,7 +33,8 @@ class BlankCard(MetaflowCard):
 
     def render(self, task: Task) -> str:
         """Return the page."""
-        return self._page(task.pathspec, self._components, "final")
+        page = self._page(task.pathspec, self._components, "final")
+        return with_charts(page, interactive=bool(self._options.get("interactive_charts")))
 
     def render_runtime(self, task: Task, data: Mapping[str, Any]) -> str:
         """Return the page with the components as they are now."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow.cards.blank import drawn
 from metaflow.cards.card import MetaflowCard
+from metaflow.cards.charts import with_charts
 from metaflow.cards.component import rendered
 from metaflow.cards.drawing import draw, draw_all
 from metaflow.cards.facts import PATIENCE, ShownArtifact, TaskFacts, facts_of
@@ -51,7 +52,7 @@ class DefaultCard(MetaflowCard):
     Parameters
     ----------
     options : mapping
-        None are known.
+        ``interactive_charts``: whether charts answer to the mouse, which takes 0.9 MB.
     components : sequence of dict or str
         What the step has appended.
     graph : mapping
@@ -67,7 +68,8 @@ class DefaultCard(MetaflowCard):
 
     def render(self, task: Task) -> str:
         """Return the page."""
-        return self._page(facts_of(task), self._components, "final")
+        page = self._page(facts_of(task), self._components, "final")
+        return with_charts(page, interactive=bool(self._options.get("interactive_charts")))
 
     def render_runtime(self, task: Task, data: Mapping[str, Any]) -> str:
         """Return the page with the components as they are now."""

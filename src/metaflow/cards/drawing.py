@@ -6,7 +6,6 @@ that the classes refer to are in ``page/card.css``; what moves is in ``page/card
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +25,10 @@ Component = Mapping[str, Any]
 LARGEST_PAGE = 100_000_000
 """Characters of all components of a page."""
 
+WITHOUT_CHARTS = (
+    "This chart is drawn where vl-convert is installed: pip install 'millrace[charts]'. "
+    "Its specification is kept on this card: `card view` and `card get` draw it, too."
+)
 _SMALL_TABLE = 6_000  # cells; a larger table is drawn by the script, as far as it is seen
 _FIRST_ROWS = 30
 
@@ -266,18 +269,18 @@ def _viewer(key: str) -> Callable[[Component], str]:
 
 
 def _chart(component: Component) -> str:
-    from metaflow.cards.charts import chart_svg
+    """Return where a chart is to be drawn (`metaflow.cards.charts`), with its specification."""
+    controls = not isinstance(options := component.get("options"), Mapping) or options.get("actions") is not False
+    return chart_place(component.get("spec") or {}, WITHOUT_CHARTS, "undrawn controls" if controls else "undrawn")
 
-    spec = component.get("spec") or {}
-    svg, trouble = chart_svg(spec)
-    title = spec.get("title") if isinstance(spec.get("title"), str) else "Chart"
-    if svg is not None:
-        source = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-        return f'<figure class="chart"><img src="{source}" alt="{_text(title)}"></figure>'
+
+def chart_place(spec: Any, sentence: str, kind: str) -> str:
+    """Return what stands where a chart is not drawn: a sentence, and the specification."""
     return (
-        f'<div class="missing">{_text(trouble)}</div>'
+        f'<figure class="chart {kind}"><script type="application/json">{script_json(spec)}</script>'
+        f'<div class="missing">{_text(sentence)}</div>'
         f'<details class="viewer"><summary>Specification</summary><pre class="code" tabindex="0">'
-        f"{_text(json.dumps(spec, indent=1, ensure_ascii=False)[:20_000])}</pre></details>"
+        f"{_text(json.dumps(spec, indent=1, ensure_ascii=False)[:20_000])}</pre></details></figure>"
     )
 
 

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from metaflow.cards.charts import with_charts
 from metaflow.cards.stored import Card, get_cards
 from metaflow.client import Run
 from metaflow.exception import CommandException, MetaflowException
@@ -119,9 +120,21 @@ class CardServer:
                 data = each.card.get_data()
                 if data is not None and data.get("created_on") != known_data.get(each.key):
                     known_data[each.key] = data.get("created_on")
-                    yield {"key": each.key, "token": data.get("reload_token"), "data": data.get("data")}
+                    yield {"key": each.key, "token": data.get("reload_token"), "data": _drawn(data.get("data"))}
             yield {}
             time.sleep(self._poll_seconds)
+
+
+def _drawn(data: Any) -> Any:
+    """Return the data of a live card with the charts that its task has left to those who show them."""
+    if not isinstance(data, Mapping):
+        return data
+    return {
+        name: {**each, "html": with_charts(each["html"])}
+        if isinstance(each, Mapping) and isinstance(each.get("html"), str)
+        else each
+        for name, each in data.items()
+    }
 
 
 def serve(cards: CardServer, port: int, started: Callable[[str], None]) -> None:

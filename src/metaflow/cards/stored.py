@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
+from metaflow.cards.charts import with_charts
 from metaflow.client import Task
 from metaflow.exception import CommandException, MetaflowNotFound
 from metaflow.store.layout import CardName, card_data, card_page, cards, parse_card
@@ -56,6 +57,13 @@ class Card:
             raise MetaflowNotFound(f"The card {self.path} is not there any more.")
         return content.decode("utf-8", "replace")
 
+    def shown(self) -> str:
+        """Return the page as it is shown: also with charts that its task could not draw, or not yet. Not in Metaflow.
+
+        That needs ``pip install 'millrace[charts]'`` here.
+        """
+        return with_charts(self.get())
+
     def get_data(self) -> dict[str, Any] | None:
         """Return what the card showed last while its step ran: ``reload_token``, ``data``, ``created_on``."""
         content = next(iter(self._storage.get([card_data(self._pathspec, self._name)])))[1]
@@ -68,14 +76,14 @@ class Card:
 
         file, path = tempfile.mkstemp(prefix=f"{self._name}-", suffix=".html")
         with os.fdopen(file, "w", encoding="utf-8") as stream:
-            stream.write(self.get())
+            stream.write(self.shown())
         webbrowser.open(f"file://{path}")
 
     def _repr_html_(self) -> str:
         # In a frame of its own: neither styles nor scripts of the card reach the notebook.
         return (
             f'<iframe title="Card {escape(str(self._name), quote=True)}" sandbox="allow-scripts" width="100%" '
-            f'height="720" style="border: 0" srcdoc="{escape(self.get(), quote=True)}"></iframe>'
+            f'height="720" style="border: 0" srcdoc="{escape(self.shown(), quote=True)}"></iframe>'
         )
 
     def __repr__(self) -> str:

@@ -90,7 +90,7 @@ def view(session: Session, /, path: str, **selection: Any) -> None:
 @click.pass_obj
 def get(session: Session, /, path: str, target: str | None, **selection: Any) -> None:
     """Print the HTML of a card, or save it to a file."""
-    html = _only(session, path, **selection).get()
+    html = _only(session, path, **selection).shown()
     if target is None:
         session.echo(html)
     else:
