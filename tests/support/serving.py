@@ -1,9 +1,14 @@
-"""The server in the process of a test: requests without a socket."""
+"""The server in the process of a test, which needs no socket for its requests; and in one of its own."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, Self
 
 import httpx2
 
@@ -48,3 +53,70 @@ class InProcess:
 
     def close(self) -> None:
         self.database.close()
+
+
+class Running:
+    """A server in a process of its own, from when it answers until it is told to end.
+
+    Parameters
+    ----------
+    database : str
+        File or URL.
+    directory : str
+        Where it is started.
+    port : int
+        0 for any.
+    options : str
+        More of its options.
+    environ : mapping of str to str
+        Variables beside ours.
+
+    Attributes
+    ----------
+    process : Popen
+        The process.
+    port : int
+        Where it listens.
+    cpu_seconds : float
+        What it had used when `megabytes` was asked.
+    """
+
+    def __init__(
+        self, database: str, directory: str, *options: str, port: int = 0, environ: Mapping[str, str] | None = None
+    ) -> None:
+        command = [sys.executable, "-c", "from metaflow.cli.console import main; main()", "serve", "--no-browser"]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(port), "--database", database, *options],
+            cwd=directory,
+            env={**os.environ, **(environ or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        assert said.startswith("Serving "), said + self.process.communicate()[1]
+        self.url = said.split()[1].rstrip("/")
+        self.port = int(self.url.rpartition(":")[2])
+        self.cpu_seconds = 0.0
+
+    def megabytes(self) -> float:
+        """Return how much memory it has needed at most."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        self.cpu_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
+            return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Tell it to end; return its exit status, and what it said on stderr."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, errors
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end()

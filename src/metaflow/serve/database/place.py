@@ -60,7 +60,7 @@ class Database:
         self._opening = threading.Lock()
         self.writes = Writes()
         self._readers = ThreadPoolExecutor(READERS, "database reader")
-        self._writer = Writer(self._opened, self.writes.forget)
+        self._writer = Writer(self._opened, self.writes.finish, self.writes.undo)
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """Return what a query finds.

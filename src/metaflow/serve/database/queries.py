@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     case,
     cast,
     func,
@@ -83,7 +84,7 @@ def _flow(row: AnyRow) -> Document:
 
 def run_id(connection: Connection, flow: str, run: str) -> int | None:
     """Return the number of a run."""
-    return connection.execute(select(RUNS.c.id).where(_is_run(flow, run)).order_by(*_NAMED_FIRST).limit(1)).scalar()
+    return connection.execute(_RUN_ID, {"flow": flow, "run": run, "number": _number(run)}).scalar()
 
 
 def runs(
@@ -110,7 +111,7 @@ def runs(
 
 def run(connection: Connection, flow: str, run: str, now: int) -> Document | None:
     """Return a run; `now` as of `runs`."""
-    row = connection.execute(select(RUNS).where(_is_run(flow, run)).order_by(*_NAMED_FIRST).limit(1)).first()
+    row = connection.execute(_RUN, {"flow": flow, "run": run, "number": _number(run)}).first()
     return None if row is None else _run(row, now)
 
 
@@ -170,13 +171,9 @@ def _lists(column: Any, text: str) -> ColumnElement[bool]:
     return func.replace(every, f", {json.dumps(text)}, ", "") != every
 
 
-def _is_run(flow: str, run: str) -> ColumnElement[bool]:
-    return and_(RUNS.c.flow_id == flow, _is_called(RUNS, run))
-
-
-def _is_called(table: Table, text: str) -> ColumnElement[bool]:
+def _is_called(table: Table, name: str) -> ColumnElement[bool]:
     """Tell by its name, which may be a whole number too, or by its number if it was given no name."""
-    return or_(table.c.name == text, and_(table.c.name.is_(None), table.c.id == _number(text)))
+    return or_(table.c.name == bindparam(name), and_(table.c.name.is_(None), table.c.id == bindparam("number")))
 
 
 def _number(text: str) -> int:
@@ -185,7 +182,9 @@ def _number(text: str) -> int:
     return number if number <= _LARGEST else 0
 
 
-_NAMED_FIRST = (RUNS.c.name.is_(None),)
+# Statements that are asked for all the time are made once, as that takes longer than to carry them out.
+_RUN = select(RUNS).where(RUNS.c.flow_id == bindparam("flow"), _is_called(RUNS, "run"))
+_RUN_ID = _RUN.with_only_columns(RUNS.c.id)
 
 
 # --- steps and tasks -------------------------------------------------------------------------------------------------
@@ -226,18 +225,22 @@ def tasks(
 
 def task_id(connection: Connection, run: int, step: str, task: str) -> int | None:
     """Return the number of a task."""
-    query = select(TASKS.c.id).where(_is_task(run, step, task)).order_by(TASKS.c.name.is_(None)).limit(1)
-    return connection.execute(query).scalar()
+    names = {"run": run, "step": step, "task": task, "number": _number(task)}
+    return connection.execute(_TASK_ID, names).scalar()
 
 
 def task(connection: Connection, task: int) -> Document | None:
     """Return a task, by its number."""
-    row = connection.execute(_TASKS.where(TASKS.c.id == task)).first()
+    row = connection.execute(_TASK, {"number": task}).first()
     return None if row is None else _task(row)
 
 
-def _is_task(run: int, step: str, task: str) -> ColumnElement[bool]:
-    return and_(TASKS.c.run == run, TASKS.c.step_name == step, _is_called(TASKS, task))
+_TASK = _TASKS.where(TASKS.c.id == bindparam("number"))
+_TASK_ID = (
+    select(TASKS.c.id)
+    .where(TASKS.c.run == bindparam("run"), TASKS.c.step_name == bindparam("step"))
+    .where(_is_called(TASKS, "task"))
+)
 
 
 def _step(row: AnyRow) -> Document:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,6 +26,10 @@ _MOST_KNOWN = 100_000
 """Numbers that are kept in memory."""
 
 
+Note: TypeAlias = Callable[[Connection, int, str, FactRow], None]
+"""Changes what is known of a run by a fact about a task of one of its steps."""
+
+
 class Registered(NamedTuple):
     """What a registration has led to: a number, and whether it is new."""
 
@@ -33,14 +38,15 @@ class Registered(NamedTuple):
 
 
 class Writes:
-    """The changes; remembers numbers that it has looked up, which stay what they are for ever."""
+    """The changes; remembers numbers that it has looked up, which stay what they are for ever.
+
+    Facts, artifacts and heartbeats are collected, since a hundred rows take hardly longer than one: `finish` writes
+    them at the end of the transaction.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Hashable, int] = {}
-
-    def forget(self) -> None:
-        """Look up anew: a number may have been seen in a transaction that was undone."""
-        self._known.clear()
+        self._begin()
 
     def register_flow(self, connection: Connection, flow: str, given: Registration) -> bool:
         """Register a flow; tell whether it is new."""
@@ -77,30 +83,57 @@ class Writes:
                 return _by_request(connection, TASKS, given.request)
             return None if given.name is None else queries.task_id(connection, number, step, given.name)
 
-        self._add_step(connection, number, step, given)
-        return _register(connection, TASKS, {"run": number, "step_name": step}, given, found)
+        if (number, step) not in self._known:
+            self._add_step(connection, number, step, given)
+            self._know((number, step), 0)
+        registered = _register(connection, TASKS, {"run": number, "step_name": step}, given, found)
+        self._know((flow, run, step, given.name or str(registered.number)), registered.number)
+        return registered
 
-    def add_facts(self, connection: Connection, path: TaskPath, facts: Sequence[FactRow]) -> int:
-        """Record facts about a task, and what follows from them for its run; return how many are new."""
+    def add_facts(self, connection: Connection, path: TaskPath, facts: Sequence[FactRow]) -> None:
+        """Record facts about a task, and what follows from them for its run."""
         number = self._task(connection, *path)
-        added = _add_all(connection, FACTS, [fact.row(number) for fact in facts])
+        self._facts.extend(fact.row(number) for fact in facts)
         for fact in facts:
             note = _NOTED.get((fact.field_name, path.step == PARAMETERS))
             if note is not None:
-                note(connection, self._run(connection, path.flow, path.run), path.step, fact)
-        return added
+                self._notes[note, self._run(connection, path.flow, path.run), path.step] = fact
 
-    def add_artifacts(self, connection: Connection, path: TaskPath, artifacts: Sequence[ArtifactRow]) -> int:
-        """Record artifacts of a task; of one that is there the newest word counts. Return how many are new."""
+    def add_artifacts(self, connection: Connection, path: TaskPath, artifacts: Sequence[ArtifactRow]) -> None:
+        """Record artifacts of a task; of one that is there the newest word counts."""
         number = self._task(connection, *path)
-        return _add_all(connection, ARTIFACTS, [artifact.row(number) for artifact in artifacts])
+        self._artifacts.extend(artifact.row(number) for artifact in artifacts)
 
     def heartbeat(self, connection: Connection, now: int, path: Sequence[str]) -> None:
         """Take note that a run (2 names) or task (4) was heard of."""
-        table, number = (
-            (RUNS, self._run(connection, *path)) if len(path) == 2 else (TASKS, self._task(connection, *path))
-        )
-        connection.execute(_HEARTBEAT[table.name], {"now": now, "number": number})
+        if len(path) == 2:
+            self._heartbeats[RUNS][self._run(connection, *path)] = now
+        else:
+            self._heartbeats[TASKS][self._task(connection, *path)] = now
+
+    def finish(self, connection: Connection) -> None:
+        """Write what was collected in a transaction, all of a kind at once."""
+        for table, rows in ((FACTS, self._facts), (ARTIFACTS, self._artifacts)):
+            if rows:
+                connection.execute(_once(connection.dialect.name, table), rows)
+        for (note, run, step), fact in self._notes.items():
+            note(connection, run, step, fact)
+        for table, heard in self._heartbeats.items():
+            if heard:
+                rows = [{"number": number, "now": now} for number, now in sorted(heard.items())]
+                connection.execute(_HEARTBEAT[table.name], rows)
+        self._begin()
+
+    def undo(self) -> None:
+        """Forget what a transaction has left that was undone: what was collected, and numbers that it may have seen."""
+        self._known.clear()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._facts: list[dict[str, Any]] = []
+        self._artifacts: list[dict[str, Any]] = []
+        self._notes: dict[tuple[Note, int, str], FactRow] = {}
+        self._heartbeats: dict[Table, dict[int, int]] = {RUNS: {}, TASKS: {}}
 
     def change_tags(
         self, connection: Connection, flow: str, run: str, *, add: Sequence[str], remove: Sequence[str]
@@ -139,10 +172,13 @@ class Writes:
             number = look()
             if number is None:
                 raise MetaflowNotFound(f"There is no {what} {'/'.join(path)}.")
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[path] = number
+            self._know(path, number)
         return number
+
+    def _know(self, path: Hashable, number: int) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[path] = number
 
 
 def _note_end_step(connection: Connection, run: int, _: str, fact: FactRow) -> None:
@@ -170,7 +206,7 @@ def _note_status(connection: Connection, run: int, _: str, fact: FactRow) -> Non
     connection.execute(update(RUNS).where(RUNS.c.id == run).values(values))
 
 
-_NOTED = {
+_NOTED: dict[tuple[str, bool], Note] = {
     ("end_step", True): _note_end_step,
     ("run-status", True): _note_status,
     ("attempt_ok", False): _note_attempt,
@@ -204,10 +240,13 @@ def _by_request(connection: Connection, table: Table, request: str) -> int | Non
     return number
 
 
-def _once(connection: Connection, table: Table) -> Any:
-    insert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+@cache
+def _once(dialect: str, table: Table, column: Any = None) -> Any:
+    """Return the statement that adds a row unless it is there; made once, as that takes longer than to carry it out."""
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     if table is not ARTIFACTS:
-        return insert.on_conflict_do_nothing()
+        statement = insert.on_conflict_do_nothing()
+        return statement if column is None else statement.returning(column)
     new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=table.primary_key,
@@ -218,10 +257,4 @@ def _once(connection: Connection, table: Table) -> Any:
 
 def _add(connection: Connection, table: Table, row: Mapping[str, Any], column: Any) -> Any:
     """Add a row unless it is there, and return the value of `column` in it, None if it was there."""
-    return connection.execute(_once(connection, table).returning(column), dict(row)).scalar()
-
-
-def _add_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
-    if not rows:
-        return 0
-    return max(connection.execute(_once(connection, table), rows).rowcount, 0)
+    return connection.execute(_once(connection.dialect.name, table, column), dict(row)).scalar()

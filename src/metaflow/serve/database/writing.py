@@ -32,13 +32,18 @@ class Writer:
     ----------
     engine : callable
         Returns what connections are made of; called when there is something to write.
-    undone : callable
+    finish : callable
+        Called at the end of each transaction: writes what its jobs have collected.
+    undo : callable
         Called when a transaction has been undone, before its jobs are done anew or given up.
     """
 
-    def __init__(self, engine: Callable[[], Engine], undone: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Callable[[], Engine], finish: Callable[[Connection], None], undo: Callable[[], None]
+    ) -> None:
         self._engine = engine
-        self._undone = undone
+        self._finish = finish
+        self._undo = undo
         self._waiting: SimpleQueue[tuple[Job[Any], Future[Any]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -104,9 +109,11 @@ class Writer:
     def _committed(self, jobs: Sequence[Job[Any]]) -> list[Any]:
         try:
             with self._engine().connect().execution_options(writes=True) as connection, connection.begin():
-                return [_outcome(job, connection) for job in jobs]
+                outcomes = [_outcome(job, connection) for job in jobs]
+                self._finish(connection)
+                return outcomes
         except BaseException:
-            self._undone()
+            self._undo()
             raise
 
 

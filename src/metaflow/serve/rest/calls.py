@@ -42,8 +42,8 @@ _M = MetadataService
 
 CALLS = (  # the most frequent ones first: they are looked for in this order
     CallRow("POST", f"{_T}/heartbeat", _M.heartbeat, "Say that a task is alive", "Heartbeat"),
-    CallRow("POST", f"{_T}/metadata", _M.add_facts, "Record facts about a task", "Added", "NewFact[]"),
-    CallRow("POST", f"{_T}/artifact", _M.add_artifacts, "Record artifacts of a task", "Added", "NewArtifact[]"),
+    CallRow("POST", f"{_T}/metadata", _M.add_facts, "Record facts about a task", "Received", "NewFact[]"),
+    CallRow("POST", f"{_T}/artifact", _M.add_artifacts, "Record artifacts of a task", "Received", "NewArtifact[]"),
     CallRow("POST", f"{_S}/task", _M.register_task, "Register a task", "Task", "NewTask"),
     CallRow("POST", f"{_S}/step", _M.register_step, "Register a step", "Step", "NewStep"),
     CallRow("POST", f"{_R}/heartbeat", _M.heartbeat, "Say that a run is alive", "Heartbeat"),

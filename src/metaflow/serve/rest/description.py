@@ -37,7 +37,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Error": _object(["message"], message=_STRING),
     "Path": {"type": "string", "description": "flow/run/step/task"},
     "Heartbeat": _object(["wait_time_in_seconds"], wait_time_in_seconds={"type": "integer"}),
-    "Added": _object(["added"], added={"type": "integer"}),
+    "Received": _object(["received"], received={"type": "integer"}),
     "Tags": _object(["tags"], tags=_TAGS),
     "TagChange": _object(tags_to_add=_TAGS, tags_to_remove=_TAGS),
     "NewFlow": _object(**_WRITTEN),

@@ -156,11 +156,8 @@ class MetadataService:
         path = _names(call)
         now = self._clock()
 
-        def job(c: Connection) -> Answer:
-            self._database.writes.heartbeat(c, now, path)
-            return _json({"wait_time_in_seconds": HEARTBEAT_SECONDS})
-
-        return await self._done(job)
+        await asyncio.wrap_future(self._database.write(lambda c: self._database.writes.heartbeat(c, now, path)))
+        return _json({"wait_time_in_seconds": HEARTBEAT_SECONDS})
 
     async def change_tags(self, call: Call) -> Answer:
         flow, run = _names(call)
@@ -252,7 +249,7 @@ class MetadataService:
             )
             for fields in objects(call.body)
         ]
-        return await self._written(lambda c: _json({"added": self._database.writes.add_facts(c, path, facts)}), path)
+        return await self._received(lambda c: self._database.writes.add_facts(c, path, facts), path, len(facts))
 
     async def artifacts(self, call: Call) -> Answer:
         path = _names(call)
@@ -288,8 +285,8 @@ class MetadataService:
             )
             for fields in objects(call.body)
         ]
-        return await self._written(
-            lambda c: _json({"added": self._database.writes.add_artifacts(c, path, artifacts)}), path
+        return await self._received(
+            lambda c: self._database.writes.add_artifacts(c, path, artifacts), path, len(artifacts)
         )
 
     # --- how ---------------------------------------------------------------------------------------------------------
@@ -317,11 +314,13 @@ class MetadataService:
 
         return await asyncio.wrap_future(self._database.ask(answer))
 
-    async def _done(self, job: Callable[[Connection], Answer]) -> Answer:
-        return await asyncio.wrap_future(self._database.write(job))
+    async def _received(self, job: Callable[[Connection], None], path: Path, count: int) -> Answer:
+        await asyncio.wrap_future(self._database.write(job))
+        self._changes.publish(path)
+        return _json({"received": count})
 
     async def _written(self, job: Callable[[Connection], Answer], path: Path) -> Answer:
-        answer = await self._done(job)
+        answer = await asyncio.wrap_future(self._database.write(job))
         self._changes.publish(path)
         return answer
 
