@@ -13,7 +13,7 @@ from metaflow.metadata_provider.local import LocalMetadata
 from metaflow.metadata_provider.protocol import Fact, TaskPath
 from metaflow.store.blobs import Blobs
 from metaflow.store.local import LocalStorage
-from support.interop import INTEROP, ORIGINAL
+from support.interop import INTEROP, ORIGINAL, InteropSite
 from support.interpreter import PYTHON
 from support.present import present
 from support.site import Finished, Site
@@ -27,7 +27,7 @@ pytestmark = INTEROP
 def site(tmp_path: Path) -> Site:
     directory = tmp_path / "site"
     directory.mkdir()
-    site = Site(directory, "fork")
+    site = InteropSite(directory, "fork")
     site.write("lib/deep.py", "x = '☃'\n")
     site.write("query.sql", "select 1")
     return site

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.comparing import normal, without
-from support.interop import HERE, INTEROP, ORIGINAL, PARAMETERS, SLOW, Work, report, run, same
+from support.interop import HERE, INTEROP, ORIGINAL, PARAMETERS, InteropSite, Work, report, run, same
 from support.interpreter import PYTHON
 from support.object_stores import Bucket, s3
 from support.site import Site
@@ -28,7 +28,7 @@ WORKS = [
 ]
 
 
-class StoreSite(Site):
+class StoreSite(InteropSite):
     def __init__(self, directory: Path, bucket: Bucket) -> None:
         super().__init__(directory, "fork")
         self.bucket = bucket
@@ -109,7 +109,7 @@ def test_a_run_is_resumed_by_the_other_side(tmp_path: Path, bucket: Bucket, firs
             GoingOn()
         """,
     )
-    failed = site.run_flow(flow.name, "run", command=[first], env={"FAIL": "1"}, within=SLOW).failed()
+    failed = site.run_flow(flow.name, "run", command=[first], env={"FAIL": "1"}).failed()
     origin = ("--origin-run-id", str(failed.run_id))
-    again = site.run_flow(flow.name, "resume", *origin, command=[second], within=SLOW).succeeded()
+    again = site.run_flow(flow.name, "resume", *origin, command=[second]).succeeded()
     assert "total 14" in again.stdout

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.interop import INTEROP, ORIGINAL
+from support.interop import INTEROP, ORIGINAL, InteropSite
 from support.interpreter import PYTHON
 from support.site import Finished, Site
 
@@ -46,7 +46,7 @@ TELL = """
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    site = Site(tmp_path, "fork")
+    site = InteropSite(tmp_path, "fork")
     site.place("ledger.py")
     text = site.place("resumable.py").read_text()
     for ours, plain in BEYOND_THE_ORIGINAL:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.interop import INTEROP, ORIGINAL
+from support.interop import INTEROP, ORIGINAL, InteropSite
 from support.interpreter import PYTHON
-from support.site import SOURCES, Site
+from support.site import SOURCES
 
 pytestmark = INTEROP
 
@@ -68,7 +68,7 @@ print(json.dumps(told))
 
 def told(directory: Path, python: str) -> dict[str, object]:
     directory.mkdir()
-    site = Site(directory, "fork")
+    site = InteropSite(directory, "fork")
     site.write("driven.py", (SOURCES / "driven.py").read_text())
     done = site.start_flow(PROGRAM, command=[python]).wait(within=300).succeeded()
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])

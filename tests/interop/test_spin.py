@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.interop import INTEROP, ORIGINAL
+from support.interop import INTEROP, ORIGINAL, InteropSite
 from support.interpreter import PYTHON
-from support.site import Site
 
 pytestmark = INTEROP
 
@@ -39,7 +38,7 @@ TELL = """
 
 @pytest.mark.parametrize(("runs", "spins"), [(ORIGINAL, PYTHON), (PYTHON, ORIGINAL)], ids=["ours spins", "theirs"])
 def test_each_side_spins_runs_of_the_other(runs: str, spins: str, tmp_path: Path) -> None:
-    site = Site(tmp_path, "fork")
+    site = InteropSite(tmp_path, "fork")
     run = site.run_flow("spun.py", "run", command=[runs]).succeeded()
     for step, text in STEPS.items():
         assert text in site.run_flow("spun.py", "spin", step, "--persist", command=[spins]).succeeded().stdout

@@ -15,9 +15,6 @@ from support.site import Finished, Site
 ORIGINAL = os.environ.get("MILLRACE_ORIGINAL_PYTHON", "")
 HERE = Path(__file__).parents[1] / "interop"
 
-SLOW = 600.0
-"""Seconds for a command of the original, which may start an interpreter for each request to a store."""
-
 INTEROP = [
     pytest.mark.interop,
     pytest.mark.skipif(not ORIGINAL, reason="MILLRACE_ORIGINAL_PYTHON names no interpreter with the original"),
@@ -43,9 +40,13 @@ PARAMETERS = (
 )
 
 
+class InteropSite(Site):
+    patience = 600.0  # the original starts an interpreter for each task, and for each request to an object store
+
+
 def new_site(directory: Path) -> Site:
     directory.mkdir()
-    site = Site(directory, "fork")
+    site = InteropSite(directory, "fork")
     site.write("included.txt", "first line\nlast line ☃\n")
     for flow in (HERE / "flows").glob("*.py"):
         site.write(flow.name, flow.read_text())
@@ -53,13 +54,13 @@ def new_site(directory: Path) -> Site:
 
 
 def run(site: Site, python: str, work: Work) -> Finished:
-    finished = site.run_flow(work.flow, "run", *work.words, command=[python], within=SLOW)
+    finished = site.run_flow(work.flow, "run", *work.words, command=[python])
     return finished.failed() if work.fails else finished.succeeded()
 
 
 def report(site: Site, python: str) -> dict[str, Any]:
     words = (str(HERE / "report.py"), str(site.directory))
-    told = site.run_flow(*words, command=[python], cwd=site.directory, within=SLOW).succeeded()
+    told = site.run_flow(*words, command=[python], cwd=site.directory).succeeded()
     found: dict[str, Any] = json.loads(told.stdout)
     return found
 

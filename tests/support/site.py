@@ -176,6 +176,9 @@ class Site:
         Whether a command that is only waited for may run in a fork of an interpreter with our modules (`warm`).
     """
 
+    patience = 60.0
+    """Seconds that a command may take, if nothing else is said."""
+
     def __init__(self, directory: Path, mode: str, *, warm: bool = False) -> None:
         self.directory = directory
         self.mode = mode
@@ -261,12 +264,13 @@ class Site:
         env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
         command: list[str] | None = None,
-        within: float = 60.0,
+        within: float | None = None,
     ) -> Finished:
         """Run ``python FLOW ARGS…`` to its end; see `start_flow`.
 
         With `command`, or a variable that is for Python itself, in an interpreter of its own from the beginning.
         """
+        within = within or self.patience
         if command or not self._warm or any(name.startswith("PYTHON") for name in env or ()):
             return self.start_flow(flow, *args, env=env, cwd=cwd, command=command).wait(within)
         call = self._call(flow, args, env, cwd)
