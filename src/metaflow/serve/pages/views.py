@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shlex
 import time
@@ -14,7 +15,16 @@ from metaflow.cards.graph import StepNote, draw_graph
 from metaflow.cards.units import duration
 from metaflow.serve.pages import addresses
 from metaflow.serve.reading.encoding import columns
-from metaflow.serve.reading.protocol import TASK_STATES, Pair, Phase, RunComparison, RunDetail, StepCounts, TaskRow
+from metaflow.serve.reading.protocol import (
+    TASK_STATES,
+    Pair,
+    Phase,
+    Preview,
+    RunComparison,
+    RunDetail,
+    StepCounts,
+    TaskRow,
+)
 
 PHASES = {
     "queued": "waiting for a place",
@@ -131,8 +141,10 @@ def commands(detail: RunDetail, place: str) -> list[Command]:
     found = [Command("Resume it where it failed", f"python {script} resume --origin-run-id {run}")]
     if row.state == "successful":
         found = [Command("Run it again from one of its steps", f"python {script} resume --origin-run-id {run} STEP")]
+    options, unknown = _options(detail.parameters)
+    title = f"Run it anew with its parameters{', but for ' if unknown else ''}{', '.join(unknown)}"
     found += [
-        Command("Run it anew with its parameters", " ".join(["python", script, "run", *_options(detail)])),
+        Command(title, " ".join(["python", script, "run", *options])),
         Command("Ask how it is doing", f"python {script} status {run}"),
         Command("Read it in a notebook", notebook(place, "Run", f"{row.flow}/{row.run}")),
     ]
@@ -149,12 +161,19 @@ def notebook(place: str, kind: str, pathspec: str) -> str:
     )
 
 
-def _options(detail: RunDetail) -> Iterable[str]:
-    for each in detail.parameters:
-        value = each.text if each.text is not None else each.summary
-        if each.trouble is None and not each.is_cut and each.type in ("str", "int", "float", "bool"):
-            plain = value[1:-1] if each.type == "str" and value[:1] in "'\"" and value[:1] == value[-1:] else value
-            yield f"--{shlex.quote(each.name)} {shlex.quote(plain)}"
+def _options(parameters: Iterable[Preview]) -> tuple[list[str], list[str]]:
+    """Return parameters as options of a command line, and the names of those whose value is not known whole."""
+    options, unknown = [], []
+    for each in parameters:
+        try:
+            value = ast.literal_eval(each.text if each.text is not None else each.summary)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            unknown.append(each.name)
+            continue
+        text = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+        if value is not None:  # as it is without the option
+            options.append(f"--{shlex.quote(each.name)} {shlex.quote(text)}")
+    return options, unknown
 
 
 def durations(both: RunComparison) -> list[Pair]:

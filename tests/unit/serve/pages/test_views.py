@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -59,9 +60,15 @@ def test_data_cannot_end_the_element_it_stands_in() -> None:
 
 def test_commands_are_safe_to_paste() -> None:
     detail = sample_reader().run("TrainFlow", "101")
-    odd = (Preview("x", "str", 1, "", "'a; rm -rf ~'", "a; rm -rf ~"), Preview("y", "dict", 1, "", "{}", "{}"))
+    odd = (
+        Preview("x", "str", 1, "", r"'a\'; rm -rf ~'", None),
+        Preview("y", "dict", 1, "", "{'a': [1]}", None),
+        Preview("long", "str", 1, "", "'aaa'… (1,000 bytes in all)", None),
+        Preview("none", "NoneType", 1, "", "None", None),
+    )
     by_title = {each.title: each.text for each in views.commands(detail._replace(parameters=odd), "local@/a")}
-    assert by_title["Run it anew with its parameters"] == "python trainflow.py run --x 'a; rm -rf ~'"
+    command = by_title["Run it anew with its parameters, but for long"]
+    assert shlex.split(command)[3:] == ["--x", "a'; rm -rf ~", "--y", '{"a": [1]}']
     assert by_title["Resume it where it failed"] == "python trainflow.py resume --origin-run-id 101"
     compile(by_title["Read it in a notebook"], "cell", "exec")
     assert "Run('TrainFlow/101')" in by_title["Read it in a notebook"]
