@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def test_a_default_card_tells_of_its_task(run: Finished) -> None:
         assert part in html, part
     assert '<span class="f">start</span>' in html
     assert not re.search(r"(src|href)=\"?(https?:)?//", html)
+
+
+def test_a_default_card_tells_what_its_step_asked_for_and_where_it_ran(run: Finished) -> None:
+    html = cards_of(run, "start")[None].get()
+    for label, value in (
+        ("@environment", "vars: TOKEN"),  # without its value
+        ("@resources", "memory=1234"),
+        ("Host", re.escape(socket.gethostname())),
+    ):
+        assert re.search(f'<th scope="row">{label}</th><td>[^<]*{value}</td>', html), label
+    assert "installed packages</summary>" in html
+    made = run.site.run_flow("cards.py", "card", "create", f"{run.run_id}/start").succeeded().stdout
+    assert "vars: TOKEN</td>" in made
+    assert "installed packages" not in made  # here, but perhaps not where the step ran
 
 
 def test_a_failed_step_says_why_and_has_one_card_for_all_attempts(run: Finished) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,15 +14,44 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from metaflow.cards import BlankCard, VegaChart, get_cards
+from metaflow.cards.drawing import draw
+from metaflow.cards.page import page as card_page
 from support import processes
 from support.browser import chromium, found_by_axe, needs_browser, watched
 from support.site import Finished, Site
 
 FLOW = "card_gallery.py"
 DEFAULT_CARDS = {"linear": "left", "foreach": "each", "joined": "join", "caught": "caught", "ended": "end"}
-PAGES = ("all", "hostile", "large", "empty", "first", "failed", *DEFAULT_CARDS)
+PAGES = ("all", "hostile", "large", "empty", "first", "refused", "failed", *DEFAULT_CARDS)
+SECTIONS = ["Task", "Environment", "Code", "Graph", "More"]
+TAG = '<b class="owned" onload=alert(9)>(tag)</b>'
 
 pytestmark = needs_browser
+
+
+def nested(depth: int) -> dict[str, list[str]]:
+    """Return foreachs within each other, with their joins."""
+    names = ["start", *(f"each{n}" for n in range(depth)), *(f"join{n}" for n in reversed(range(depth))), "end"]
+    return {name: [after] for name, after in pairwise(names)} | {"end": []}
+
+
+SHAPES = {
+    "nested foreach": (nested(3), "each2"),
+    "switch": (
+        {"start": ["left", "right", "end"], "left": ["left", "end"], "right": ["start", "end"], "end": []},
+        "right",
+    ),
+    "300 steps": (
+        {
+            "start": [f"w{n}" for n in range(20)],
+            **{f"w{n}": ["s0"] for n in range(20)},
+            **{f"s{n}": [f"s{n + 1}"] for n in range(277)},
+            "s277": ["end"],
+            "end": [],
+        },
+        "s200",
+    ),
+}
 
 
 class Shown(NamedTuple):
@@ -33,7 +64,7 @@ class Shown(NamedTuple):
 @pytest.fixture(scope="module")
 def pages(shared: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the cards' files by their name."""
-    run, failed = shared(FLOW, "run").succeeded(), shared(FLOW, "run", "--fails", "true").failed()
+    run, failed = shared(FLOW, "run", "--tag", TAG).succeeded(), shared(FLOW, "run", "--fails", "true").failed()
     cards = {str(card.id or "first"): card for card in get_cards(run.task("start"))}
     for name, step in DEFAULT_CARDS.items():
         (cards[name],) = get_cards(run.task(step), type="default")
@@ -41,7 +72,17 @@ def pages(shared: Callable[..., Finished], tmp_path_factory: pytest.TempPathFact
     directory = tmp_path_factory.mktemp("pages")
     for name, card in cards.items():
         (directory / f"{name}.html").write_text(card.get(), encoding="utf-8")
-    return {name: directory / f"{name}.html" for name in cards}
+    (directory / "shapes.html").write_text(card_page("Shapes", "".join(map(_drawn, SHAPES))), encoding="utf-8")
+    return {name: directory / f"{name}.html" for name in (*cards, "shapes")}
+
+
+def _drawn(shape: str) -> str:
+    nexts, marked = SHAPES[shape]
+    steps = {
+        name: {"type": "foreach" if after and after[0].startswith("each") else "linear", "next": after}
+        for name, after in nexts.items()
+    }
+    return f"<h1>{shape}</h1>{draw({'type': 'dag', 'data': {'steps': steps}, 'marked': marked})}"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +118,34 @@ def test_nothing_complains(show: Callable[..., Shown], name: str) -> None:
         assert "owned" not in page.evaluate("document.title.replace(/^<[^]*/, '')")
 
 
+def test_what_is_hostile_is_shown_wherever_it_stands(pages: dict[str, Path]) -> None:
+    text = html.unescape("".join(path.read_text(encoding="utf-8") for path in pages.values()))
+    shown = set(re.findall(r"\(([\w' ]+)\) (?:<|\\u003c)/script", text)) - {"place"}
+    assert len(shown) >= 70, sorted(shown)
+    assert TAG in text
+    assert "vars: (name of a variable) <script>" in text
+
+
+def test_graphs_of_all_shapes_can_be_read(show: Callable[..., Shown]) -> None:
+    page, _ = show("shapes")
+    for graph, (nexts, marked) in zip(page.locator(".graph").all(), SHAPES.values(), strict=True):
+        assert graph.locator(".step").count() == len(nexts)
+        told = str(graph.locator("svg").get_attribute("aria-label"))
+        assert all(name in told for name in nexts)
+        region, box = graph.bounding_box(), graph.locator(".marked rect").bounding_box()
+        assert region is not None
+        assert box is not None
+        assert region["y"] <= box["y"] <= region["y"] + region["height"] - box["height"]  # without scrolling
+        assert region["x"] <= box["x"] <= region["x"] + region["width"] - box["width"]
+        assert box["width"] > 100
+        assert graph.locator(".marked text").text_content() == marked
+        assert graph.evaluate(OVERFLOWING) == []
+
+
+OVERFLOWING = """graph => [...graph.querySelectorAll(".step")].filter(step =>
+  step.querySelector("text").getBBox().width > step.querySelector("rect").getBBox().width).map(e => e.textContent)"""
+
+
 def test_hostile_cards_survive_every_key_and_click(show: Callable[..., Shown]) -> None:
     page, complaints = show("hostile")
     page.evaluate("document.querySelectorAll('button, summary').forEach((each) => each.click())")
@@ -86,6 +155,22 @@ def test_hostile_cards_survive_every_key_and_click(show: Callable[..., Shown]) -
     page.evaluate("metaflow_card_update({'\"]<b>': {html: '<p></p>'}, 'no such': null})")
     assert page.get_by_role("cell", name="3", exact=True).count() == 1  # what stands last is still there
     assert page.locator(".owned").count() == 0
+    assert complaints == []
+
+
+def test_what_is_filtered_and_sorted_is_what_is_read(show: Callable[..., Shown]) -> None:
+    page, complaints = show("first")
+    artifacts = page.locator(".table.sortable").nth(1)
+    artifacts.get_by_role("button", name="Size").press("Enter")
+    sizes = [int(str(each.get_attribute("value"))) for each in artifacts.locator("tbody data").all()]
+    assert len(sizes) > 5
+    assert sizes == sorted(sizes)
+    page, complaints = show("hostile")
+    region = page.locator(".table.large")
+    for words, count in (("(Markdown in a large", "1,500"), ("</p>", "0"), ("alert(2)", "1,500")):
+        page.locator(".tools input").first.fill(words)
+        page.get_by_text(f"{count} of 1,500 rows", exact=True).wait_for()
+    region.get_by_role("button").nth(4).press("Enter")
     assert complaints == []
 
 
@@ -133,7 +218,8 @@ def test_a_default_card_is_small_and_marks_its_step(show: Callable[..., Shown], 
         assert pages[name].stat().st_size < 60_000
         page, _ = show(name)
         assert page.locator(".graph .marked text").all_text_contents() == [step]
-        assert page.locator("h2").all_text_contents()[-4:] == ["Task", "Code", "Graph", "More"]
+        sections = page.locator("h2").all_text_contents()
+        assert sections[-len(SECTIONS) :] == SECTIONS or (name, sections[-5]) == ("caught", "Requests")
     for name, status in (("linear", "successful"), ("caught", "failed, caught"), ("failed", "failed")):
         assert show(name).page.locator(".status").text_content() == status
 

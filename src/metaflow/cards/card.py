@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class MetaflowCard:
     RELOAD_POLICY_ONCHANGE: ClassVar[str] = "onchange"
     RELOAD_POLICY: ClassVar[str] = RELOAD_POLICY_NEVER
     scope: ClassVar[str] = "task"
-    runtime_data: Mapping[str, Any]
+    runtime_data: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,

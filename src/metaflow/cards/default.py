@@ -1,14 +1,14 @@
 """``@card``: what a step was and did, without a line of the user's.
 
-From top to bottom: how it ended; what the step has appended; parameters and artifacts; where and when it ran; its code;
-the graph with the step marked; the way to the log and to the client.
+From top to bottom: how it ended; what the step has appended; parameters and artifacts; when it ran, what it asked for,
+where it ran; its code; the graph with the step marked; the way to the log and to the client.
 """
 
 from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from metaflow.cards.facts import PATIENCE, ShownArtifact, TaskFacts, facts_of
 from metaflow.cards.images import Image
 from metaflow.cards.page import page
 from metaflow.cards.plain import summary
+from metaflow.cards.surroundings import Surroundings
 from metaflow.cards.tables import Table, frame_rows
 from metaflow.cards.time_limit import TookTooLong, time_limit
 from metaflow.cards.units import duration, size
@@ -34,16 +35,24 @@ _ENDS = {"successful": ("ok", "successful"), "caught": ("failed", "failed, caugh
 
 _RECORDED = {
     "attempt": "Attempt",
+    "user": "User",
     "origin-run-id": "Resumed from run",
     "foreach-stack": "Foreach",
-    "ds-root": "Storage",
     "script-name": "Script",
+}
+_PLACE = {
     "python_version": "Python",
     "container": "Container",
     "kubernetes-pod-name": "Pod",
     "kubernetes-pod-namespace": "Namespace of the pod",
+    "kubernetes-node-name": "Node",
     "aws-batch-job-id": "Batch job",
+    "aws-batch-jq-name": "Batch queue",
+    "ds-root": "Storage",
+    "metaflow_version": "Metaflow",
 }
+_SECRET = {"environment": "vars"}
+"""Attributes of which only the names are shown, not the values."""
 
 
 class DefaultCard(MetaflowCard):
@@ -87,6 +96,8 @@ class DefaultCard(MetaflowCard):
             _section("Parameters", _artifact_table(facts.parameters)),
             _section("Artifacts", _artifact_table(facts.artifacts) + _pictures(facts.artifacts)),
             _section("Task", _details(facts)),
+            _section("Requests", _requests(facts)),
+            _section("Environment", _environment(facts, self.runtime_data.get("surroundings"))),
             _section("Code", _code(self._flow, facts.step)),
             _section("Graph", _graph(facts)),
             _section("More", _more(facts)),
@@ -114,7 +125,10 @@ def _head(facts: TaskFacts) -> str:
 def _artifact_table(artifacts: Sequence[ShownArtifact]) -> str:
     if not artifacts:
         return ""
-    rows = [[each.name, each.type, size(each.size), _short(each)] for each in artifacts]
+    rows = [
+        [each.name, each.type, {"type": "quantity", "text": size(each.size), "value": each.size}, _short(each)]
+        for each in artifacts
+    ]
     return draw({"type": "table", "columns": ["Name", "Type", "Size", "Value"], "data": rows})
 
 
@@ -170,14 +184,53 @@ def _details(facts: TaskFacts) -> str:
     rows = [("Began", f"{began:%Y-%m-%d %H:%M:%S}")]
     if ended is not None:
         rows += [("Ended", f"{ended:%Y-%m-%d %H:%M:%S}"), ("Duration", duration((ended - began).total_seconds()))]
-    rows += [
-        (label, str(facts.recorded[name]))
-        for name, label in _RECORDED.items()
-        if facts.recorded.get(name) not in (None, "None", "")
-    ]
+    rows += _recorded(facts, _RECORDED)
     rows.append(("Tags", ", ".join(facts.tags)))
+    return _pairs(rows)
+
+
+def _recorded(facts: TaskFacts, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    known = facts.recorded
+    return [(label, str(known[name])) for name, label in labels.items() if known.get(name) not in (None, "None", "")]
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> str:
     names, values = zip(*rows, strict=True)
     return draw({"type": "table", "vertical": True, "columns": names, "data": [values]})
+
+
+def _requests(facts: TaskFacts) -> str:
+    """Return what stands above the step and its flow, but for cards."""
+    step = (facts.graph.get("steps") or {}).get(facts.step) or {}
+    decorators = [each for each in step.get("decorators") or () if each["name"] != "card"]
+    rows = [(f"@{each['name']}", _attributes(each)) for each in [*decorators, *(facts.graph.get("decorators") or ())]]
+    return _pairs(rows) if rows else ""
+
+
+def _attributes(decorator: Mapping[str, Any]) -> str:
+    shown = []
+    for name, value in decorator["attributes"].items():
+        if value in (None, "None", "", [], {}):  # not given
+            continue
+        if name == _SECRET.get(decorator["name"]) and isinstance(value, Mapping):
+            shown.append(f"{name}: {', '.join(map(str, value))}")
+        else:
+            shown.append(f"{name}={summary(value, longest=400)}")
+    return ", ".join(shown)
+
+
+def _environment(facts: TaskFacts, look: Callable[[], Surroundings] | None) -> str:
+    """Return where the task runs: what is recorded, and more if it is in that place that the card is made."""
+    rows = dict(_recorded(facts, _PLACE))
+    if look is None:
+        return _pairs(rows.items()) if rows else ""
+    here = look()
+    rows |= {"Python": f"{here.python}, {here.executable}", "Platform": here.platform, "Host": here.host}
+    packages = "\n".join(f"{name} {version}" for name, version in here.packages)
+    return (
+        f"{_pairs(rows.items())}<details><summary>{len(here.packages)} installed packages</summary>"
+        f'<pre tabindex="0">{escape(packages)}</pre></details>'
+    )
 
 
 def _code(flow: Any, step: str) -> str:

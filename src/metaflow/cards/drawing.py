@@ -190,6 +190,11 @@ def _cell(value: Any) -> str:
     return _text(value)
 
 
+def _quantity(component: Component) -> str:
+    """Draw a number as people read it; the script sorts by what it is."""
+    return f'<data value="{_text(component.get("value", ""))}">{_text(component.get("text", ""))}</data>'
+
+
 def _progress(component: Component) -> str:
     most, value = component.get("max"), component.get("value")
     done = None
@@ -309,6 +314,7 @@ _DRAWN: dict[str, Callable[[Component], str]] = {
     "page": _page,
     "progressBar": _progress,
     "pythonCode": _code,
+    "quantity": _quantity,
     "section": _page,
     "table": _table,
     "text": _plain_text,

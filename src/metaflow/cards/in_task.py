@@ -24,6 +24,7 @@ from metaflow.cards.editing import CurrentCards
 from metaflow.cards.error import error_page
 from metaflow.cards.kinds import card_class, is_ours
 from metaflow.cards.process import CardProcess, make_card, shown_now
+from metaflow.cards.surroundings import surroundings
 from metaflow.cards.time_limit import time_limit
 from metaflow.client import Task
 from metaflow.client.site import of_directory
@@ -232,6 +233,7 @@ class TaskCard:
                 answer: Mapping[str, Any] = self._process.ask({**data, "token": self._token}, request.timeout)
                 return answer
             task = cards.task()
+            data = {**data, "surroundings": surroundings}
             card = make_card(request.type, request.options, data, cards.flow, task)
             return shown_now(card, task, data, self._token)
         except Exception as error:
@@ -300,6 +302,7 @@ class TaskCard:
             data = {"user": self._user, "components": self.rendered(), "mode": "render"}
             if self._process is None:
                 task = self._cards.task(attempt)
+                data |= {"surroundings": surroundings}
                 return make_card(request.type, request.options, data, flow, task).render(task)
         page: str = self._process.ask(data, request.timeout)
         return page

@@ -4,7 +4,7 @@ import datetime
 import os
 import time
 
-from metaflow import FlowSpec, Parameter, card, catch, current, retry, step
+from metaflow import FlowSpec, Parameter, card, catch, current, environment, retry, step
 from metaflow.cards import (
     Artifact,
     Error,
@@ -12,6 +12,8 @@ from metaflow.cards import (
     Image,
     JSONViewer,
     Markdown,
+    MetaflowCard,
+    MetaflowCardComponent,
     PageComponent,
     ProgressBar,
     PythonCode,
@@ -26,6 +28,13 @@ EVIL = (
     "<img src=x onerror=\"document.title='owned';alert(2)\"><svg onload=\"document.title='owned'\">"
     "\"'><b class=owned>owned</b>&lt;/td&gt;\u2028]]>--><!--"
 )
+
+
+def attack(place):
+    """Return a hostile string that says where it stands."""
+    return f"({place}) {EVIL}"
+
+
 LINKS = "[one](javascript:alert(3)) [two](data:text/html,x) ![three](javascript:alert(4)) <javascript:alert(5)>"
 DRAWING = b"""<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300">
 <rect width="900" height="300" fill="#245"/><script>parent.document.title = "owned"; alert(6)</script>
@@ -49,7 +58,50 @@ class Odd:
         return self.text
 
 
-Odd.__qualname__ = f"Odd{EVIL}"
+class Plain(Odd):
+    """An object whose class can be found again."""
+
+
+Odd.__qualname__ = f"Odd{attack('name of a class')}"
+
+
+class DataFrame:
+    """What a card sees of a data frame of polars, whose import takes its time."""
+
+    def __init__(self, columns):
+        self.columns = list(columns)
+        self._columns = columns
+
+    def __len__(self):
+        return len(self.rows())
+
+    def head(self, most):
+        return self
+
+    def rows(self):
+        return list(zip(*self._columns.values(), strict=True))
+
+
+class Own(MetaflowCardComponent):
+    """A component of a user."""
+
+    def __init__(self, shown):
+        self.shown = shown
+
+    def render(self):
+        if isinstance(self.shown, Exception):
+            raise self.shown
+        return self.shown
+
+
+class Refused(MetaflowCard):
+    type = "refused"
+
+    def render(self, task):
+        raise RuntimeError(attack("error of a card"))
+
+
+CARDS = [Refused]
 
 
 def components():
@@ -87,34 +139,81 @@ def components():
     ]
 
 
+def cells(kind):
+    """Return a row of hostile cells."""
+    return [
+        attack(f"string in {kind}"),
+        Odd(attack(f"repr in {kind}")),
+        {attack(f"key in {kind}"): attack(f"value in {kind}")},
+        [attack(f"list in {kind}")],
+        Markdown(attack(f"Markdown in {kind}")),
+    ]
+
+
 def hostile():
     """Return components whose every string is hostile."""
-    events = EventsTimeline(EVIL)
-    events.update({EVIL: EVIL, "timestamp": EVIL}, payloads={EVIL: Markdown(EVIL)})
-    chart = {**CHART, "title": EVIL}
+    events = EventsTimeline(attack("title of events"))
+    events.update(
+        {attack("key of an event"): attack("value of an event"), "timestamp": attack("time of an event")},
+        priority=attack("priority of an event"),
+        payloads={attack("name of a payload"): Markdown(attack("payload"))},
+    )
+    axis = {"field": "epoch", "type": "quantitative", "title": attack("axis of a chart")}
+    frame = DataFrame({attack("column of a frame"): [attack("value in a frame")]})
     return [
-        Markdown(EVIL),
+        Markdown(attack("Markdown")),
         Markdown(LINKS),
-        Markdown(f"```{EVIL}\n{EVIL}\n```\n\n# {EVIL}\n\n[a]({EVIL} '{EVIL}')"),
-        Table([[EVIL, Odd(EVIL), {EVIL: EVIL}, [EVIL], Markdown(EVIL)]], headers=[EVIL] * 5),
-        Table([[EVIL, Odd(EVIL), {EVIL: EVIL}, [EVIL], Markdown(EVIL)]] * 1500, headers=[EVIL] * 5),
-        Image(DRAWING, EVIL),
+        Markdown(f"```{EVIL}\n{attack('fenced code')}\n```\n\n# {attack('heading')}\n\n[a]({EVIL} '{EVIL}')"),
+        Table([cells("a table")], headers=[attack("header of a table")] * 5),
+        Table([cells("a large table")] * 1500, headers=[attack("header of a large table")] * 5),
+        Table.from_dataframe(frame),
+        Image(DRAWING, attack("label of an image")),
         Image(f"data:image/png;{EVIL},{EVIL}", EVIL),
         Image(f"data:image/svg+xml;base64,PHN2Zz4{EVIL}", EVIL),
-        Artifact(EVIL, name=EVIL),
-        Artifact(Odd(EVIL), name=EVIL),
-        Artifact({EVIL: [EVIL]}, compressed=False),
-        VegaChart(chart),
-        VegaChart({"mark": EVIL, "title": EVIL}),
-        ProgressBar(max=EVIL, label=EVIL, value=EVIL, unit=EVIL, metadata=EVIL),
-        PythonCode(code_string=f"x = '''{EVIL}'''  # {EVIL}\n{EVIL}"),
-        ValueBox(EVIL, EVIL, EVIL, change_indicator=EVIL),
+        Artifact(attack("artifact"), name=attack("name of an artifact")),
+        Artifact(Odd(attack("repr of an artifact"))),
+        Artifact({attack("key of an artifact"): [attack("value of an artifact")]}, compressed=False),
+        VegaChart({**CHART, "title": attack("title of a chart"), "encoding": {**CHART["encoding"], "x": axis}}),
+        VegaChart({"mark": attack("mark of a chart"), "title": EVIL}),
+        ProgressBar(
+            max=attack("end of a bar"),
+            label=attack("label of a bar"),
+            value=attack("value of a bar"),
+            unit=attack("unit of a bar"),
+            metadata=attack("note of a bar"),
+        ),
+        PythonCode(
+            code_string=f"x = '''{attack('string of code')}'''  # {attack('comment of code')}\n{attack('code')}"
+        ),
+        ValueBox(
+            attack("title of a value"),
+            attack("value"),
+            attack("subtitle of a value"),
+            change_indicator=attack("change of a value"),
+        ),
         events,
-        JSONViewer({EVIL: EVIL}, title=EVIL, max_height=f'3rem"{EVIL}'),
-        YAMLViewer({EVIL: EVIL}, title=EVIL, max_height=EVIL.replace(";", "")),
-        Error(ValueError(EVIL), EVIL),
-        PageComponent(EVIL, EVIL, [EVIL, {"type": EVIL, "id": EVIL, EVIL: EVIL}, Markdown(EVIL)]),
-        EVIL,
+        JSONViewer(
+            {attack("key of JSON"): attack("value of JSON")}, title=attack("title of JSON"), max_height=f'3rem"{EVIL}'
+        ),
+        JSONViewer(attack("text that is no JSON")),
+        YAMLViewer(
+            {attack("key of YAML"): attack("value of YAML")},
+            title=attack("title of YAML"),
+            max_height=EVIL.replace(";", ""),
+        ),
+        YAMLViewer(attack("text of YAML")),
+        Error(ValueError(attack("exception")), attack("title of an exception")),
+        PageComponent(
+            attack("title of a page"),
+            attack("subtitle of a page"),
+            [attack("text on a page"), {"type": EVIL, "id": EVIL, attack("key of what is unknown"): EVIL}],
+        ),
+        Own(attack("text of a user's component")),
+        Own({"type": attack("type of a user's component"), "data": EVIL}),
+        Own({"type": "artifacts", "data": [{"name": EVIL, "type": attack("type of a user's artifact"), "data": EVIL}]}),
+        Own({"type": "log", "data": attack("log line of a user's component")}),
+        Own(RuntimeError(attack("error of a user's component"))),
+        attack("string"),
     ]
 
 
@@ -122,22 +221,26 @@ class CardGallery(FlowSpec):
     """Cards to look at."""
 
     alpha = Parameter("alpha", default=0.5)
-    evil = Parameter("evil", default=EVIL, help=EVIL)
+    evil = Parameter("evil", default=attack("value of a parameter"), help=EVIL)
     fails = Parameter("fails", default=False)
     gate = Parameter("gate", default="")
 
     @card
     @card(type="blank", id="all", options={"title": "All components"})
     @card(type="blank", id="hostile", options={"title": EVIL})
+    @card(type="refused", id="refused")
+    @environment(vars={"(name of a variable) <script>alert(8)</script>": "x"})
     @card(type="blank", id="large")
     @card(type="blank", id="empty")
     @step
     def start(self):
-        """The first step, with a sentence on what it is there for: </script><b class=owned>."""
-        self.items = ["a", EVIL]
-        self.odd = [EVIL]
-        self.document = {EVIL: EVIL}
-        setattr(self, '<b>setattr(self, EVIL, EVIL)amp;"x', EVIL)
+        """The first step, with a sentence on what it is there for: (docstring) </script><b class=owned>."""
+        self.items = ["a", attack("item of a foreach")]
+        self.odd = [attack("artifact in a list")]
+        self.document = {attack("key of an artifact"): EVIL}
+        self.object = Plain(attack("repr of an artifact"))
+        self.frame = DataFrame({attack("column of a frame"): [attack("value in a frame")]})
+        setattr(self, '<b>setattr(self, EVIL, EVIL)amp;"x', attack("artifact with a hostile name"))
         self.picture = DRAWING
         current.card["all"].extend(components())
         current.card["hostile"].extend(hostile())
@@ -190,14 +293,14 @@ class CardGallery(FlowSpec):
     @step
     def caught(self):
         if current.retry_count < 2:
-            raise ValueError(EVIL)
+            raise ValueError(attack("failure that is caught"))
         self.next(self.end)
 
     @card
     @step
     def end(self):
         if self.fails:
-            raise ValueError(EVIL)
+            raise ValueError(attack("failure"))
 
 
 if __name__ == "__main__":

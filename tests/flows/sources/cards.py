@@ -2,7 +2,7 @@ import os
 import sys
 import time
 
-from metaflow import FlowSpec, Parameter, card, catch, current, retry, step
+from metaflow import FlowSpec, Parameter, card, catch, current, environment, resources, retry, step
 from metaflow.cards import Image, Markdown, MetaflowCard, ProgressBar, Table
 
 
@@ -65,6 +65,8 @@ class CardsFlow(FlowSpec):
     alpha = Parameter("alpha", default=0.5)
 
     @card
+    @environment(vars={"TOKEN": "a secret value"})
+    @resources(memory=1234)
     @card(type="blank", id="notes", options={"title": "Notes"})
     @card(type="mine", id="own", options={"a": 1})
     @step

@@ -166,3 +166,8 @@ def test_a_page_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     html = draw_all(["first", "x" * 200, "third"])
     assert html.count("the card is too large") == 2
     assert "first" in html
+
+
+def test_a_quantity_has_the_number_that_it_is_sorted_by() -> None:
+    cell = {"type": "quantity", "text": "1.2 kB", "value": 1200}
+    assert '<td><data value="1200">1.2 kB</data></td>' in draw({"type": "table", "columns": ["n"], "data": [[cell]]})

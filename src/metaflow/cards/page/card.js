@@ -32,6 +32,8 @@
     const table = region.querySelector("table");
     if (!table.tHead) return;
     const value = (row, column) => {
+      const quantity = row.cells[column]?.querySelector("data"); // "1.2 kB"
+      if (quantity) return Number(quantity.value);
       const text = row.cells[column]?.textContent ?? "";
       return row.cells[column]?.classList.contains("number") && text !== "" ? Number(text) : text;
     };
@@ -58,6 +60,17 @@
     label.append("Filter ", input);
     tools.append(label, count);
     region.before(tools);
+    const isDrawn = (value) => value !== null && typeof value === "object" && "html" in value;
+    const template = document.createElement("template");
+    // What is read in a cell; of a component its text, which is kept, not its HTML.
+    function textOf(value) {
+      if (!isDrawn(value)) return value !== null && typeof value === "object" ? JSON.stringify(value) : value;
+      if (value.text === undefined) {
+        template.innerHTML = value.html;
+        value.text = template.content.textContent;
+      }
+      return value.text;
+    }
     let rows = data.map((_, number) => number);
     let sorted = rows;
     let first = -1;
@@ -65,8 +78,8 @@
     function cell(value, column) {
       const td = document.createElement("td");
       if (numeric[column]) td.className = "number";
-      if (value !== null && typeof value === "object" && "html" in value) td.innerHTML = value.html; // drawn by the card
-      else if (value !== null) td.textContent = typeof value === "object" ? JSON.stringify(value) : String(value);
+      if (isDrawn(value)) td.innerHTML = value.html; // drawn by the card
+      else td.textContent = textOf(value) ?? "";
       td.title = td.textContent;
       return td;
     }
@@ -93,7 +106,7 @@
     }
     function filter() {
       const words = input.value.toLowerCase();
-      const has = (value) => value !== null && String(value.html ?? value).toLowerCase().includes(words);
+      const has = (value) => value !== null && String(textOf(value)).toLowerCase().includes(words);
       rows = words ? sorted.filter((number) => data[number].some(has)) : sorted;
       count.textContent = words
         ? `${rows.length.toLocaleString()} of ${data.length.toLocaleString()} rows`
@@ -106,16 +119,25 @@
     region.addEventListener("scroll", () => paint(false), { passive: true });
     if (table.tHead) {
       makeSortable(table, (column, sign) => {
-        sorted = [...sorted].sort((a, b) => sign * compare(data[a][column] ?? null, data[b][column] ?? null));
+        sorted = [...sorted].sort((a, b) => sign * compare(textOf(data[a][column] ?? null), textOf(data[b][column] ?? null)));
         filter();
       });
     }
     filter();
   }
 
+  // Scroll a large graph to the step that is marked; the page stays where it is.
+  function bringIntoView(box) {
+    const region = box.closest(".graph");
+    const [inner, outer] = [box.getBoundingClientRect(), region.getBoundingClientRect()];
+    region.scrollTop += inner.top - outer.top - (outer.height - inner.height) / 2;
+    region.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
+  }
+
   function takeHold(root) {
     root.querySelectorAll(".table.sortable").forEach(smallTable);
     root.querySelectorAll(".table.large").forEach(largeTable);
+    root.querySelectorAll(".graph .marked").forEach(bringIntoView);
   }
 
   document.documentElement.classList.add("scripted");
