@@ -14,11 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import remote, report
+from benchmarks import cards, remote, report
 from benchmarks.measure import Failure, Measure, Side
 from benchmarks.works import FULL, LIBRARY, QUICK, Sizes, Work, works
 
-GROUPS = (*remote.GROUPS, LIBRARY)
+GROUPS = (*remote.GROUPS, cards.GROUP, LIBRARY)
 
 
 def main() -> int:
@@ -90,7 +90,7 @@ def _measure(work: Work, sides: list[Side], options: argparse.Namespace, base: s
                 continue
             _say(f"{work.name}: {side.name}, turn {turn + 1}", end=" … ")
             measure = work.run(side, shared if work.prepare else _directory(work, base))
-            _say(f"{measure.seconds:.3f} s")
+            _say(f"{measure.seconds:.3f} {work.unit}")
             measures[side.name].append(measure)
     return measures
 

@@ -35,9 +35,9 @@ def row(work: Work, results: Mapping[str, Sequence[Measure]]) -> tuple[str, ...]
     ours, original = medians.get("ours"), medians.get("original")
     return (
         work.title,
-        _seconds(ours),
-        _seconds(original),
-        f"**{original.seconds / ours.seconds:.1f}x**" if ours and original else "",
+        _amount(work, ours),
+        _amount(work, original),
+        f"**{original.seconds / ours.seconds:.1f}x**" if ours and original and work.unit != "x" else "",
         work.reach,
         work.aim,
         _memory(work, ours, original),
@@ -51,9 +51,11 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _seconds(measure: Measure | None) -> str:
+def _amount(work: Work, measure: Measure | None) -> str:
     if measure is None:
         return "not measured"
+    if work.unit != "s":
+        return f"{measure.seconds:.3g}{'' if work.unit == 'x' else ' '}{work.unit}"
     if measure.seconds < 1:
         return f"{measure.seconds * 1000:.3g} ms"
     return f"{measure.seconds:.3g} s" if measure.seconds < 100 else f"{measure.seconds:.0f} s"

@@ -8,6 +8,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from benchmarks import cards
 from benchmarks.measure import Measure, Side, run
 
 
@@ -51,6 +52,8 @@ class Work(NamedTuple):
     disk_gb: float = 0.5
     lack: str = ""
     """Why it cannot be measured here."""
+    unit: str = "s"
+    """What is measured: ``s``, ``kB``, or ``x`` for a share."""
 
 
 def works(sizes: Sizes, ours: Side) -> list[Work]:
@@ -123,6 +126,7 @@ def works(sizes: Sizes, ours: Side) -> list[Work]:
             disk_gb=3 * mb / 1000,
         ),
         Work("client", client_title, "3x", "10x", turns(3, 1), partial(_client, wide), "engine", prepare, wide_gb),
+        *_cards(narrow, turns),
         *(
             Work(
                 f"{LIBRARY}-{name.partition('.')[0]}",
@@ -135,6 +139,23 @@ def works(sizes: Sizes, ours: Side) -> list[Work]:
             )
             for name in LIBRARIES
         ),
+    ]
+
+
+def _cards(narrow: int, turns: Callable[[int, int], dict[str, int]]) -> list[Work]:
+    hello, wide = cards.hello, cards.foreach(narrow)
+    paint = "first paint of a card with a table of 100,000 rows and 20 columns, in Chromium"
+    beside = "with `--with card`, beside the one without"
+    return [
+        Work("cards-size", "a default card", "60 kB", "", turns(1, 1), cards.size, unit="kB"),
+        Work("cards-drawing", "a default card, drawn again", "50 ms", "", {"ours": 3}, cards.drawing),
+        Work("cards-hello", "hello (2 tasks) `--with card`", "", "", turns(9, 3), cards.alone(hello)),
+        Work("cards-hello-share", f"hello {beside}", "1.1x", "", turns(9, 3), cards.share(hello), unit="x"),
+        Work("cards-narrow", f"foreach {narrow:,} `--with card`", "", "", turns(3, 1), cards.alone(wide)),
+        Work(
+            "cards-narrow-share", f"foreach {narrow:,} {beside}", "", "1.1x", turns(5, 1), cards.share(wide), unit="x"
+        ),
+        Work("cards-paint", paint, "1 s", "", {"ours": 3}, cards.paint, lack=cards.lack_of_chromium()),
     ]
 
 

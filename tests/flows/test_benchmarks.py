@@ -13,7 +13,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "work", ["import", "hello", "guarded", "resume", "array", "client", "library-numpy", "config", "spin", "run_step"]
+    "work",
+    [
+        *("import", "hello", "guarded", "resume", "array", "client", "library-numpy", "config", "spin", "run_step"),
+        *("cards-size", "cards-drawing", "cards-hello-share"),
+    ],
 )
 def test_a_work_is_measured_and_leaves_nothing(work: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--repeat", "1", "--only", work]
