@@ -64,6 +64,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "TaskCards": "metaflow.cards.in_task:TaskCards",
     },
     "lease": {
+        "database": "metaflow.metadata_provider.service.lease:DatabaseLease",
         "local": "metaflow.metadata_provider.lease:LocalLease",
         "service": "metaflow.metadata_provider.service.lease:ServiceLease",
     },

@@ -7,7 +7,7 @@ and tasks write them, without processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,8 @@ class Library:
     reader: RunReader
     recorder: Recorder
     storage: Storage
+    settle: Callable[[], object] = lambda: None
+    """Waits until what was recorded can be read."""
 
     def add_run(self, flow: str = "F", tags: Sequence[str] = (), user: str = "ann", **parameters: Any) -> str:
         run = self.recorder.new_run(flow, tags=list(tags), system_tags=[f"user:{user}", "project:p"])
@@ -78,6 +80,7 @@ class Library:
             with PicklableFrames():
                 save_artifacts(Blobs(self.storage, path.flow), stored.items(), index)
             record.close(index, ok=failure is None or caught, failure=failure)
+        self.settle()
         return path
 
     def write_log(self, path: TaskPath, lines: Sequence[str], stream: str = "stdout", source: str = "runtime") -> None:
@@ -268,4 +271,4 @@ def test_two_runs_side_by_side(library: Library) -> None:
     assert [(pair.name, pair.is_same) for pair in found.artifacts] == [("start/other", False), ("start/same", True)]
     assert [pair.name for pair in found.durations] == ["start"]
     with pytest.raises(MetaflowNotFound):
-        library.reader.compare(("F", runs[0]), ("F", "1"))
+        library.reader.compare(("F", runs[0]), ("F", "999"))

@@ -20,9 +20,12 @@ import json
 import os
 import time
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from json.encoder import encode_basestring_ascii as quote
+from operator import itemgetter
 from typing import Any, cast
 
 from metaflow import files
@@ -45,6 +48,10 @@ _OWN_NAME = ("flow_id", "run_number", "step_name", "task_id", "name")
 """What the document of an object has its own name under, by the depth of its path."""
 _told: dict[Any, Any] = {}
 """Which directories that cannot be read were told about in this process."""
+_SETTLED = 10.0
+"""Seconds after a directory's last change from which on a listing of it holds until the next one."""
+_WORTH_KEEPING = 1000
+"""Runs of a flow from which on their listing is kept in memory."""
 _DIGITS_OF_TIMES = 16
 """Of an id that is the time of its run in microseconds, from 2001 to 2286."""
 _LATEST = 253_402_300_800_000
@@ -67,6 +74,7 @@ class LocalMetadata(WritesAtOnce):
     def __init__(self, root: str, user: str = "") -> None:
         self.root = root
         self.user = user
+        self._listed: dict[str, tuple[float, list[ListedRun]]] = {}
 
     def new_run(
         self,
@@ -294,22 +302,33 @@ class LocalMetadata(WritesAtOnce):
                 yield document | {"step_name": path[2], "task_id": path[3]}
 
     def newest(self, flow: str, before: int | None = None) -> Iterator[ListedRun]:
-        directory = f"{self.root}/{flow}"
+        listed = self._newest(f"{self.root}/{flow}", flow)
+        start = 0 if before is None else bisect_left(listed, 1 - before, key=lambda run: -run.began)
+        return islice(listed, start, None)
+
+    def _newest(self, directory: str, flow: str) -> list[ListedRun]:
+        """Return the runs of a flow, newest first; as they were the last time, if nothing came or went since."""
         try:
+            changed = os.stat(directory).st_mtime
+            known = self._listed.get(flow)
+            if known is not None and known[0] == changed:
+                return known[1]
             names = os.listdir(directory)
         except OSError as error:
             if files.is_absent(error):
-                return
+                return []
             files.unavailable(error, directory, "read")
-        began = {name: int(name) // 1000 for name in names if name.isdecimal() and len(name) == _DIGITS_OF_TIMES}
+        found = []
         for name in names:
-            if name not in began and _is_registered(f"{directory}/{name}"):
-                document = self.get((flow, name))
-                if document is not None:
-                    began[name] = int(document["ts_epoch"])
-        for name in sorted(began, key=lambda name: (began[name], name), reverse=True):
-            if before is None or began[name] < before:
-                yield ListedRun(began[name], name)
+            if len(name) == _DIGITS_OF_TIMES and name.isdecimal():
+                found.append(ListedRun(int(name) // 1000, name))
+            elif _is_registered(f"{directory}/{name}") and (document := self.get((flow, name))) is not None:
+                found.append(ListedRun(int(document["ts_epoch"]), name))
+        found.sort(key=itemgetter(0, 1), reverse=True)
+        # A clock may stand still for some milliseconds, and a network's file system for some seconds.
+        if len(found) > _WORTH_KEEPING and changed < time.time() - _SETTLED:
+            self._listed[flow] = (changed, found)
+        return found
 
     def change_tags(self, flow: str, run: str, *, add: Iterable[str], remove: Iterable[str]) -> list[str]:
         import fcntl

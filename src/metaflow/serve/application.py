@@ -14,8 +14,10 @@ from starlette.routing import BaseRoute
 
 from metaflow.serve import rest, sign_in
 from metaflow.serve.access import Access, AccessRules
+from metaflow.serve.database.catalog import DatabaseCatalog
 from metaflow.serve.pages.routes import routes as routes_of_pages
 from metaflow.serve.reading.cache import Cache
+from metaflow.serve.reading.database_runs import DatabaseRuns
 from metaflow.serve.reading.routes import events_address
 from metaflow.serve.reading.routes import routes as routes_of_reading
 from metaflow.serve.reading.site_reader import SiteReader
@@ -34,7 +36,9 @@ def application(served: Served, rules: AccessRules) -> Starlette:
         Who may ask.
     """
     cache = Cache(served.cache)
-    reader = SiteReader(served.site, cache)
+    is_own = served.database is not None and served.site.catalog.kind == DatabaseCatalog.kind
+    newest = DatabaseRuns(served.database) if served.database is not None and is_own else None
+    reader = SiteReader(served.site, cache, newest=newest)
     watches = Watches(reader, served.changes)
     routes: list[BaseRoute] = [
         *rest.routes(served),

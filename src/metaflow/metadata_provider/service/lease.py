@@ -90,6 +90,12 @@ class ServiceLease:
         return RunStatus("lost", RunFailed(message, hint="`resume` goes on from what had finished", cause="lost"))
 
 
+class DatabaseLease(ServiceLease):
+    """The lease of a run in the server's own database, which the server only reads."""
+
+    kind = "database"
+
+
 def _seconds(time: float) -> float:
     """Return a time in seconds; some services give it in milliseconds."""
     return time / 1000 if time > 1e11 else time

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import NamedTuple
+from itertools import groupby, islice
+from typing import NamedTuple, TypeAlias
 
 from metaflow.exception import MetaflowException
 from metaflow.metadata_provider.protocol import Catalog, Document, ListedRun
@@ -25,6 +25,13 @@ _FURTHER = 4
 _MOST = 1000
 
 
+Newest: TypeAlias = Callable[[str, int | None, RunFilter], Iterable[ListedRun]]
+"""From a flow, a time before which runs began, and a filter, to runs that may be wanted, newest first."""
+
+
+_Age: TypeAlias = tuple[int, str, int, str]
+
+
 class _Candidate(NamedTuple):
     """A run that may be wanted; ordered by the time when it began."""
 
@@ -32,6 +39,11 @@ class _Candidate(NamedTuple):
     flow: str
     run: str
     document: Document | None
+
+    @property
+    def age(self) -> _Age:
+        """What runs are ordered by; ids are mostly numbers."""
+        return self.began, self.flow, len(self.run), self.run
 
     @property
     def place(self) -> str:
@@ -48,6 +60,7 @@ def list_runs(
     row_of: Callable[[str, str, Document], RunRow],
     width: int,
     clock: Callable[[], float],
+    newest: Newest | None = None,
 ) -> RunPage:
     """Return a page of runs.
 
@@ -65,14 +78,17 @@ def list_runs(
         Runs that are looked at side by side.
     clock : callable
         Seconds.
+    newest : callable, optional
+        Lists the runs of a flow that may be wanted; by default the catalog lists all.
     """
-    since, until = wanted.interval
+    since, _ = wanted.interval
 
     def row(candidate: _Candidate) -> RunRow | None:
         return _row(catalog, candidate, wanted, row_of)
 
     end = clock() + _PATIENCE
-    candidates = _newest(catalog, flows, after, until)
+    list_all: Newest = lambda flow, before, _: catalog.newest(flow, before)  # noqa: E731
+    candidates = _newest(newest or list_all, flows, wanted, after)
     rows: list[RunRow] = []
     step, last = size + 1, None
     while True:
@@ -92,25 +108,28 @@ def list_runs(
         step = min(step * _FURTHER, _MOST)
 
 
-def _newest(catalog: Catalog, flows: Sequence[str], after: str | None, until: int | None) -> Iterator[_Candidate]:
-    """Yield all runs, newest first, from behind the place `after`."""
-    place = _place(after)
+def _newest(newest: Newest, flows: Sequence[str], wanted: RunFilter, after: str | None) -> Iterator[_Candidate]:
+    """Yield the runs of all flows, newest first, from behind the place `after`."""
+    place, (_, until) = _place(after), wanted.interval
     before = until
     if place is not None:
         before = place[0] + 1 if until is None else min(until, place[0] + 1)
-    of_flows = (_of_flow(flow, catalog.newest(flow, before)) for flow in flows)
-    merged = heapq.merge(*of_flows, key=lambda each: each[:3], reverse=True)
-    return (each for each in merged if place is None or each[:3] < place)
+    of_flows = (_of_flow(flow, newest(flow, before, wanted)) for flow in flows)
+    merged = heapq.merge(*of_flows, key=lambda each: each.age, reverse=True)
+    return (each for each in merged if place is None or each.age < place)
 
 
 def _of_flow(flow: str, listed: Iterable[ListedRun]) -> Iterator[_Candidate]:
-    return (_Candidate(each.began, flow, each.run, each.document) for each in listed)
+    """Yield the runs of a flow; those of one millisecond in the order that `_Candidate.age` gives them."""
+    for _, together in groupby(listed, key=lambda each: each.began):
+        found = [_Candidate(each.began, flow, each.run, each.document) for each in together]
+        yield from sorted(found, key=lambda each: each.age, reverse=True)
 
 
-def _place(after: str | None) -> tuple[int, str, str] | None:
+def _place(after: str | None) -> _Age | None:
     began, _, name = (after or "").partition(".")
     flow, _, run = name.rpartition(".")
-    return (int(began), flow, run) if began.isdecimal() and flow else None
+    return (int(began), flow, len(run), run) if began.isdecimal() and flow else None
 
 
 def _row(

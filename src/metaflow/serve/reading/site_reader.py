@@ -44,7 +44,7 @@ from metaflow.serve.reading.protocol import (
     TaskRow,
     TaskTable,
 )
-from metaflow.serve.reading.run_list import list_runs, user_of
+from metaflow.serve.reading.run_list import Newest, list_runs, user_of
 from metaflow.store.artifacts import TaskIndex
 from metaflow.store.blobs import Blobs
 from metaflow.store.layout import PARAMETERS
@@ -85,13 +85,18 @@ class SiteReader:
         What is kept of what never changes.
     clock : callable
         Seconds, for the patience of searches.
+    newest : callable, optional
+        Lists the runs of a flow that may be wanted, if there is something quicker than the catalog.
     """
 
-    def __init__(self, site: Site, cache: Cache, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, site: Site, cache: Cache, clock: Callable[[], float] = time.monotonic, newest: Newest | None = None
+    ) -> None:
         self._site = site
         self._catalog = site.catalog
         self._cache = cache
         self._clock = clock
+        self._newest = newest
         is_near = site.storage.concurrency == 1 and site.catalog.kind in ("local", "spin", "database")
         self._width = 1 if is_near else WIDTH
         self._runs: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
@@ -107,7 +112,15 @@ class SiteReader:
             return RunPage(())
         flows = self.flows() if wanted.flow is None else [wanted.flow]
         return list_runs(
-            self._catalog, flows, wanted, after, size, row_of=self._row, width=self._width, clock=self._clock
+            self._catalog,
+            flows,
+            wanted,
+            after,
+            size,
+            row_of=self._row,
+            width=self._width,
+            clock=self._clock,
+            newest=self._newest,
         )
 
     def _row(self, flow: str, run: str, document: Document) -> RunRow:
