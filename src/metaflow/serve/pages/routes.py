@@ -133,6 +133,7 @@ class _Pages:
             no_filter=RunFilter(),
             flows=self._reader.flows(),
             states=RUN_STATES,
+            further=_further(wanted),
             is_later=after is not None,
             older=addresses.runs([*wanted.query(), ("after", page.after or "")]),
             events=self._events() if after is None else None,
@@ -310,6 +311,16 @@ def _table(request: Request, rows: Sequence[TaskRow], address: str) -> dict[str,
         "wanted": wanted,
         "more": f"{address}?{more}#tasks" if end < len(fitting) else None,
     }
+
+
+def _further(wanted: RunFilter) -> list[tuple[str, str, str]]:
+    """Return what the form has no field for, as it has one tag and one status: name, value, address without it."""
+    query = wanted.query()
+    found: list[tuple[str, str, str]] = []
+    for name in ("status", "tag"):
+        for part in [each for each in query if each[0] == name][1:]:
+            found.append((*part, addresses.runs([each for each in query if each != part])))
+    return found
 
 
 def _neighbours(rows: Sequence[TaskRow], path: TaskPath) -> tuple[TaskPath | None, TaskPath | None]:

@@ -50,6 +50,7 @@ def said(answer: httpx2.Response) -> str:
         ("/", 200, ["HelloFlow/269", "interrupted", "the run was lost", "Older"]),
         ("/?flow=TrainFlow", 200, ["TrainFlow/101", "train: the step 'train' ran out of memory"]),
         ("/?status=failed&user=nobody", 200, ["No run is like that.", "Show every run"]),
+        ("/?status=failed&status=lost&tag=daily", 200, ["Also status lost any", "HelloFlow/263", "HelloFlow/265"]),
         ("/?from=yesterday", 400, ["'yesterday' is not a date or time"]),
         (RUN, 200, ["failed", "train/62 models[60] = m60 : the step 'train' ran out of memory", "memory=8192"]),
         (
