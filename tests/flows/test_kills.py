@@ -162,8 +162,7 @@ def _kills_at_moments(site: Site, variable: str) -> None:
     assert last > 30
     moments = sorted({round(last * part / (4 * ROUNDS)) for part in range(4 * ROUNDS)} | {last - 1})
     for moment in moments:
-        running = site.start_flow("mined.py", "run", env={variable: str(moment)})
-        finished = running.wait(within=20)
+        finished = site.run_flow("mined.py", "run", env={variable: str(moment)}, within=20)
         processes.assert_gone(site.mark, within=2.0)
         assert faults(site.root) == [], f"killed before call {moment} of {last}"
         _the_latest_mined_run_can_be_read(site)

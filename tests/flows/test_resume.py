@@ -50,15 +50,24 @@ def resume(site: Site, shape: str, *words: str, env: dict[str, str] | None = Non
     return replace(finished, run_id=path.read_text() if path.exists() else None)
 
 
-def start(site: Site, shape: str, *words: str, fails: str = "", env: dict[str, str] | None = None) -> Running:
+def start(site: Site, shape: str, *words: str, env: dict[str, str] | None = None) -> Running:
+    prepare(site)
+    return site.start_flow("resumable.py", "run", *words, env={"SHAPE": shape, **(env or {})})
+
+
+def run(site: Site, shape: str, *words: str, fails: str = "", env: dict[str, str] | None = None) -> Finished:
+    prepare(site, fails)
+    return site.run_flow("resumable.py", "run", *words, env={"SHAPE": shape, **(env or {})})
+
+
+def prepare(site: Site, fails: str = "") -> None:
     site.place("ledger.py")
     (site.directory / "fails").write_text(fails)
-    return site.start_flow("resumable.py", "run", *words, env={"SHAPE": shape, **(env or {})})
 
 
 def failed_run(site: Site, shape: str, fails: str, *words: str, env: dict[str, str] | None = None) -> Finished:
     """Run the flow until the task `fails` fails, then remove the cause and forget what ran."""
-    finished = start(site, shape, *words, fails=fails, env=env).wait().failed()
+    finished = run(site, shape, *words, fails=fails, env=env).failed()
     assert f"{fails} was asked to fail" in finished.output
     (site.directory / "fails").unlink()
     forget(site)
@@ -90,7 +99,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tup
     def of(shape: str) -> tuple[Any, Counter[str]]:
         if shape not in known:
             site = Site(tmp_path_factory.mktemp(shape), "fork", warm=True)
-            known[shape] = (start(site, shape).wait().succeeded().data.result, ran(site))
+            known[shape] = (run(site, shape).succeeded().data.result, ran(site))
         return known[shape]
 
     return of
@@ -156,7 +165,7 @@ def test_from_a_step(one_site: Site, undisturbed: Any, shape: str, fails: str, s
 
 
 def test_a_run_that_succeeded(one_site: Site, undisturbed: Any) -> None:
-    origin = start(one_site, "Foreach").wait().succeeded()
+    origin = run(one_site, "Foreach").succeeded()
     forget(one_site)
     check_resumed(one_site, origin.run, resume(one_site, "Foreach"), undisturbed("Foreach"))
     assert not ran(one_site)
