@@ -31,7 +31,7 @@ LIBRARIES = (
 )  # fmt: skip
 
 FULL = Sizes(narrow=200, middle=1000, wide=10_000, array_mb=512, quick=False)
-QUICK = Sizes(narrow=20, middle=50, wide=200, array_mb=64, quick=True)
+QUICK = Sizes(narrow=20, middle=50, wide=60, array_mb=64, quick=True)
 
 
 class Work(NamedTuple):
