@@ -1,7 +1,7 @@
 """An artifact as a page shows it, read without running its pickle.
 
-Of a large one only the beginning is read, and what is passed over costs nothing where the blob is stored as it is. Its
-hash is checked only if all of it was read. Start reading at `preview`.
+Whatever its index says of its size, no more than a few MB of it are read; what is passed over costs nothing where the
+blob is stored as it is. So its hash is not checked. Start reading at `preview`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from metaflow.serve.reading.protocol import Preview
 from metaflow.serve.reading.showing import show
 from metaflow.store.artifacts import TaskIndex
 from metaflow.store.blobs import Blobs
-from metaflow.store.inert import Stream, Text, Unreadable, read, to_python
+from metaflow.store.inert import Stream, Unreadable, read, to_python
 
 _MOST_READ = 4 << 20
 _MOST_SKIPPED = 128 << 20
 """Bytes that are passed over of a blob that is packed, which costs as much as reading them."""
-_SMALL = 1 << 16
 _KEY = re.compile(r"[0-9a-f]{40}")
 
 STORED_TRUE = frozenset(
@@ -52,7 +51,7 @@ def preview(artifact: Artifact, blobs: Blobs) -> Preview:
     if not _KEY.fullmatch(artifact.sha):
         return shown._replace(trouble="Its index does not name a blob")
     try:
-        value, is_whole = _read(artifact, blobs)
+        value, is_whole = _read(artifact.sha, blobs)
     except Unreadable as error:
         return shown._replace(trouble=f"It cannot be shown: {error}")
     except MetaflowException as error:
@@ -61,10 +60,8 @@ def preview(artifact: Artifact, blobs: Blobs) -> Preview:
     return shown._replace(summary=found.summary, text=found.text, is_cut=found.is_cut)
 
 
-def _read(artifact: Artifact, blobs: Blobs) -> tuple[Any, bool]:
-    if 0 < artifact.size <= _SMALL:
-        return read(Text(blobs.load(artifact.sha)))
-    with blobs.open(artifact.sha) as reader:
+def _read(sha: str, blobs: Blobs) -> tuple[Any, bool]:
+    with blobs.open(sha) as reader:
         return read(Stream(reader, _MOST_READ, _MOST_SKIPPED if reader.is_packed else 1 << 62))
 
 
@@ -73,7 +70,7 @@ def stored_value(stored: tuple[TaskIndex, Blobs] | None, name: str) -> Any:
     if stored is None or not _KEY.fullmatch(stored[0].objects.get(name, "")):
         return None
     try:
-        value, is_whole = read(Text(stored[1].load(stored[0].objects[name])))
+        value, is_whole = _read(stored[0].objects[name], stored[1])
         return to_python(value) if is_whole else None
     except Unreadable:
         return None
