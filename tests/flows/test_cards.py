@@ -161,6 +161,13 @@ def test_commands(run: Finished, tmp_path: Path) -> None:
     target = tmp_path / "card.html"
     card("get", f"{run.run_id}/start", str(target), "--id", "notes").succeeded()
     assert "<h1>Notes</h1>" in target.read_text()
+    nobody = {"BROWSER": "false %s", "DISPLAY": None, "WAYLAND_DISPLAY": None}
+    viewed = run.site.run_flow(
+        "cards.py", "card", "view", f"{run.run_id}/start", "--id", "notes", env=nobody
+    ).succeeded()
+    (path,) = re.findall(r"There is no browser here. The card is in (\S+)\.\n", viewed.output)
+    assert "<h1>Notes</h1>" in Path(path).read_text()
+    Path(path).unlink()
     made = card("create", f"{run.run_id}/join", "--type", "default").succeeded()
     assert "<!DOCTYPE html>" in made.stdout
     late = card("create", f"{run.run_id}/end", "--timeout", "1").failed()

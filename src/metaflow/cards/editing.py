@@ -111,6 +111,10 @@ class EditableCard:
             except Exception as error:  # noqa: BLE001 - a card never fails its step
                 self._complain(f"@card: a refresh failed: {error}")
 
+    def __iter__(self) -> Iterator[Any]:
+        """Return the components, from top to bottom."""
+        return iter(list(self.components.values()))
+
     @property
     def components(self) -> CardComponents:
         """The components by their id."""
@@ -148,9 +152,10 @@ class CurrentCards:
     def __contains__(self, id: object) -> bool:
         return any(card.request.id == id for card in self._cards)
 
-    def get(self, id: str | None = None, default: Any = None) -> Any:
-        """Return the card with an id, `default` if there is none."""
-        return self[id] if id is not None and id in self else default
+    def get(self, type: str | None = None) -> list[EditableCard]:
+        """Return the cards of a type that take components."""
+        found = [card for card in self._cards if card.request.type == type and card.is_editable]
+        return [EditableCard(card, self._complain) for card in found]
 
     def _meant(self) -> EditableCard:
         """Return the card that is meant where no id is given."""

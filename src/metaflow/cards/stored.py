@@ -71,13 +71,18 @@ class Card:
 
     def view(self) -> None:
         """Open the page in a browser."""
-        import tempfile
         import webbrowser
+
+        webbrowser.open(f"file://{self.saved()}")
+
+    def saved(self) -> str:
+        """Return the path of a temporary file with the page."""
+        import tempfile
 
         file, path = tempfile.mkstemp(prefix=f"{self._name}-", suffix=".html")
         with os.fdopen(file, "w", encoding="utf-8") as stream:
             stream.write(self.shown())
-        webbrowser.open(f"file://{path}")
+        return path
 
     def _repr_html_(self) -> str:
         # In a frame of its own: neither styles nor scripts of the card reach the notebook.

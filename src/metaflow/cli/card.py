@@ -80,7 +80,9 @@ def list_(session: Session, /, path: str | None, as_json: bool, target: str | No
 @click.pass_obj
 def view(session: Session, /, path: str, **selection: Any) -> None:
     """Open a card in the browser."""
-    _only(session, path, **selection).view()
+    file = _only(session, path, **selection).saved()
+    if not webbrowser.open(f"file://{file}"):
+        session.say(f"There is no browser here. The card is in {file}.")
 
 
 @card.command()
@@ -169,10 +171,14 @@ def server(
         session.echo(f"Cards of {session.workspace.name}: {address}")
         sys.stdout.flush()  # into a pipe or a file, too
         session.say("Ctrl-C ends the server.")
-        if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
+        if sys.stdout.isatty() and _has_display():
             webbrowser.open(address)
 
     serve(CardServer(latest, poll_interval, max_cards), port, started)
+
+
+def _has_display() -> bool:
+    return sys.platform == "darwin" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def _run(session: Session, run_id: str) -> Run:

@@ -84,6 +84,21 @@ def test_components_say_whether_they_are_there() -> None:
     assert len(told) == 1
 
 
+def test_cards_are_found_by_their_type_and_have_their_components() -> None:
+    cards = Cards(MemoryStorage())
+    for id in ("a", "b"):
+        cards.add(type="blank", id=id)
+    cards.add(type="default")
+    first, second = cards.current.get(type="blank")
+    text = Markdown("here")
+    first.append(text)
+    assert list(cards.current["a"]) == [text]
+    assert list(second) == []
+    assert len(cards.current.get(type="default")) == 1
+    assert cards.current.get(type="none of this type") == cards.current.get() == []
+    assert cards.told == []
+
+
 @pytest.mark.parametrize(
     ("is_stuck", "told"),
     [(False, "s3://bucket does not answer."), (True, "The storage was not ready after 0.05 s.")],
