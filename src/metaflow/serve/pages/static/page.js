@@ -50,12 +50,22 @@ function running(root) {
   }
 }
 
+// A table that is wider than the screen is scrolled by the arrow keys, in browsers that do not see to it themselves.
+function reachable(root) {
+  for (const table of root.querySelectorAll(".wide")) {
+    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+    else table.removeAttribute("tabindex");
+  }
+}
+
 function refreshed(root) {
   localTimes(root);
   running(root);
+  reachable(root.parentElement ?? document);
 }
 
 refreshed(document);
+addEventListener("resize", () => reachable(document));
 setInterval(() => running(document), 1000);
 
 // Copying.
