@@ -10,6 +10,7 @@ import click
 from metaflow import extensions, installed, registry, settings
 from metaflow.cli import unavailable
 from metaflow.cli.main import print_error
+from metaflow.cli.metadata import metadata
 from metaflow.cli.serve import serve
 from metaflow.exception import CommandException, MetaflowException
 from metaflow.settings.overview import overview
@@ -51,6 +52,7 @@ def command() -> None:
 
 
 command.add_command(serve)
+command.add_command(metadata)
 
 
 @command.command("version", help="Print the version.")

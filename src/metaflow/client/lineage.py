@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow.store.artifacts import load_artifact
 from metaflow.store.internals import BRANCHES
-from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
     from metaflow.client.runs import Run
@@ -159,7 +158,7 @@ def _leads_to(task: Task, node: Mapping[str, Any], step: str) -> bool:
 def graph_of(run: Run) -> dict[str, Any]:
     """Return the steps of a run's flow, as ``_graph_info`` describes them; none if it has none."""
     flow, name = run._components
-    stored = run._site.index((flow, name, PARAMETERS, "0"), None)
+    stored = run._site.parameters(flow, name)
     if stored is None or "_graph_info" not in stored[0].objects:
         return {}
     graph = load_artifact(stored[1], stored[0].objects["_graph_info"], "_graph_info")

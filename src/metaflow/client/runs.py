@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from itertools import islice
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from metaflow.client import run_filters
 from metaflow.client.objects import Container
 from metaflow.client.scope import scope
 from metaflow.client.status import LastTask, run_status
 from metaflow.client.tasks import Step, Task
+from metaflow.exception import CommandException
 from metaflow.metadata_provider.lease import RunStatus, lease_of
 from metaflow.store.layout import PARAMETERS
 
@@ -74,9 +78,44 @@ class Flow(Container["Run"], depth=1):
 
     __slots__ = ()
 
-    def runs(self, *tags: str) -> Iterator[Run]:
-        """Yield the runs that are in the namespace and have all of `tags`, newest first."""
-        return self._children(*tags)
+    def runs(
+        self,
+        *tags: str,
+        filters: Mapping[str, Any] | None = None,
+        page_size: int | None = None,
+        max_runs: int | None = None,
+    ) -> Iterator[Run]:
+        """Yield the runs that are in the namespace and have all of `tags`, newest first.
+
+        Parameters
+        ----------
+        *tags : str
+            Of any kind.
+        filters : mapping of str to object, optional
+            What else runs must be: ``status:eq`` (``running``, ``completed`` or ``failed``), ``user:eq``,
+            ``ts_epoch:ge``, ``gt``, ``le``, ``lt`` or ``eq`` (milliseconds), ``_tags:any`` and ``_tags:all``; several
+            values are a list. A metadata service that has filters applies them itself.
+        page_size : int, optional
+            Most runs that a call of a metadata service asks for; by default METAFLOW_SERVICE_PAGE_SIZE.
+        max_runs : int, optional
+            Most runs that are yielded.
+
+        Raises
+        ------
+        CommandException
+            There is no such filter, or a number is not 1 or more.
+        """
+        for name, number in (("page_size", page_size), ("max_runs", max_runs)):
+            if number is not None and number < 1:
+                raise CommandException(f"{name} is {number}; it must be 1 or more.")
+        return islice(self._runs(tags, run_filters.checked(filters), page_size), max_runs)
+
+    def failed_runs(self, *tags: str, max_runs: int | None = None) -> Iterator[Run]:
+        """Yield the runs in the namespace that failed, were interrupted or are lost, newest first.
+
+        `Run.failure` says why. `tags` and `max_runs` are as for `runs`.
+        """
+        return self.runs(*tags, filters={"status:eq": "failed"}, max_runs=max_runs)
 
     @property
     def latest_run(self) -> Run | None:
@@ -86,15 +125,30 @@ class Flow(Container["Run"], depth=1):
     @property
     def latest_successful_run(self) -> Run | None:
         """The newest run in the namespace that succeeded; None if there is none."""
-        return next((run for run in self if run.successful), None)
+        return next((run for run in self.runs(filters={"status:eq": "completed"}) if run.successful), None)
 
     def _children(self, *tags: str) -> Iterator[Run]:
-        for run in super()._children():
-            if run._is_in(self._namespace) and (not tags or run.tags.issuperset(tags)):
+        return self._runs(tags)
+
+    def _runs(
+        self, tags: Iterable[str] = (), filters: Mapping[str, str] = MappingProxyType({}), page_size: int | None = None
+    ) -> Iterator[Run]:
+        for run in self._listed(filters, page_size):
+            document = run._document
+            if document is None or not run._is_in(self._namespace) or not run.tags.issuperset(tags):
+                continue
+            if run_filters.wanted(filters, document, lambda run=run: run.status):  # type: ignore[misc]
                 yield run
 
+    def _listed(self, filters: Mapping[str, str] = MappingProxyType({}), page_size: int | None = None) -> Iterator[Run]:
+        """Yield the runs that there may be, newest first."""
+        for listed in self._site.catalog.newest(self.id, filters=filters, page_size=page_size):
+            run = self._child(listed.run)
+            run._loaded = listed.document
+            yield run
+
     def _is_in(self, namespace: str | None) -> bool:
-        return namespace is None or any(run._is_in(namespace) for run in super()._children())
+        return namespace is None or any(run._is_in(namespace) for run in self._listed())
 
 
 class Run(Container[Step], depth=2):

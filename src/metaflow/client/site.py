@@ -14,6 +14,7 @@ from metaflow import registry, settings
 from metaflow.exception import MetaflowNotFound
 from metaflow.store.artifacts import TaskIndex, TaskStore
 from metaflow.store.blobs import Blobs
+from metaflow.store.layout import PARAMETERS
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -75,6 +76,14 @@ class Site:
             if index is None:
                 return None
         return index, self.blobs(task[0], storage)
+
+    def parameters(self, flow: str, run: str) -> tuple[TaskIndex, Blobs] | None:
+        """Return what the pseudo-task of a run has stored; in runs of Metaflow on a service it may have any id."""
+        found = self.index((flow, run, PARAMETERS, "0"), None)
+        if found is None:
+            others = self.catalog.names((flow, run, PARAMETERS))
+            found = self.index((flow, run, PARAMETERS, others[0]), None) if others else None
+        return found
 
     def storage_of(self, task: Sequence[str]) -> Storage:
         """Return the storage that a task (4 names) says it writes to."""

@@ -8,7 +8,7 @@ be looked up. Start reading at `DeferredMetadata.entries`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from metaflow.exception import MetaflowNotFound
@@ -113,7 +113,13 @@ class DeferredMetadata(WritesAtOnce):
             if field in (None, fact.name)
         ]
 
-    def newest(self, flow: str, before: int | None = None) -> Iterable[ListedRun]:
+    def newest(
+        self,
+        flow: str,
+        before: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        page_size: int | None = None,
+    ) -> Iterable[ListedRun]:
         _refuse(flow)
 
     def facts_below(self, path: Sequence[str], fields: Collection[str]) -> Iterable[Document]:

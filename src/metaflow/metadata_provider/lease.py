@@ -64,6 +64,8 @@ class Lease(Protocol):
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None: ...
 
+    def keep(self, status: RunStatus) -> None: ...
+
     def status(self) -> RunStatus | None: ...
 
 
@@ -123,10 +125,13 @@ class LocalLease:
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
         """Say how the run ended, if it is still kept; `state` as in `RunStatus`."""
-        if self._is_gone():
-            return
-        record = failure.record() if failure is not None else None
-        document = {"holder": self._holder, "state": state, "failure": record, "ended": round(time.time(), 3)}
+        if not self._is_gone():
+            self.keep(RunStatus(state, failure, round(time.time(), 3)))
+
+    def keep(self, status: RunStatus) -> None:
+        """Say how the run ended, here or elsewhere."""
+        record = status.failure.record() if status.failure is not None else None
+        document = {"holder": self._holder, "state": status.state, "failure": record, "ended": status.ended}
         try:
             files.write(self._path, _text(document))
         except StorageUnavailable:
@@ -201,6 +206,9 @@ class NoLease:
         pass
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
+        pass
+
+    def keep(self, status: RunStatus) -> None:
         pass
 
     def status(self) -> RunStatus | None:

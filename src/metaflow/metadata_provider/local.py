@@ -21,7 +21,7 @@ import os
 import time
 import warnings
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from json.encoder import encode_basestring_ascii as quote
@@ -39,6 +39,7 @@ from metaflow.metadata_provider.protocol import (
     TaskPath,
     WholeAttempt,
     WritesAtOnce,
+    missing,
     unclaimed,
 )
 
@@ -301,7 +302,13 @@ class LocalMetadata(WritesAtOnce):
             for document in self._facts(path, fields):
                 yield document | {"step_name": path[2], "task_id": path[3]}
 
-    def newest(self, flow: str, before: int | None = None) -> Iterator[ListedRun]:
+    def newest(
+        self,
+        flow: str,
+        before: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[ListedRun]:
         listed = self._newest(f"{self.root}/{flow}", flow)
         start = 0 if before is None else bisect_left(listed, 1 - before, key=lambda run: -run.began)
         return islice(listed, start, None)
@@ -352,6 +359,42 @@ class LocalMetadata(WritesAtOnce):
         finally:
             os.close(lock)
         return user
+
+    # --- copies of what is elsewhere ---------------------------------------------------------------------------------
+
+    def artifacts(self, task: Sequence[str]) -> list[Document]:
+        """Return the artifacts of all attempts of a task."""
+        directory = "/".join((self.root, *task, _META))
+        try:
+            names = os.listdir(directory)
+        except OSError as error:
+            if files.is_absent(error):
+                return []
+            files.unavailable(error, directory, "read")
+        documents = [_read(f"{directory}/{name}", "name") for name in names if "_artifact_" in name]
+        return [document for document in documents if document is not None]
+
+    def keep(self, path: Sequence[str], document: Document) -> None:
+        """Register a flow, run, step or task as it is elsewhere, unless it is there."""
+        directory = "/".join((self.root, *path))
+        files.write(f"{directory}/{_META}/{_SELF}", json.dumps(document).encode(), overwrite=False)
+        if len(path) == 2:
+            latest = next(iter(self.newest(path[0])))
+            files.write(f"{self.root}/{path[0]}/latest_run", latest.run.encode())
+
+    def keep_facts(self, task: TaskPath, facts: Sequence[Document]) -> None:
+        """Add those facts that a task does not have."""
+        for fact in missing(facts, self.facts(task)):
+            stamp, text = int(fact["ts_epoch"]), json.dumps(fact).encode()
+            name = f"{self._task_directory(task)}/sysmeta_{fact['field_name']}"
+            while not files.write(f"{name}_{stamp}.json", text, overwrite=False):
+                stamp += 1
+
+    def keep_artifacts(self, task: TaskPath, artifacts: Sequence[Document]) -> None:
+        """Add artifacts."""
+        for each in artifacts:
+            name = f"{each['attempt_id']}_artifact_{each['name']}.json"
+            files.write(f"{self._task_directory(task)}/{name}", json.dumps(each).encode())
 
     def _task_directory(self, task: TaskPath) -> str:
         return f"{self.root}/{task[0]}/{task[1]}/{task[2]}/{task[3]}/{_META}"

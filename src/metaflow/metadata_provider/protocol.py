@@ -8,7 +8,7 @@ documents of Metaflow's metadata service, whose keys local metadata have too
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Document: TypeAlias = dict[str, Any]
@@ -218,10 +218,18 @@ class Catalog(Protocol):
         of which attempt it is.
         """
 
-    def newest(self, flow: str, before: int | None = None) -> Iterable[ListedRun]:
+    def newest(
+        self,
+        flow: str,
+        before: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        page_size: int | None = None,
+    ) -> Iterable[ListedRun]:
         """Yield the runs of a flow, newest first; only those that began before a time in milliseconds, if one is given.
 
-        Made for the first few of very many: no document is read that did not come with the listing.
+        Made for the first few of very many: no document is read that did not come with the listing. `filters`, as
+        `metaflow.client.run_filters` has them, may narrow the listing where that saves reading; `page_size` is the most
+        that is read together, where that matters.
         """
 
     def facts_below(self, path: Sequence[str], fields: Collection[str]) -> Iterable[Document]:
@@ -242,3 +250,14 @@ class Catalog(Protocol):
 
 class Metadata(Recorder, Catalog, Protocol):
     """Both sides of one place, as an implementation in the registry has them."""
+
+
+def missing(facts: Iterable[Document], known: Iterable[Document]) -> list[Document]:
+    """Return the facts that are not among `known`."""
+    there = [_identity(fact) for fact in known]
+    return [fact for fact in facts if _identity(fact) not in there]
+
+
+def _identity(fact: Document) -> tuple[object, ...]:
+    """Return what tells a fact of a task from all its others."""
+    return fact["field_name"], fact["ts_epoch"], fact["value"], fact.get("tags")

@@ -9,6 +9,7 @@ import pytest
 
 from metaflow.client import Flow, Metaflow, Run, Task, namespace
 from metaflow.exception import (
+    CommandException,
     MetaflowExceptionWrapper,
     MetaflowTaggingError,
     RunFailed,
@@ -125,6 +126,13 @@ def test_tags_filter(place: Place) -> None:
     assert list(flow.runs("a")) == [runs[1], runs[0]]
     assert list(flow.runs("a", "b", "user:ann")) == [runs[1]]
     assert list(flow.runs("c")) == []
+    assert list(flow.runs(max_runs=1)) == [runs[2]]
+    assert list(flow.runs("a", filters={"_tags:any": ["b", "c"]}, page_size=2)) == [runs[1]]
+    assert list(flow.runs(filters={"status:eq": "completed"})) == runs[::-1]
+    assert list(flow.failed_runs()) == []
+    for number in (0, -1):
+        with pytest.raises(CommandException, match="it must be 1 or more"):
+            flow.runs(max_runs=number)
     assert len(list(runs[0].steps("a"))) == 4
     assert list(runs[0].steps("b")) == []
     assert len(list(runs[0]["work"].tasks("a"))) == 3

@@ -62,12 +62,16 @@ class ServiceLease:
 
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
         """Say how the run ended; `state` as in `RunStatus`."""
-        document = {"state": state, "failure": failure.record() if failure is not None else None}
-        value = json.dumps({**document, "ended": round(time.time(), 3)})
         try:
-            self._metadata.record(TaskPath(*self._run, PARAMETERS_STEP, "0"), None, [Fact(_FACT, value, _FACT)])
+            self.keep(RunStatus(state, failure, round(time.time(), 3)))
         except MetaflowException:
             pass  # the service is given up, and its run says so
+
+    def keep(self, status: RunStatus) -> None:
+        """Say how the run ended, here or elsewhere."""
+        record = status.failure.record() if status.failure is not None else None
+        value = json.dumps({"state": status.state, "failure": record, "ended": status.ended})
+        self._metadata.record(TaskPath(*self._run, PARAMETERS_STEP, "0"), None, [Fact(_FACT, value, _FACT)])
 
     def status(self) -> RunStatus | None:
         """Return how the run is doing; None if nothing tells."""

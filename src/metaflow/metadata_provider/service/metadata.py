@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from metaflow import settings
 from metaflow.exception import MetaflowException, MetaflowNotFound, MetaflowTaggingError, StorageUnavailable
@@ -29,6 +29,7 @@ from metaflow.metadata_provider.protocol import (
     ListedRun,
     TaskPath,
     WholeAttempt,
+    missing,
     unclaimed,
 )
 from metaflow.metadata_provider.service import documents
@@ -40,6 +41,8 @@ T = TypeVar("T")
 
 _AT_ONCE = 8
 """Calls at a time where many tasks are read."""
+MOST_IN_A_PAGE = 500
+"""Documents: services answer no more."""
 _TAG_TRIES = 10
 _READ_LIMIT = 30.0
 """Seconds that a reader waits for what was recorded before."""
@@ -282,7 +285,7 @@ class ServiceMetadata:
 
     def _pages(self, path: str, query: Mapping[str, str | int] | None = None) -> Iterator[tuple[list[Document], bool]]:
         """Yield the documents of a list, page by page, and whether the service knows pages and filters."""
-        asked: dict[str, str | int] = {**(query or {}), "_limit": self._settings.page_size}
+        asked: dict[str, str | int] = {"_limit": self._settings.page_size, **(query or {})}
         seen: set[str] = set()
         while True:
             answer = self._read(path, asked)
@@ -351,10 +354,15 @@ class ServiceMetadata:
                         yield each | {"step_name": task[2], "task_id": task[3]}
 
     def newest(
-        self, flow: str, before: int | None = None, filters: Mapping[str, str] | None = None
+        self,
+        flow: str,
+        before: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        page_size: int | None = None,
     ) -> Iterator[ListedRun]:
-        """Yield the runs of a flow, newest first; `filters` narrow the listing where the service has filters."""
         query: dict[str, str | int] = dict(filters or {})
+        if page_size is not None:
+            query["_limit"] = min(page_size, MOST_IN_A_PAGE)
         if before is not None:
             query["ts_epoch:lt"] = before
         for page, is_paged in self._pages(documents.listing((flow,)), query):
@@ -383,6 +391,42 @@ class ServiceMetadata:
         if answer.status in (401, 403):
             raise self._refusal(answer)
         raise MetaflowTaggingError(f"The metadata service {self.root} does not change the tags: {answer.sentence}.")
+
+    # --- copies of what is elsewhere ---------------------------------------------------------------------------------
+
+    def artifacts(self, task: Sequence[str]) -> list[Document]:
+        """Return the artifacts of all attempts of a task."""
+        there = documents.address(self._found(task))
+        attempts = {str(fact["value"]) for fact in self.facts(task, "attempt")} | {"0"}
+        answers = [self._read(f"{there}/attempt/{attempt}/artifacts") for attempt in sorted(attempts)]
+        return [_shown(each, 5) for answer in answers if answer is not None for each in answer.content]
+
+    def keep(self, path: Sequence[str], document: Document) -> None:
+        """Register a flow, run, step or task as it is elsewhere, unless it is there.
+
+        Raises
+        ------
+        metaflow.exception.StorageUnavailable
+            The service gives ids of its own.
+        """
+        answer = self._insist(lambda again: self._register(path, document))
+        if answer.ok and documents.name_of(answer.content, len(path)) != path[-1]:
+            raise StorageUnavailable(
+                f"The metadata service {self.root} gives runs and tasks ids of its own: nothing can be copied to it.",
+                hint="`metaflow serve` is a metadata service that keeps ids",
+            )
+
+    def keep_facts(self, task: TaskPath, facts: Sequence[Document]) -> None:
+        """Add those facts that a task does not have."""
+        self._keep_all(task, "metadata", missing(facts, self.facts(task)))
+
+    def keep_artifacts(self, task: TaskPath, artifacts: Sequence[Document]) -> None:
+        """Add artifacts."""
+        self._keep_all(task, "artifact", artifacts)
+
+    def _keep_all(self, task: TaskPath, what: str, content: Sequence[Document]) -> None:
+        if content:
+            self._insist(lambda again: _Addition(self, task, what, list(content)).send(again=again))
 
 
 class _Steps:
@@ -444,16 +488,11 @@ class _Addition(NamedTuple):
         connection, there = self.metadata.connection, f"{documents.address(self.task)}/{self.what}"
         content = self.content
         if again and self.what == "metadata":
-            known = [_identity(each) for each in connection.call("GET", there).content or ()]
-            content = [each for each in content if _identity(each) not in known]
+            content = missing(content, connection.call("GET", there).content or ())
         if content:
             answer = connection.call("POST", there, content)
             if not answer.ok and answer.status != 409:
                 raise self.metadata._refusal(answer)
-
-
-def _identity(fact: Document) -> tuple[Any, ...]:
-    return fact["field_name"], fact["ts_epoch"], fact["value"], fact.get("tags")
 
 
 def _together(calls: Sequence[Call]) -> list[Call]:

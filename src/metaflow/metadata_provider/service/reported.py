@@ -49,9 +49,13 @@ class ReportedMetadata(DeferredMetadata):
         return self._service.children(path)
 
     def newest(
-        self, flow: str, before: int | None = None, filters: Mapping[str, str] | None = None
+        self,
+        flow: str,
+        before: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        page_size: int | None = None,
     ) -> Iterable[ListedRun]:
-        return self._service.newest(flow, before, filters)
+        return self._service.newest(flow, before, filters, page_size)
 
     def facts_below(self, path: Sequence[str], fields: Collection[str]) -> Iterable[Document]:
         return self._service.facts_below(path, fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -51,7 +51,13 @@ class DatabaseCatalog:
 
         return self._database.read(query)
 
-    def newest(self, flow: str, before: int | None = None) -> Iterator[ListedRun]:
+    def newest(
+        self,
+        flow: str,
+        before: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[ListedRun]:
         after = None if before is None else (before, 0)
         while True:
             found, after = self._database.read(partial(_page, flow, Page(_PAGE, after)))

