@@ -230,7 +230,7 @@ class CardGallery(FlowSpec):
     @card(type="blank", id="hostile", options={"title": EVIL})
     @card(type="refused", id="refused")
     @environment(vars={"(name of a variable) <script>alert(8)</script>": "x"})
-    @card(type="blank", id="large")
+    @card(type="blank", id="large", timeout=300)
     @card(type="blank", id="empty")
     @step
     def start(self):
