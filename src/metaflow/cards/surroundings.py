@@ -33,10 +33,11 @@ class Surroundings(NamedTuple):
 @cache
 def surroundings() -> Surroundings:
     """Return where this process runs."""
+    machine = os.uname()  # `platform.platform` starts a process
     return Surroundings(
         f"{platform.python_implementation()} {platform.python_version()}",
         sys.executable or "",
-        platform.platform(),
+        f"{machine.sysname}-{machine.release}-{machine.machine}",
         socket.gethostname(),
         tuple(sorted(_packages().items(), key=lambda each: each[0].lower())[:_MOST_PACKAGES]),
     )
