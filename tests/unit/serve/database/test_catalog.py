@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from metaflow.metadata_provider.protocol import Recorder, TaskPath
+from metaflow.metadata_provider.lease import lease_of
+from metaflow.metadata_provider.protocol import Fact, Recorder, TaskPath
 from metaflow.serve.database.catalog import DatabaseCatalog
 from metaflow.serve.database.documents import FactRow, Registration
 from metaflow.serve.database.place import Database
 from support.catalog_contract import *  # noqa: F403
 from support.catalog_contract import Shelf
+from support.present import present
 
 
 class DirectRecorder:
@@ -37,7 +40,7 @@ class DirectRecorder:
 
     def record(self, path: Any, attempt: int, facts: Any) -> None:
         rows = [
-            FactRow(fact.name, fact.type, f'"{fact.value}"', f'["attempt_id:{attempt}"]', "ann", next(self._time))
+            FactRow(fact.name, fact.type, json.dumps(fact.value), f'["attempt_id:{attempt}"]', "ann", next(self._time))
             for fact in facts
         ]
         self._database.write(lambda c: self._database.writes.add_facts(c, path, rows)).result()
@@ -48,3 +51,12 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     database = Database(str(tmp_path / "facts.db"))
     yield Shelf(DatabaseCatalog(database), cast(Recorder, DirectRecorder(database)))
     database.close()
+
+
+def test_a_run_is_lost_or_says_how_it_ended(shelf: Shelf) -> None:
+    """What the server's pages say of a run is what a client of the service says of it."""
+    run = shelf.add_run()
+    assert present(lease_of(shelf.catalog, "F", run).status()).state == "lost"  # registered in 2023, and silent since
+    parameters = shelf.add(run, "_parameters", "0")
+    shelf.recorder.record(parameters, None, [Fact("run-status", '{"state": "successful", "failure": null}', "x")])
+    assert present(lease_of(shelf.catalog, "F", run).status()).state == "successful"
