@@ -84,7 +84,9 @@ def _flow(row: AnyRow) -> Document:
 
 def run_id(connection: Connection, flow: str, run: str) -> int | None:
     """Return the number of a run."""
-    return connection.execute(_RUN_ID, {"flow": flow, "run": run, "number": _number(run)}).scalar()
+    # All columns: for the id alone SQLite would go through an index that has everything, flow by flow.
+    row = connection.execute(_RUN, {"flow": flow, "run": run, "number": _number(run)}).first()
+    return None if row is None else int(row.id)
 
 
 def runs(
@@ -184,7 +186,6 @@ def _number(text: str) -> int:
 
 # Statements that are asked for all the time are made once, as that takes longer than to carry them out.
 _RUN = select(RUNS).where(RUNS.c.flow_id == bindparam("flow"), _is_called(RUNS, "run"))
-_RUN_ID = _RUN.with_only_columns(RUNS.c.id)
 
 
 # --- steps and tasks -------------------------------------------------------------------------------------------------
