@@ -1,6 +1,6 @@
 """Both sides with our metadata service, nothing changed: runs, resumed runs, tags, Runner; each client reads all.
 
-What the two clients say of a run is compared line by line; which of them has carried it out makes no difference.
+What the two clients say of a run is compared; which of them has carried it out makes no difference.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from support.serving import Running
 from support.site import Site
 
 pytestmark = INTEROP
+
+OF_RUNS = ("tags", "successful", "finished", "ys")
+"""What is compared of a run; of its tasks the clients only have to read all."""
 
 FLOW = """
 import os
@@ -139,7 +142,14 @@ def test_both_sides_use_our_service_and_say_the_same(site: Site, tmp_path: Path)
             assert "MetaflowNamespaceMismatch" in ask(python, "tags.py", first)
             assert "successful" in ask(python, "runner.py")
         told = [json.loads(ask(python, "client.py")) for python in (ORIGINAL, PYTHON)]
-        assert told[0] == told[1]
+        ours, theirs = (
+            {
+                name: each if isinstance(each, list) else {key: each[key] for key in OF_RUNS}
+                for name, each in all.items()
+            }
+            for all in told
+        )
+        assert ours == theirs
         assert len(told[0]["runs"]) == 8
         assert told[0]["tagged"] == [first]
         assert {"second", "wanted"} <= set(told[0][first]["tags"])
