@@ -73,6 +73,8 @@ class FaultProxy:
         Those that were answered.
     fault : callable
         From number, method and path of a request to what happens to it; None: it is passed on.
+    refuse : callable
+        From method, path and body of a request to what is answered instead; None: `fault` says.
     latency : float
         Seconds by which each answer is delayed.
     """
@@ -82,6 +84,7 @@ class FaultProxy:
         self.upstream = urlsplit(upstream)
         self.requests: list[Request] = []
         self.fault: Callable[[int, str, str], Fault] = lambda number, method, path: None
+        self.refuse: Callable[[str, str, bytes], Answer | None] = lambda method, path, body: None
         self.latency = 0.0
         self._count = 0
         self._lock = threading.Lock()
@@ -173,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         begin, number = time.monotonic(), self.owner._next()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.owner.fault(number, self.command, self.path)
+        fault = self.owner.refuse(self.command, self.path, body) or self.owner.fault(number, self.command, self.path)
         if self.owner.latency:
             time.sleep(self.owner.latency)  # this is the fault, not a synchronisation
         if isinstance(fault, Answer):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import uvicorn
 
 from metaflow.serve.server import address_of, listen
+from support.fault_proxy import Answer
 from support.serving import InProcess
 
 
@@ -41,3 +43,10 @@ class ListeningService(InProcess):
         self._server.should_exit = True
         self._thread.join(30)
         super().close()
+
+
+def keeps_numbers_for_itself(method: str, path: str, body: bytes) -> Answer | None:
+    """Refuse to call a task by a number, as Metaflow's own service does (`FaultProxy.refuse`)."""
+    if method == "POST" and path.endswith("/task") and str(json.loads(body).get("task_id", "")).isdecimal():
+        return Answer(400, "BadName", "the name of a task may not be a number")
+    return None

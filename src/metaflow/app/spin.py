@@ -22,7 +22,7 @@ from metaflow.app.run import RunCallbacks, check_signals, check_writable, to_its
 from metaflow.app.spun import applied
 from metaflow.app.targets import RunFrame, local_target
 from metaflow.app.workspace import Workspace
-from metaflow.client.lineage import branches_of, graph_of, inputs_at, place_of
+from metaflow.client.lineage import branches_of, graph_of, inputs_at, place_of, turn_of
 from metaflow.client.runs import Flow, Run
 from metaflow.client.site import Site
 from metaflow.client.tasks import Task
@@ -33,6 +33,7 @@ from metaflow.flow.node import steps_of_case
 from metaflow.metadata_provider.deferred import DeferredMetadata
 from metaflow.metadata_provider.local import SpinMetadata
 from metaflow.metadata_provider.protocol import Recorder
+from metaflow.metadata_provider.task_ids import parse
 from metaflow.options import check
 from metaflow.runtime.engine import Engine, EngineOptions
 from metaflow.runtime.events import Finish, Launch, TaskRef
@@ -209,7 +210,8 @@ def _past_run(workspace: Workspace, run_id: str | None, step: str, options: Spin
 
 def _storage_of(run: Run) -> Storage:
     """Return where a run's data is."""
-    site, parameters = run._site, (*run._components, PARAMETERS, "0")
+    flow, id = run._components
+    site, parameters = run._site, run._site.parameters_task(flow, id)
     if read_index(site.storage, "/".join(parameters)) is not None:
         return site.storage
     return site.storage_of(parameters)
@@ -227,8 +229,8 @@ def _past_task(graph: Graph, run: Run, step: str, task_id: str | None) -> _Past:
     if task is None:
         return _as_next(graph, run, step)
     steps = graph_of(run)
-    inputs = inputs_at(run, step, steps, place_of(task), int(task.id), branches_of(task))
-    return _past(f"the inputs of {task.pathspec}", inputs, place_of(task))._replace(branches=branches_of(task))
+    inputs = inputs_at(run, step, steps, place_of(task), task, branches_of(task))
+    return _past(run, f"the inputs of {task.pathspec}", inputs, place_of(task))._replace(branches=branches_of(task))
 
 
 def _task(run: Run, step: str, task_id: str | None) -> Task | None:
@@ -245,7 +247,7 @@ def _task(run: Run, step: str, task_id: str | None) -> Task | None:
         return tasks[task_id]
     failure = run.failure
     failed = str(failure.values.get("task")) if failure is not None and failure.values.get("step") == step else ""
-    return tasks[failed] if failed in tasks else min(tasks, key=lambda task: int(task.id), default=None)
+    return tasks[failed] if failed in tasks else min(tasks, key=turn_of, default=None)
 
 
 def _as_next(graph: Graph, run: Run, step: str) -> _Past:
@@ -257,9 +259,9 @@ def _as_next(graph: Graph, run: Run, step: str) -> _Past:
         They have not finished there, or end in another way than the source has it now.
     """
     if step == graph.start:
-        return _Past(f"the parameters of {run.pathspec}", (TaskRef(PARAMETERS, 0),))
+        return _Past(f"the parameters of {run.pathspec}", (_parameters(run),))
     parents = [name for name in graph[step].parents if name in run]
-    done = sorted((task for name in parents for task in run[name] if task.finished), key=lambda task: int(task.id))
+    done = sorted((task for name in parents for task in run[name] if task.finished), key=turn_of)
     if not done:
         raise _not_reached(graph, run, step)
     first = done[0]
@@ -284,7 +286,7 @@ def _as_next(graph: Graph, run: Run, step: str) -> _Past:
     if len(inputs) < wanted or not set(inputs) <= set(done):
         finished = len(set(inputs) & set(done))
         raise _not_reached(graph, run, step, f"only {finished} of the {wanted} tasks before it finished there")
-    return _past(f"what {_named(inputs)} left", inputs, place)
+    return _past(run, f"what {_named(inputs)} left", inputs, place)
 
 
 def _named(tasks: list[Task]) -> str:
@@ -309,12 +311,27 @@ def _not_reached(graph: Graph, run: Run, step: str, reason: str = "") -> Command
     return CommandException(f"The run {run.id} has not reached the step '{step}', and {reason}.", hint=hint)
 
 
-def _past(title: str, inputs: list[Task], place: list[str]) -> _Past:
+def _past(run: Run, title: str, inputs: list[Task], place: list[str]) -> _Past:
     if not inputs:
-        return _Past(title, (TaskRef(PARAMETERS, 0),))
+        return _Past(title, (_parameters(run),))
     opened = len(inputs) == 1 and len(place_of(inputs[0])) < len(place)
     index = int(place[-1].rpartition(":")[2]) if opened else None
-    return _Past(title, tuple(TaskRef(each.parent.id, int(each.id)) for each in inputs), index)
+    return _Past(title, tuple(_reference(each.parent.id, each.id) for each in inputs), index)
+
+
+def _parameters(run: Run) -> TaskRef:
+    flow, id = run._components
+    return _reference(PARAMETERS, run._site.parameters_task(flow, id).task)
+
+
+def _reference(step: str, name: str) -> TaskRef:
+    id = parse(name)
+    if id is None:
+        raise CommandException(
+            f"An orchestrator has made {step}/{name}, which is an input of this task: it cannot be spun.",
+            hint="name a task of a run that was started from the command line",
+        )
+    return TaskRef(step, id)
 
 
 # --- carrying it out ------------------------------------------------------------------------------------------------

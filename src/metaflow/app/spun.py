@@ -28,8 +28,7 @@ from metaflow.runtime.spun_task import SpunTask
 from metaflow.runtime.task import TaskPlan
 from metaflow.settings import table
 from metaflow.store import internals
-from metaflow.store.artifacts import read_index
-from metaflow.store.layout import PARAMETERS
+from metaflow.store.artifacts import read_parameters
 from metaflow.store.protocol import Storage
 from metaflow.store.spin import ScratchStorage, SpinStorage, SpunStorage
 
@@ -91,7 +90,7 @@ def _new_since(workspace: Workspace, run: str, replaced: Mapping[str, Any]) -> d
         One of the parameters has no default, and nothing replaces it.
     """
     plan = workspace.plan
-    index = read_index(workspace.storage, f"{workspace.name}/{run}/{PARAMETERS}/0")
+    index = read_parameters(workspace.storage, workspace.name, run)
     known = {*replaced, *(index.objects if index is not None else ())}
     new = {name: each for name, each in plan.parameters.items() if name not in known}
     for name, parameter in new.items():

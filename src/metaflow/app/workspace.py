@@ -26,9 +26,8 @@ from metaflow.flow.user_decorators import step_decorator
 from metaflow.flow.with_option import join_with, parse_with, parse_without
 from metaflow.settings import table
 from metaflow.settings.groups import ConfigSettings
-from metaflow.store.artifacts import Artifacts, read_index
+from metaflow.store.artifacts import Artifacts, read_parameters
 from metaflow.store.blobs import Blobs
-from metaflow.store.layout import PARAMETERS
 
 if TYPE_CHECKING:
     from metaflow.flow.plan import FlowPlan
@@ -111,7 +110,7 @@ class Workspace:
 
     def has_run(self, run: str) -> bool:
         """Tell whether a run is in the storage."""
-        return read_index(self.storage, f"{self.name}/{run}/{PARAMETERS}/0") is not None
+        return read_parameters(self.storage, self.name, run) is not None
 
     def with_configs_of(self, run: str, storage: Storage | None = None) -> Workspace:
         """Return the same flow with the configs of a run; those that the flow has got since are read as for a new one.
@@ -132,7 +131,7 @@ class Workspace:
         if not declared:
             return self
         storage = storage or self.storage
-        index = read_index(storage, f"{self.name}/{run}/{PARAMETERS}/0")
+        index = read_parameters(storage, self.name, run)
         stored = Artifacts(Blobs(storage, self.name), index) if index is not None else {}
         configs = stored_configs(declared, stored, run)
         added = {attribute: each for attribute, each in declared.items() if attribute not in configs.origins}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from metaflow.metadata_provider.task_ids import parse
 from metaflow.store.artifacts import load_artifact
 from metaflow.store.internals import BRANCHES
 
@@ -57,7 +58,7 @@ def inputs_at(
     step: str,
     graph: Mapping[str, Any],
     place: Sequence[str] = (),
-    before: int | None = None,
+    before: Task | None = None,
     branches: Sequence[str] = (),
 ) -> list[Task]:
     """Return the tasks whose artifacts come into a task, those of a join in the order of its split.
@@ -75,8 +76,8 @@ def inputs_at(
         The steps of the flow, as ``_graph_info`` describes them.
     place : sequence of str
         Where the task is: ``step:index`` of each foreach around it.
-    before : int, optional
-        Its id, if it has begun: its inputs have smaller ones.
+    before : Task, optional
+        The task itself, if it has begun: its inputs began before it.
     branches : sequence of str
         Its branches, if its step does not tell them.
     """
@@ -96,10 +97,17 @@ def inputs_at(
                 key = int(theirs[-1].rpartition(":")[2])
             else:
                 continue
-            latest = int(found[key].id) if key in found else -1
-            if latest < int(task.id) and (before is None or int(task.id) < before) and _leads_to(task, node, step):
+            if key in found and turn_of(task) < turn_of(found[key]):
+                continue
+            if (before is None or turn_of(task) < turn_of(before)) and _leads_to(task, node, step):
                 found[key] = task
     return [found[key] for key in sorted(found)]
+
+
+def turn_of(task: Task) -> int:
+    """Return what orders the tasks of a run by their beginnings."""
+    id = parse(task.id)
+    return id if id is not None else round(task.created_at.timestamp() * 1000)
 
 
 def branches_of(task: Task) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from metaflow import registry, settings
 from metaflow.exception import MetaflowNotFound
+from metaflow.metadata_provider.protocol import TaskPath
+from metaflow.metadata_provider.task_ids import NUMBERS
 from metaflow.store.artifacts import TaskIndex, TaskStore
 from metaflow.store.blobs import Blobs
 from metaflow.store.layout import PARAMETERS
@@ -78,12 +80,15 @@ class Site:
         return index, self.blobs(task[0], storage)
 
     def parameters(self, flow: str, run: str) -> tuple[TaskIndex, Blobs] | None:
-        """Return what the pseudo-task of a run has stored; in runs of Metaflow on a service it may have any id."""
-        found = self.index((flow, run, PARAMETERS, "0"), None)
-        if found is None:
-            others = self.catalog.names((flow, run, PARAMETERS))
-            found = self.index((flow, run, PARAMETERS, others[0]), None) if others else None
-        return found
+        """Return what the pseudo-task of a run has stored."""
+        return self.index(self.parameters_task(flow, run), None)
+
+    def parameters_task(self, flow: str, run: str) -> TaskPath:
+        """Return the pseudo-task of a run, which a service may call as it likes."""
+        usual = TaskPath(flow, run, PARAMETERS, str(NUMBERS.parameters))
+        if TaskStore(self.storage, str(usual)).read_index() is not None:
+            return usual
+        return usual._replace(task=next(iter(self.catalog.names(usual[:3])), usual.task))
 
     def storage_of(self, task: Sequence[str]) -> Storage:
         """Return the storage that a task (4 names) says it writes to."""

@@ -67,7 +67,7 @@ def copy_runs(
 
 
 def _copy_run(source: Copyable, target: Copyable, flow: str, run: str) -> str:
-    parameters = TaskPath(flow, run, PARAMETERS_STEP, "0")
+    parameters = TaskPath(flow, run, PARAMETERS_STEP, next(iter(source.names((flow, run, PARAMETERS_STEP))), "0"))
     if target.facts(parameters, MARK):
         return "known"
     status = lease_of(source, flow, run).status()

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from metaflow.metadata_provider.task_ids import NUMBERS, TaskNumbering
+
 Document: TypeAlias = dict[str, Any]
 """One object as a catalog knows it."""
 
@@ -150,8 +152,8 @@ class Recorder(Protocol):
     ) -> None:
         """Add the artifacts of one attempt; `storage` is its kind and root."""
 
-    def first_task(self, flow: str, run: str) -> int:
-        """Return the id of the first task of a run that this recorder has registered; the others count on from it."""
+    def numbering(self, flow: str, run: str) -> TaskNumbering:
+        """Return how the tasks of a run that this recorder has registered are to be called."""
 
     def flush(self, seconds: float | None = None, tasks: Sequence[TaskPath] | None = None) -> bool:
         """Wait until what was recorded, of some tasks if they are given, is where it can be read; tell whether it is.
@@ -172,8 +174,8 @@ class WritesAtOnce:
 
     registers_early = False
 
-    def first_task(self, flow: str, run: str) -> int:
-        return 1
+    def numbering(self, flow: str, run: str) -> TaskNumbering:
+        return NUMBERS
 
     def flush(self, seconds: float | None = None, tasks: Sequence[TaskPath] | None = None) -> bool:
         return True

@@ -205,7 +205,7 @@ class Engine:
             max_splits=options.max_splits,
             retries=lambda step: policy(step).retries,
             lists_of_one=graph.lists_of_one,
-            first=recorder.first_task(flow, run),
+            numbering=recorder.numbering(flow, run),
         )
         self._places = Places(graph)
         self._logs = TaskLogs(storage, options.max_log_bytes)

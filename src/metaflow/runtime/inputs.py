@@ -17,6 +17,7 @@ from weakref import ref
 from metaflow.exception import CommandException, MetaflowDataMissing
 from metaflow.flow.binding import Changes
 from metaflow.flow.spec import FlowSpec
+from metaflow.metadata_provider.task_ids import TaskId, parse
 from metaflow.runtime.events import TaskRef
 
 _LONGEST_NAME = 150
@@ -52,10 +53,10 @@ def decode_input_paths(text: str) -> list[str]:
     paths = []
     for part in text.split(","):
         head, _, task = part.rpartition("/")
-        first, _, last = task.partition("-")
+        first, last = map(parse, task.partition("-")[::2])
         found = [part]
-        if first.isdecimal() and last.isdecimal():
-            found = [f"{head}/{number}" for number in range(int(first), int(last) + 1)]
+        if first is not None and last is not None:
+            found = [f"{head}/{TaskId(number, first.prefix)}" for number in range(first, last + 1)]
         if part.count("/") != 2 or not all(part.split("/")) or not found:
             raise CommandException(f"--input-paths: '{part}' is not of the form run/step/task.")
         paths += found

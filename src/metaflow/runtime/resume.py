@@ -20,16 +20,16 @@ from metaflow.compute.report import TaskReport
 from metaflow.exception import CommandException
 from metaflow.flow.description import fingerprint_in
 from metaflow.metadata_provider.protocol import Recorder, TaskPath
+from metaflow.metadata_provider.task_ids import in_order
 from metaflow.runtime.events import Launch
 from metaflow.runtime.foreach_values import is_complete, with_foreach_values
 from metaflow.runtime.places import Place, Places
 from metaflow.runtime.record import Copy, stored_report, write_copies
 from metaflow.runtime.reuse import Answer, NotReused, Reused
 from metaflow.store import serializers
-from metaflow.store.artifacts import TaskIndex, read_index, read_indexes
+from metaflow.store.artifacts import TaskIndex, read_indexes, read_parameters
 from metaflow.store.blobs import Blobs
 from metaflow.store.internals import BRANCHES
-from metaflow.store.layout import PARAMETERS
 from metaflow.store.protocol import Storage
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Origin:
         self.run = run
         self.blobs = Blobs(storage, flow)
         self._values: dict[str, Any] = {}  # by key
-        parameters = read_index(storage, f"{flow}/{run}/{PARAMETERS}/0") or self._only_parameters()
+        parameters = read_parameters(storage, flow, run)
         if parameters is None:
             raise CommandException(
                 f"There is no run {run} of the flow {flow} in {storage.describe('')} that could be resumed.",
@@ -89,15 +89,11 @@ class Origin:
             )
         self.parameters = parameters
 
-    def _only_parameters(self) -> TaskIndex | None:
-        tasks = self._names(f"{self.flow}/{self.run}/{PARAMETERS}")
-        return read_index(self.storage, f"{self.flow}/{self.run}/{PARAMETERS}/{tasks[0]}") if tasks else None
-
     def finished(self, steps: Iterable[str]) -> dict[tuple[str, Place], list[_Finished]]:
         """Return the tasks of `steps` that finished well, by step and place, those of a recursion in order."""
         found: dict[tuple[str, Place], list[_Finished]] = defaultdict(list)
         for step in steps:
-            for task in self._read(step, sorted(self._names(f"{self.flow}/{self.run}/{step}"), key=_in_order)):
+            for task in self._read(step, sorted(self._names(f"{self.flow}/{self.run}/{step}"), key=in_order)):
                 found[step, Place(tuple(frame.index for frame in task.frames), task.branches)].append(task)
         return {key: _by_turn(tasks) for key, tasks in found.items()}
 
@@ -279,10 +275,6 @@ class Resumption:
                 tags=self._tags,
                 system_tags=self._system_tags,
             )
-
-
-def _in_order(id: str) -> tuple[int, str]:
-    return (int(id), "") if id.isdigit() else (0, id)
 
 
 def _by_turn(tasks: list[_Finished]) -> list[_Finished]:

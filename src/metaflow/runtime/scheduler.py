@@ -26,6 +26,7 @@ from typing import assert_never
 
 from metaflow.compute.report import TaskReport
 from metaflow.exception import MetaflowInternalError
+from metaflow.metadata_provider.task_ids import NUMBERS, TaskNumbering
 from metaflow.runtime.events import (
     Cancelled,
     Event,
@@ -147,8 +148,8 @@ class Scheduler:
         Step name to `Retries`; always the same for the same step.
     lists_of_one : collection of (str, str)
         Step and successor where going on to that one step opens a split.
-    first : int
-        Id of the first task; the others count on from it.
+    numbering : TaskNumbering
+        How the tasks are called.
     """
 
     def __init__(
@@ -159,15 +160,15 @@ class Scheduler:
         max_splits: int,
         retries: Callable[[str], Retries] = lambda step: Retries(),
         lists_of_one: Collection[tuple[str, str]] = (),
-        first: int = 1,
+        numbering: TaskNumbering = NUMBERS,
     ) -> None:
         self._joins = joins
         self._lists_of_one = lists_of_one
         self._slots = slots
         self._max_splits = max_splits
         self._retries = retries
-        self._first = first
-        self._last_id = first - 1
+        self._numbering = numbering
+        self._last_id = numbering.first - 1
         """The id that was given out last."""
         self._running: dict[int, _Task] = {}
         """By id: tasks with a launched attempt whose end is not known yet; at most `_slots`."""
@@ -348,13 +349,14 @@ class Scheduler:
 
     @property
     def _has_begun(self) -> bool:
-        return self._last_id >= self._first
+        return self._last_id >= self._numbering.first
 
     def _new(
         self, step: str, split: Split | None, position: int, split_index: int | None, inputs: tuple[TaskRef, ...]
     ) -> _Task:
         self._last_id += 1
-        return _Task(self._last_id, step, split, position, split_index, inputs, self._retries(step).times)
+        id = self._numbering.id(self._last_id)
+        return _Task(id, step, split, position, split_index, inputs, self._retries(step).times)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -398,8 +400,9 @@ class Scheduler:
     def _invariants(self) -> Iterator[tuple[str, bool]]:
         """Yield what must hold, and whether it does."""
         known = [*self._running.values(), *self._waiting.values(), *self._again]
+        first = self._numbering.first
         yield "a task is in two places", len({task.id for task in known}) == len(known)
-        yield "a task has an id that was not given out", all(self._first <= task.id <= self._last_id for task in known)
+        yield "a task has an id that was not given out", all(first <= task.id <= self._last_id for task in known)
         yield "more attempts run than there are slots", len(self._running) <= self._slots
         yield "a foreach has no element left to start", all(rest.start < rest.split.width for rest in self._ranges)
         for task in known:

@@ -371,6 +371,16 @@ def read_index(storage: Storage, task: str, attempt: int | None = None) -> TaskI
     return TaskStore(storage, task).read_index(attempt)
 
 
+def read_parameters(storage: Storage, flow: str, run: str) -> TaskIndex | None:
+    """Read the index of a run's pseudo-task; a service may call it otherwise than 0."""
+    step = f"{flow}/{run}/{layout.PARAMETERS}"
+    index = read_index(storage, f"{step}/0")
+    if index is None:
+        names = [layout.file_name(entry.key) for entry in storage.list(step) if not entry.is_object]
+        index = next((read_index(storage, f"{step}/{name}") for name in names if not name.startswith("_")), None)
+    return index
+
+
 def read_indexes(storage: Storage, tasks: Sequence[str]) -> list[TaskIndex | None]:
     """Read the indexes of the latest attempts that are done of several tasks; None for a task that has none.
 

@@ -74,7 +74,7 @@ class ServiceLease:
         """Say how the run ended, here or elsewhere."""
         record = status.failure.record() if status.failure is not None else None
         value = json.dumps({"state": status.state, "failure": record, "ended": status.ended})
-        self._metadata.record(TaskPath(*self._run, PARAMETERS_STEP, "0"), None, [Fact(_FACT, value, _FACT)])
+        self._metadata.record(self._metadata.parameters(*self._run), None, [Fact(_FACT, value, _FACT)])
 
     def status(self) -> RunStatus | None:
         """Return how the run is doing; None if nothing tells."""

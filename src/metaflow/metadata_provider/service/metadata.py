@@ -35,6 +35,7 @@ from metaflow.metadata_provider.protocol import (
 from metaflow.metadata_provider.service import documents
 from metaflow.metadata_provider.service.connection import Answer, Connection, Unavailable
 from metaflow.metadata_provider.service.sender import USUAL, Call, Pauses, Sender, given_up
+from metaflow.metadata_provider.task_ids import NUMBERS, TaskId, TaskNumbering
 from metaflow.settings.groups import ServiceSettings
 
 T = TypeVar("T")
@@ -44,6 +45,9 @@ _AT_ONCE = 8
 MOST_IN_A_PAGE = 500
 """Documents: services answer no more."""
 _TAG_TRIES = 10
+_BAD_NAME = frozenset({400, 422})
+_NAMED = TaskNumbering(prefix="t", parameters=TaskId(0, "p"))
+_COUNTED = TaskNumbering(first=2, parameters=TaskId(1))
 _READ_LIMIT = 30.0
 """Seconds that a reader waits for what was recorded before."""
 
@@ -77,8 +81,9 @@ class ServiceMetadata:
         self._sender = Sender(self.root, self._settings.patience, _together, pauses)
         self._steps = _Steps()
         self._registered: set[TaskPath] = set()
-        self._parameters: dict[tuple[str, str], str] = {}  # ids of pseudo-tasks that are not 0
-        self._serial: set[tuple[str, str]] = set()
+        self._begun: dict[tuple[str, str], tuple[list[str], list[str]]] = {}  # tags of runs that have no tasks yet
+        self._numberings: dict[tuple[str, str], TaskNumbering] = {}
+        self._parameters: dict[tuple[str, str], str] = {}  # names of the pseudo-tasks of runs that were read
         self._last_stamp = 0
         self._lock = threading.Lock()
         self._say: Callable[[str], None] = _nobody
@@ -113,6 +118,7 @@ class ServiceMetadata:
         answer = self._insist(lambda again: self._register_run(flow, document, again))
         run = documents.name_of(answer, 2)
         claim(run)
+        self._begun[flow, run] = tags, system_tags
         return run
 
     def _register_run(self, flow: str, document: Document, again: bool) -> Document:
@@ -130,39 +136,54 @@ class ServiceMetadata:
         registered: Document = answer.content
         return registered
 
-    def _agree_on_ids(self, task: TaskPath, tags: list[str], system_tags: list[str]) -> None:
-        """Register the pseudo-task of the parameters, and see whether the service takes the id that we give it.
+    def numbering(self, flow: str, run: str) -> TaskNumbering:
+        """Return how the tasks of a run are called, which the pseudo-task of its parameters tells: it is registered.
 
-        There are services that do, and services that count the tasks of a run themselves, from 1: there, tasks are
-        registered one by one, in the order of their ids.
+        There are services that take numbers as names; services that keep numbers for themselves and take other names;
+        and services that count the tasks of a run themselves, from 1: there, tasks are registered one by one, in the
+        order of their numbers.
+
+        Raises
+        ------
+        metaflow.exception.StorageUnavailable
+            The service does not answer for too long, or gives names that cannot be known before.
         """
-        call = _TaskCall(self, task, documents.registration(task, self.user, tags, system_tags, self._now()))
-        given = documents.name_of(self._insist(lambda again: call.register(again=again)), 4)
-        if given not in ("0", "1"):
-            raise StorageUnavailable(
-                f"The metadata service {self.root} gives tasks ids of its own ({given}), which cannot be used here.",
-                hint="`metaflow serve` is a metadata service whose tasks have the ids that they are given",
-            )
-        if given == "1":
-            self._parameters[task[:2]] = given
-            self._serial.add(task[:2])
-        self._registered |= {task, self._there(task)}
+        known = self._numberings.get((flow, run))
+        if known is None:
+            known = self._numberings[flow, run] = self._agree(flow, run)
+            self._registered.add(TaskPath(flow, run, PARAMETERS_STEP, str(known.parameters)))
+        return known
 
-    def _there(self, task: TaskPath) -> TaskPath:
-        """Return what the service calls a task: that of the parameters may have another id there."""
-        is_parameters = task.step == PARAMETERS_STEP and task.task == "0"
-        return task._replace(task=self._parameters.get(task[:2], "0")) if is_parameters else task
+    def parameters(self, flow: str, run: str) -> TaskPath:
+        """Return the pseudo-task of a run, which is here or was read."""
+        if (flow, run) in self._begun or (flow, run) in self._numberings:
+            return TaskPath(flow, run, PARAMETERS_STEP, str(self.numbering(flow, run).parameters))
+        return TaskPath(*self._found((flow, run, PARAMETERS_STEP, str(NUMBERS.parameters))))
 
-    def first_task(self, flow: str, run: str) -> int:
-        return 2 if (flow, run) in self._serial else 1
+    def _agree(self, flow: str, run: str) -> TaskNumbering:
+        tags, system_tags = self._begun.pop((flow, run), ([], []))
+        given = ""
+        for wanted in (NUMBERS, _NAMED):
+            task = TaskPath(flow, run, PARAMETERS_STEP, str(wanted.parameters))
+            document = documents.registration(task, self.user, tags, system_tags, self._now())
+            answer = self._insist(_TaskCall(self, task, document).register)
+            if not answer.ok:
+                if wanted is NUMBERS and answer.status in _BAD_NAME:
+                    continue
+                raise self._refusal(answer)
+            given = documents.name_of(answer.content, 4)
+            for numbering in (wanted, _COUNTED):
+                if given == str(numbering.parameters):
+                    return numbering
+        raise StorageUnavailable(
+            f"The metadata service {self.root} gives tasks names of its own ({given}), which cannot be used here.",
+            hint="`metaflow serve` is a metadata service whose tasks are called as a run calls them",
+        )
 
     def register_task(
         self, task: TaskPath, *, tags: Iterable[str], system_tags: Iterable[str], whole: WholeAttempt | None = None
     ) -> None:
         tags, system_tags = list(tags), list(system_tags)
-        if task.step == PARAMETERS_STEP and task not in self._registered:
-            self._agree_on_ids(task, tags, system_tags)
-        task = self._there(task)
         if task not in self._registered:
             self._registered.add(task)
             document = documents.registration(task, self.user, tags, system_tags, self._now())
@@ -173,7 +194,6 @@ class ServiceMetadata:
             self.record(task, 0, whole.facts)
 
     def record(self, task: TaskPath, attempt: int | None, facts: Sequence[Fact]) -> None:
-        task = self._there(task)
         found = documents.fact_documents(task, attempt, facts, self.user, self._now())
         self._sender.put(self._lane(task), _Addition(self, task, "metadata", found))
 
@@ -187,7 +207,6 @@ class ServiceMetadata:
         tags: Iterable[str],
         system_tags: Iterable[str],
     ) -> None:
-        task = self._there(task)
         found = documents.artifact_documents(
             task, attempt, artifacts, storage, self.user, tags, system_tags, self._now()
         )
@@ -195,7 +214,7 @@ class ServiceMetadata:
 
     def flush(self, seconds: float | None = None, tasks: Sequence[TaskPath] | None = None) -> bool:
         if seconds is not None:
-            lanes = None if tasks is None else {self._lane(self._there(task)) for task in tasks}
+            lanes = None if tasks is None else {self._lane(task) for task in tasks}
             return self._sender.flush(seconds, lanes)
         said = False
         while not self._sender.flush(1.0):
@@ -219,7 +238,7 @@ class ServiceMetadata:
 
     def _lane(self, task: TaskPath) -> Hashable:
         """Return what a task's calls are ordered by: all of its run where the service counts its tasks itself."""
-        return task[:2] if task[:2] in self._serial else task
+        return task[:2] if self._numberings.get(task[:2]) == _COUNTED else task
 
     def _now(self) -> int:
         """Return milliseconds since the epoch, later than all before: readers order facts by them."""
@@ -451,29 +470,26 @@ class _TaskCall(NamedTuple):
     document: Document
 
     def send(self, *, again: bool) -> None:
-        given = documents.name_of(self.register(again=again), 4)
+        answer = self.register(again)
+        if not answer.ok:
+            raise self.metadata._refusal(answer)
+        given = documents.name_of(answer.content, 4)
         if given != self.task.task:
             raise StorageUnavailable(
                 f"The metadata service {self.metadata.root} gave the task {self.task} another id, {given}.",
                 hint="does another program register tasks of this run?",
             )
 
-    def register(self, *, again: bool) -> Document:
-        """Return what the service has registered."""
+    def register(self, again: bool) -> Answer:
+        """Return what the service says; of a task that is there, what it is."""
         metadata, step = self.metadata, {name: value for name, value in self.document.items() if name != "task_id"}
         metadata._steps.ensure(self.task[:3], lambda: metadata._register(self.task[:3], step))
         if again:
             found = metadata.connection.call("GET", documents.address(self.task))
             if found.ok:
-                known: Document = found.content
-                return known
+                return found
         answer = metadata.connection.call("POST", documents.creation(self.task), self.document)
-        if answer.status == 409:
-            return self.document
-        if not answer.ok:
-            raise metadata._refusal(answer)
-        registered: Document = answer.content
-        return registered
+        return answer._replace(status=200, content=self.document) if answer.status == 409 else answer
 
 
 class _Addition(NamedTuple):

@@ -16,6 +16,7 @@ from metaflow.client.status import task_state
 from metaflow.exception import TaskFailed
 from metaflow.flow.frames import ForeachFrame, place_in
 from metaflow.metadata_provider.protocol import Document
+from metaflow.metadata_provider.task_ids import in_order
 from metaflow.serve.reading.protocol import TASK_STATES, Failure, StepCounts, TaskRow, TaskState, TaskTable
 
 FIELDS = (
@@ -189,12 +190,8 @@ def item_of(stack: object, path: object) -> str:
 def table_of(rows: Iterable[TaskRow]) -> TaskTable:
     """Return a table of rows, in its order."""
     order = {state: index for index, state in enumerate(TASK_STATES)}
-    found = tuple(sorted(rows, key=lambda row: (order[row.state], row.started or 0, _number(row.task), row.step)))
+    found = tuple(sorted(rows, key=lambda row: (order[row.state], row.started or 0, in_order(row.task), row.step)))
     return TaskTable(found, blake2b(repr(found).encode("utf-8", "replace"), digest_size=8).hexdigest())
-
-
-def _number(text: str) -> tuple[int, str]:
-    return (int(text), "") if text.isdecimal() else (0, text)
 
 
 def steps_of(rows: Iterable[TaskRow]) -> tuple[StepCounts, ...]:
