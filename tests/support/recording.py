@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from metaflow.compute.report import TaskReport
+from metaflow.metadata_provider.task_ids import NUMBERS, TaskNumbering
 from metaflow.runtime.events import (
     Cancelled,
     Event,
@@ -58,8 +59,16 @@ class RecordingScheduler(Scheduler):
         max_splits: int,
         retries: Callable[[str], Retries] = lambda step: Retries(),
         lists_of_one: Collection[tuple[str, str]] = (),
+        numbering: TaskNumbering = NUMBERS,
     ) -> None:
-        super().__init__(joins, slots=slots, max_splits=max_splits, retries=retries, lists_of_one=lists_of_one)
+        super().__init__(
+            joins,
+            slots=slots,
+            max_splits=max_splits,
+            retries=retries,
+            lists_of_one=lists_of_one,
+            numbering=numbering,
+        )
         self._retries_of = retries
         self._recording: dict[str, Any] = {
             "joins": sorted(joins), "slots": slots, "max_splits": max_splits, "retries": {}, "turns": [],
