@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from metaflow.cards.process import CardProcess, make_card
 from metaflow.cards.server import CardServer, serve
 from metaflow.cards.stored import Card, get_cards
 from metaflow.cards.time_limit import time_limit
+from metaflow.cli.browser import open_if_watched
 from metaflow.cli.inspection import tasks_at
 from metaflow.cli.session import Session, look_at
 from metaflow.client import Flow, Run, Task
@@ -171,14 +171,9 @@ def server(
         session.echo(f"Cards of {session.workspace.name}: {address}")
         sys.stdout.flush()  # into a pipe or a file, too
         session.say("Ctrl-C ends the server.")
-        if sys.stdout.isatty() and _has_display():
-            webbrowser.open(address)
+        open_if_watched(address)
 
     serve(CardServer(latest, poll_interval, max_cards), port, started)
-
-
-def _has_display() -> bool:
-    return sys.platform == "darwin" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def _run(session: Session, run_id: str) -> Run:

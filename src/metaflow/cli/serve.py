@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import webbrowser
 from typing import Any
 
 import click
 
 from metaflow.app.packages import cache_directory
+from metaflow.cli.browser import open_if_watched
 from metaflow.exception import CommandException
 
 
@@ -56,8 +56,8 @@ def serve(no_browser: bool, form: str | None, **options: Any) -> None:
     def started() -> None:
         click.echo(f"Serving {address}")
         sys.stdout.flush()  # into a pipe or a file, too
-        if not no_browser and sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
-            webbrowser.open(address)
+        if not no_browser:
+            open_if_watched(address)
 
     server.serve(app, listening, started=started, ending=served.changes.end)
     if served.database is not None:

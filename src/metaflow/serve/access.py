@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -170,14 +171,8 @@ def refused(status: int, message: str, headers: Mapping[str, str] | None = None)
 def _unknown(scope: Scope, headers: Headers, rules: AccessRules) -> Response:
     if rules.tokens and scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
         target = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
-        return RedirectResponse(f"{SIGN_IN}?{_query(next=target)}", 303)
+        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': target})}", 303)
     return refused(401, "This server needs a token.", {"WWW-Authenticate": 'Bearer realm="millrace"'})
-
-
-def _query(**values: str) -> str:
-    from urllib.parse import urlencode
-
-    return urlencode(values)
 
 
 def _too_large() -> Response:
