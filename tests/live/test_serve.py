@@ -115,6 +115,7 @@ def test_a_server_that_is_killed_again_and_again_loses_nothing(database: str, tm
         found = metadata.get((*path, "x"))
         assert found is not None
         assert found["sha"] == f"{number:040}"
+    metadata.close()
     server.end()
 
 
