@@ -39,7 +39,7 @@ from metaflow.runtime.engine import Engine, EngineOptions
 from metaflow.runtime.events import Finish, Launch, TaskRef
 from metaflow.runtime.policy import policy_of
 from metaflow.runtime.spin import OneTask, SpinMessages
-from metaflow.store.artifacts import read_index
+from metaflow.store.artifacts import read_parameters
 from metaflow.store.layout import PARAMETERS
 from metaflow.store.protocol import Storage
 from metaflow.store.spin import ScratchStorage, SpinStorage
@@ -211,10 +211,10 @@ def _past_run(workspace: Workspace, run_id: str | None, step: str, options: Spin
 def _storage_of(run: Run) -> Storage:
     """Return where a run's data is."""
     flow, id = run._components
-    site, parameters = run._site, run._site.parameters_task(flow, id)
-    if read_index(site.storage, "/".join(parameters)) is not None:
+    site = run._site
+    if read_parameters(site.storage, flow, id) is not None:
         return site.storage
-    return site.storage_of(parameters)
+    return site.storage_of(site.parameters_task(flow, id))
 
 
 def _past_task(graph: Graph, run: Run, step: str, task_id: str | None) -> _Past:

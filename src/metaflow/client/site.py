@@ -81,13 +81,19 @@ class Site:
 
     def parameters(self, flow: str, run: str) -> tuple[TaskIndex, Blobs] | None:
         """Return what the pseudo-task of a run has stored."""
-        return self.index(self.parameters_task(flow, run), None)
+        usual = _parameters_usually(flow, run)
+        found = self.index(usual, None)
+        if found is None and (there := self._parameters_named(usual)) != usual:
+            found = self.index(there, None)
+        return found
 
     def parameters_task(self, flow: str, run: str) -> TaskPath:
         """Return the pseudo-task of a run, which a service may call as it likes."""
-        usual = TaskPath(flow, run, PARAMETERS, str(NUMBERS.parameters))
-        if TaskStore(self.storage, str(usual)).read_index() is not None:
-            return usual
+        usual = _parameters_usually(flow, run)
+        is_there = TaskStore(self.storage, str(usual)).read_index() is not None
+        return usual if is_there else self._parameters_named(usual)
+
+    def _parameters_named(self, usual: TaskPath) -> TaskPath:
         return usual._replace(task=next(iter(self.catalog.names(usual[:3])), usual.task))
 
     def storage_of(self, task: Sequence[str]) -> Storage:
@@ -108,6 +114,10 @@ class Site:
         if (kind, root) not in self._storages:
             self._storages[kind, root] = registry.load("datastore", kind)(root)
         return self._storages[kind, root]
+
+
+def _parameters_usually(flow: str, run: str) -> TaskPath:
+    return TaskPath(flow, run, PARAMETERS, str(NUMBERS.parameters))
 
 
 def of_settings(settings: Settings) -> Site:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from metaflow import files, registry
@@ -51,6 +51,16 @@ class RunStatus(NamedTuple):
     state: str
     failure: TaskFailed | None = None
     ended: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain values, to be stored."""
+        return {**self._asdict(), "failure": self.failure.record() if self.failure is not None else None}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> RunStatus:
+        """Return what `record` has made plain values of."""
+        failure = record.get("failure")
+        return cls(record["state"], TaskFailed.from_record(failure) if failure else None, record.get("ended"))
 
 
 class Lease(Protocol):
@@ -130,8 +140,7 @@ class LocalLease:
 
     def keep(self, status: RunStatus) -> None:
         """Say how the run ended, here or elsewhere."""
-        record = status.failure.record() if status.failure is not None else None
-        document = {"holder": self._holder, "state": status.state, "failure": record, "ended": status.ended}
+        document = {"holder": self._holder, **status.record()}
         try:
             files.write(self._path, _text(document))
         except StorageUnavailable:
@@ -169,9 +178,7 @@ class LocalLease:
             if document["state"] not in _STATES:
                 raise ValueError(f"state {document['state']!r}")
             if document["state"] != "running":
-                record = document.get("failure")
-                failure = TaskFailed.from_record(record) if record else None
-                return RunStatus(document["state"], failure, document.get("ended"))
+                return RunStatus.from_record(document)
             reason = self._why_lost(document["holder"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataDamaged(self._path, f"it is no lease ({type(error).__name__}: {error})") from error

@@ -72,9 +72,8 @@ class ServiceLease:
 
     def keep(self, status: RunStatus) -> None:
         """Say how the run ended, here or elsewhere."""
-        record = status.failure.record() if status.failure is not None else None
-        value = json.dumps({"state": status.state, "failure": record, "ended": status.ended})
-        self._metadata.record(self._metadata.parameters(*self._run), None, [Fact(_FACT, value, _FACT)])
+        fact = Fact(_FACT, json.dumps(status.record()), _FACT)
+        self._metadata.record(self._metadata.parameters(*self._run), None, [fact])
 
     def status(self) -> RunStatus | None:
         """Return how the run is doing; None if nothing tells."""
@@ -83,10 +82,7 @@ class ServiceLease:
             return None
         facts = self._metadata.facts((*self._run, PARAMETERS_STEP, "0"), _FACT)
         if facts:
-            document = json.loads(facts[-1]["value"])
-            record = document["failure"]
-            failure = TaskFailed.from_record(record) if record else None
-            return RunStatus(document["state"], failure, document.get("ended"))
+            return RunStatus.from_record(json.loads(facts[-1]["value"]))
         beaten = run.get("last_heartbeat_ts")
         if not beaten:
             return RunStatus("running") if run.get("status") == "running" else None

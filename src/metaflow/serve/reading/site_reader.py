@@ -21,6 +21,7 @@ from metaflow.client.tasks import Task
 from metaflow.exception import MetaflowNotFound
 from metaflow.metadata_provider.lease import RunStatus, lease_of
 from metaflow.metadata_provider.protocol import Document, TaskPath
+from metaflow.metadata_provider.task_ids import in_order
 from metaflow.serve.reading import details
 from metaflow.serve.reading.cache import Cache
 from metaflow.serve.reading.comparing import compare_runs
@@ -156,7 +157,7 @@ class SiteReader:
     def _last_task(self, flow: str, run: str) -> LastTask | None:
         facts = self._catalog.facts((flow, run, PARAMETERS, "0"), "end_step")
         end = str(facts[-1]["value"]) if facts else "end"
-        for task in sorted(self._catalog.names((flow, run, end)), key=lambda name: (len(name), name), reverse=True)[:1]:
+        for task in sorted(self._catalog.names((flow, run, end)), key=in_order, reverse=True)[:1]:
             path = TaskPath(flow, run, end, task)
             story = TaskStory.of(self._catalog.facts(path))
             self._add_success(path, story)
